@@ -1,0 +1,157 @@
+#include "base/parallel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "base/check.hpp"
+#include "base/env.hpp"
+#include "base/float_env.hpp"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+namespace pylstm {
+namespace {
+
+std::atomic<int> user_threads{0};   // 0: not set
+std::atomic<bool> in_child{false};  // libgomp's pool does not survive a fork
+thread_local bool in_region = false;
+
+#if !defined(_WIN32)
+const int fork_hook = pthread_atfork(nullptr, nullptr, [] { in_child.store(true); });
+#endif
+
+int affinity_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// Cores that the cgroup's quota pays for (v2, then v1), rounded up; a large number without one.
+int quota_cores() {
+  constexpr int kUnlimited = 1 << 20;
+  std::string quota = "max";
+  double period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
+    v2 >> quota >> period;
+  } else {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  const double allowed = std::atof(quota.c_str());
+  if (allowed <= 0 || period <= 0) return kUnlimited;
+  return std::max(1, static_cast<int>((allowed + period - 1) / period));
+}
+
+int requested_by_environment() {
+  const std::string value = environment("PYLSTM_NUM_THREADS");
+  if (value.empty()) return 0;
+  char* end = nullptr;
+  const long n = std::strtol(value.c_str(), &end, 10);
+  check(*end == '\0' && n >= 1 && n <= 4096, "PYLSTM_NUM_THREADS must be a whole number from 1 to 4096, got '", value,
+        "'");
+  return static_cast<int>(n);
+}
+
+int default_threads() {
+  static const int cores = available_cores();
+#if defined(_OPENMP)
+  // Read at each call: threadpoolctl and omp_set_num_threads change it for the calling thread.
+  return std::max(1, std::min(cores, omp_get_max_threads()));
+#else
+  return 1;
+#endif
+}
+
+}  // namespace
+
+int available_cores() { return std::min(affinity_cores(), quota_cores()); }
+
+bool openmp_enabled() {
+#if defined(_OPENMP)
+  return true;
+#else
+  return false;
+#endif
+}
+
+int num_threads() {
+  static const int from_environment = requested_by_environment();
+  const int set = user_threads.load(std::memory_order_relaxed);
+  if (in_child.load(std::memory_order_relaxed)) return 1;
+  if (set > 0) return set;
+  return from_environment > 0 ? from_environment : default_threads();
+}
+
+void set_num_threads(int n) {
+  check(n >= 1 && n <= 4096, "n must be a number of threads from 1 to 4096, got ", n);
+  user_threads.store(n);
+}
+
+void parallel_region(int threads, const std::function<void(int, int)>& body) {
+  if (in_region || threads <= 1 || in_child.load(std::memory_order_relaxed)) {
+    const FloatEnvironment guard;
+    const bool outer = in_region;
+    in_region = true;
+    try {
+      body(0, 1);
+    } catch (...) {
+      in_region = outer;
+      throw;
+    }
+    in_region = outer;
+    return;
+  }
+#if defined(_OPENMP)
+  std::exception_ptr first;
+#pragma omp parallel num_threads(threads)
+  {
+    const FloatEnvironment guard;
+    in_region = true;
+    try {
+      body(omp_get_thread_num(), omp_get_num_threads());
+    } catch (...) {
+#pragma omp critical(pylstm_first_exception)
+      if (!first) first = std::current_exception();
+    }
+    in_region = false;
+  }
+  if (first) std::rethrow_exception(first);
+#else
+  const FloatEnvironment guard;
+  body(0, 1);
+#endif
+}
+
+Range split(Dim n, int index, int size, Dim multiple) {
+  const Dim units = (n + multiple - 1) / multiple;
+  const Dim begin = units * index / size * multiple;
+  const Dim end = units * (index + 1) / size * multiple;
+  return {std::min(begin, n), std::min(end, n)};
+}
+
+void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple) {
+  if (n <= 0) return;
+  const Dim useful = std::max<Dim>(1, n / std::max<Dim>(1, grain));
+  const int threads = static_cast<int>(std::min<Dim>(num_threads(), useful));
+  parallel_region(threads, [&](int index, int size) {
+    const Range range = split(n, index, size, multiple);
+    if (range.begin < range.end) body(range);
+  });
+}
+
+}  // namespace pylstm

@@ -1,0 +1,27 @@
+// The only seam to threads. Work is split over independent outputs, so a result never depends
+// on the number of threads. Every thread of a region runs in our FloatEnvironment.
+#pragma once
+
+#include <functional>
+
+#include "base/types.hpp"
+
+namespace pylstm {
+
+int num_threads();            // threads that a region started now may use, >= 1
+void set_num_threads(int n);  // throws std::invalid_argument for n < 1
+int available_cores();        // affinity and cgroup quota, >= 1
+bool openmp_enabled();        // false for a build without OpenMP
+
+// Runs body(index, size) on `threads` threads, index 0 on the caller. Inside a region, in a
+// forked child and with threads <= 1 it runs body(0, 1). The first exception is rethrown.
+void parallel_region(int threads, const std::function<void(int index, int size)>& body);
+
+// Splits [0, n) into at most num_threads() contiguous ranges of at least `grain` elements,
+// whose bounds are multiples of `multiple`.
+void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple = 1);
+
+// The part of [0, n) that belongs to `index` of `size`, bounds at multiples of `multiple`.
+Range split(Dim n, int index, int size, Dim multiple = 1);
+
+}  // namespace pylstm
