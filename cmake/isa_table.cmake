@@ -1,0 +1,15 @@
+# The one table of instruction sets: what the compiler is told and what the processor is asked.
+#   pylstm_isa(<name> <vector shim> <feature bits> <compiler flags>)
+# Best first. A set is compiled with exactly the bits that its detection demands.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(avx512_flags -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+  set(avx512_bits avx2 fma avx512f avx512bw avx512dq avx512vl)
+  pylstm_isa(avx512_bf16 avx512 "${avx512_bits};avx512bf16;avx512vnni" "${avx512_flags};-mavx512bf16;-mavx512vnni")
+  pylstm_isa(avx512 avx512 "${avx512_bits}" "${avx512_flags}")
+  pylstm_isa(avx2 avx2 "avx2;fma" "-mavx2;-mfma")
+  pylstm_isa(baseline baseline "" "")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  pylstm_isa(neon neon "" "")
+else()
+  message(FATAL_ERROR "pylstm needs an x86-64 or AArch64 processor, got ${CMAKE_SYSTEM_PROCESSOR}")
+endif()

@@ -1,0 +1,101 @@
+// Loops over n elements: whole vectors, then one masked tail through the same function.
+#pragma once
+
+template <class T, class F>
+PYLSTM_INLINE void each_vector(Dim n, F f) {
+  constexpr Dim W = Vec<T>::width;
+  Dim i = 0;
+  for (; i + W <= n; i += W) f(i, W);
+  if (i < n) f(i, n - i);
+}
+template <class T>
+PYLSTM_INLINE V<T> get(const T* p, Dim n) {
+  return n == Vec<T>::width ? load(p) : load_n(p, n);
+}
+template <class T>
+PYLSTM_INLINE void put(T* p, V<T> v, Dim n) {
+  if (n == Vec<T>::width) {
+    store(p, v);
+  } else {
+    store_n(p, v, n);
+  }
+}
+
+template <class T>
+void exp_array(Dim n, const T* x, T* y) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, vector_exp<T>(get(x + i, m)), m); });
+}
+template <class T>
+void sigmoid_array(Dim n, const T* x, T* y) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, vector_sigmoid<T>(get(x + i, m)), m); });
+}
+template <class T>
+void tanh_array(Dim n, const T* x, T* y) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, vector_tanh<T>(get(x + i, m)), m); });
+}
+
+template <class T>
+void activate(Activation kind, Dim n, const T* x, T* y) {
+  switch (kind) {
+    case Activation::kLinear:
+      return each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, get(x + i, m), m); });
+    case Activation::kRelu:
+      return each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, at_least<T>(get(x + i, m), T(0)), m); });
+    case Activation::kTanh:
+      return tanh_array<T>(n, x, y);
+    case Activation::kSigmoid:
+      return sigmoid_array<T>(n, x, y);
+  }
+}
+
+template <class T>
+void activate_backward(Activation kind, Dim n, const T* y, const T* dy, T* dx) {
+  each_vector<T>(n, [=](Dim i, Dim m) {
+    const V<T> out = get(y + i, m), d = get(dy + i, m);
+    V<T> slope = splat<T>(1);
+    if (kind == Activation::kRelu) slope = out > 0 ? splat<T>(1) : V<T>{};
+    if (kind == Activation::kTanh) slope = fma(-out, out, splat<T>(1));
+    if (kind == Activation::kSigmoid) slope = out * (1 - out);
+    put(dx + i, d * slope, m);
+  });
+}
+
+template <class T>
+void add_array(Dim n, const T* x, T* y) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, get(y + i, m) + get(x + i, m), m); });
+}
+template <class T>
+void scale_array(Dim n, T factor, T* x) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(x + i, get(x + i, m) * factor, m); });
+}
+template <class T>
+void multiply_array(Dim n, const T* x, const T* f, T* y) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, get(x + i, m) * get(f + i, m), m); });
+}
+template <class T>
+void multiply_add_array(Dim n, const T* x, const T* f, T* y) {
+  each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, fma(get(x + i, m), get(f + i, m), get(y + i, m)), m); });
+}
+
+// In double, lane by lane: a float square never overflows there.
+template <class T>
+double sum_of_squares(Dim n, const T* x) {
+  double partial[8] = {};
+  Dim i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (Dim l = 0; l < 8; ++l) partial[l] += double(x[i + l]) * double(x[i + l]);
+  }
+  for (Dim l = 0; i + l < n; ++l) partial[l] += double(x[i + l]) * double(x[i + l]);
+  double sum = 0;
+  for (Dim l = 0; l < 8; ++l) sum += partial[l];
+  return sum;
+}
+
+template <class T>
+bool all_finite(Dim n, const T* x) {
+  V<T> poison = {};  // x * 0 is 0 for finite x and NaN otherwise
+  each_vector<T>(n, [&](Dim i, Dim m) { poison = poison + get(x + i, m) * T(0); });
+  bool finite = true;
+  for (Dim l = 0; l < Vec<T>::width; ++l) finite = finite && poison[l] == T(0);
+  return finite;
+}

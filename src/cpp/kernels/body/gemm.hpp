@@ -1,0 +1,255 @@
+// The one matrix product. A tile of up to PYLSTM_TILE_ROWS rows by a panel of B is summed in
+// registers; longer sums continue through C, which changes no bit.
+#pragma once
+
+constexpr int kPanelVectors = PYLSTM_PANEL_VECTORS;
+constexpr int kTileRows = PYLSTM_TILE_ROWS;
+
+template <class T>
+constexpr Dim kPanel = kPanelVectors* Vec<T>::width;
+
+// A block of a panel this long stays in the first-level cache beside the rows of A (bytes).
+constexpr Dim kPanelBytes = 32768;
+
+template <class T>
+constexpr Dim kInnerBlock = kPanelBytes / (kPanel<T> * Dim(sizeof(T)));
+
+PYLSTM_INLINE Dim round_up(Dim n, Dim multiple) { return (n + multiple - 1) / multiple * multiple; }
+PYLSTM_INLINE Dim smaller(Dim a, Dim b) { return a < b ? a : b; }
+
+// Parts ("chains") of an inner sum. A product with few columns has too few accumulators to hide
+// the latency of fma for one row; its sum is cut into parts that a row can run side by side.
+// Fixed by sizes, so that one row and a tile add in the same order.
+template <class T>
+PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
+  const Dim vectors = (columns + Vec<T>::width - 1) / Vec<T>::width;
+  const Dim wanted = vectors >= 8 ? 1 : vectors >= 4 ? 2 : 4;
+  return inner >= 8 * wanted ? wanted : 1;
+}
+
+// MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C.
+template <class T, int MR, int NP, int NV>
+PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim inner,
+                        Init init, const T* bias, Dim valid) {
+  constexpr Dim W = Vec<T>::width;
+  V<T> acc[MR][NP * NV];
+  const bool whole = valid == W;
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < NP * NV; ++v) {
+      const bool tail = v == NP * NV - 1 && !whole;
+      if (init == Init::kBias) {
+        acc[r][v] = tail ? load_n(bias + v * W, valid) : load(bias + v * W);
+      } else if (init == Init::kKeep) {
+        acc[r][v] = tail ? load_n(c + r * c_row + v * W, valid) : load(c + r * c_row + v * W);
+      } else {
+        acc[r][v] = V<T>{};
+      }
+    }
+  }
+  for (Dim k = 0; k < inner; ++k) {
+    // The narrower side is held in registers, the wider one passes through.
+    if (MR >= NP * NV) {
+      V<T> row[NP * NV];
+#pragma GCC unroll 16
+      for (int v = 0; v < NP * NV; ++v) row[v] = load(b + (v / NV) * b_panel + (v % NV) * W);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) {
+        const V<T> x = splat<T>(a[r * a_row]);
+#pragma GCC unroll 16
+        for (int v = 0; v < NP * NV; ++v) acc[r][v] = fma(x, row[v], acc[r][v]);
+      }
+    } else {
+      V<T> x[MR];
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) x[r] = splat<T>(a[r * a_row]);
+#pragma GCC unroll 16
+      for (int v = 0; v < NP * NV; ++v) {
+        const V<T> row = load(b + (v / NV) * b_panel + (v % NV) * W);
+#pragma GCC unroll 8
+        for (int r = 0; r < MR; ++r) acc[r][v] = fma(x[r], row, acc[r][v]);
+      }
+    }
+    a += a_inner;
+    b += NV * W;
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < NP * NV; ++v) {
+      T* out = c + r * c_row + v * W;
+      const bool tail = v == NP * NV - 1 && !whole;
+      if (init == Init::kAdd) acc[r][v] = (tail ? load_n(out, valid) : load(out)) + acc[r][v];
+      if (tail) {
+        store_n(out, acc[r][v], valid);
+      } else {
+        store(out, acc[r][v]);
+      }
+    }
+  }
+}
+
+template <class T>
+struct Block {  // one rectangle of a product: some rows, one or more panels, part of the inner sum
+  const T* a;
+  Dim a_row, a_inner;
+  const T* b;
+  Dim b_panel;
+  T* c;
+  Dim c_row;
+  const T* bias;
+  Dim rows, inner, valid;
+  Init init;
+};
+
+template <class T, int MR, int NP, int NV>
+__attribute__((noinline)) void run_tile(const Block<T>& p, Dim row) {
+  tile<T, MR, NP, NV>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel, p.c + row * p.c_row, p.c_row, p.inner,
+                      p.init, p.bias, p.valid);
+}
+
+// Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
+template <class T, int NV>
+PYLSTM_INLINE void run_rows(const Block<T>& p) {
+  const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
+  Dim row = 0;
+  for (Dim t = 0; t < tiles; ++t) {
+    const Dim height = p.rows * (t + 1) / tiles - row;
+    switch (height) {
+      case 1:
+        run_tile<T, 1, 1, NV>(p, row);
+        break;
+      case 2:
+        run_tile<T, 2, 1, NV>(p, row);
+        break;
+      case 3:
+        run_tile<T, 3, 1, NV>(p, row);
+        break;
+      case 4:
+        run_tile<T, 4, 1, NV>(p, row);
+        break;
+      case 5:
+        run_tile<T, 5, 1, NV>(p, row);
+        break;
+      default:
+        run_tile<T, 6, 1, NV>(p, row);
+        break;
+    }
+    row += height;
+  }
+}
+
+// How many panels a tile of so few rows needs side by side to keep the fma units busy.
+PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+
+template <class T>
+PYLSTM_INLINE void run_block(const Block<T>& p, Dim panels, Dim vectors) {
+  if (panels == 4) return run_tile<T, 1, 4, kPanelVectors>(p, 0);
+  if (panels == 2) {
+    if (p.rows == 1) return run_tile<T, 1, 2, kPanelVectors>(p, 0);
+    if (p.rows == 2) return run_tile<T, 2, 2, kPanelVectors>(p, 0);
+    return run_tile<T, 3, 2, kPanelVectors>(p, 0);
+  }
+  switch (vectors) {
+    case 1:
+      return run_rows<T, 1>(p);
+    case 2:
+      return run_rows<T, 2>(p);
+#if PYLSTM_PANEL_VECTORS > 2
+    case 3:
+      return run_rows<T, 3>(p);
+    default:
+      return run_rows<T, 4>(p);
+#else
+    default:
+      return;
+#endif
+  }
+}
+
+// Panels [first, last) of the product, one part [begin, end) of the inner sum.
+template <class T>
+PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim begin, Dim end, Init init) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim panel = first; panel < last;) {
+    const Dim columns = p.columns - panel * kPanel<T>;
+    const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
+    Dim together = 1;
+    for (Dim wanted = panels_for(p.rows); wanted > 1; wanted /= 2) {
+      if (panel + wanted <= last && columns >= wanted * kPanel<T>) {
+        together = wanted;
+        break;
+      }
+    }
+    const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    Block<T> block = {p.a + begin * p.a_inner,
+                      p.a_row,
+                      p.a_inner,
+                      p.b + panel * kPanel<T> * p.inner + begin * vectors * W,
+                      kPanel<T> * p.inner,
+                      p.c + panel * kPanel<T>,
+                      p.c_row,
+                      p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>,
+                      p.rows,
+                      end - begin,
+                      valid,
+                      init};
+    run_block<T>(block, together, vectors);
+    panel += together;
+  }
+}
+
+// The whole inner sum over panels [first, last): chain by chain, and inside the first chain in
+// blocks that stay in the cache. Only the first chain continues C; the others are added whole.
+template <class T>
+PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
+  const Dim chains = chains_of<T>(p.inner, p.columns);
+  if (p.inner == 0) return run_panels<T>(p, first, last, 0, 0, p.init);
+  for (Dim chain = 0; chain < chains; ++chain) {
+    const Dim begin = p.inner * chain / chains, end = p.inner * (chain + 1) / chains;
+    if (chain > 0 || p.init == Init::kAdd) {
+      run_panels<T>(p, first, last, begin, end, Init::kAdd);
+      continue;
+    }
+    const Dim blocks = (end - begin + kInnerBlock<T> - 1) / kInnerBlock<T>;
+    for (Dim i = 0; i < blocks; ++i) {
+      run_panels<T>(p, first, last, begin + (end - begin) * i / blocks, begin + (end - begin) * (i + 1) / blocks,
+                    i == 0 ? p.init : Init::kKeep);
+    }
+  }
+}
+
+template <class T>
+void gemm(const GemmArgs<T>& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  const Dim panels = (p.columns + kPanel<T> - 1) / kPanel<T>;
+  const Dim step = panels_for(p.rows);
+  for (Dim panel = 0; panel < panels; panel += step) gemm_panels<T>(p, panel, smaller(panel + step, panels));
+}
+
+// A sum over rows has no chains: its outputs are many, and one row never runs alone.
+template <class T>
+void gemm_packed(const GemmPackedArgs<T>& p) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim column = 0; column < p.columns; column += kPanel<T>) {
+    const Dim columns = p.columns - column;
+    const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
+    const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    for (Dim row = 0; row < p.rows; row += kTileRows) {
+      Block<T> block = {p.a + row * p.inner,
+                        1,
+                        kTileRows,
+                        p.b + column * p.inner,
+                        0,
+                        p.c + row * p.c_row + column,
+                        p.c_row,
+                        nullptr,
+                        smaller(kTileRows, p.rows - row),
+                        p.inner,
+                        valid,
+                        p.init};
+      run_block<T>(block, 1, vectors);
+    }
+  }
+}

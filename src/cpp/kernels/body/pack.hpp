@@ -1,0 +1,68 @@
+// Panels: derived copies of a matrix in the order in which the product reads it.
+// A panel holds kPanelVectors vector columns, [inner][vectors][width]; the last one has fewer.
+#pragma once
+
+template <class T>
+Dim packed_b(Dim inner, Dim columns) {
+  return round_up(columns, Vec<T>::width) * inner;
+}
+
+// Vector column v of the packed matrix is `count` columns of the source from `offset`, the rest 0.
+template <class T>
+PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim count, T* packed,
+                               Dim packed_row) {
+  constexpr Dim W = Vec<T>::width;
+  if (column_stride == 1) {
+    for (Dim k = 0; k < inner; ++k) {
+      const T* row = source + k * row_stride;
+      store(packed + k * packed_row, count == W ? load(row) : load_n(row, count));
+    }
+    return;
+  }
+  // A transposed source: short runs along its rows keep both sides in the first-level cache.
+  constexpr Dim kRun = 16;
+  for (Dim k = 0; k < inner; k += kRun) {
+    const Dim end = smaller(k + kRun, inner);
+    for (Dim l = 0; l < W; ++l) {
+      for (Dim i = k; i < end; ++i) {
+        packed[i * packed_row + l] = l < count ? source[i * row_stride + l * column_stride] : T(0);
+      }
+    }
+  }
+}
+
+template <class T>
+void pack_b(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim column = 0; column < columns; column += W) {
+    const Dim panel = column / kPanel<T> * kPanel<T>;
+    const Dim vectors = (smaller(columns - panel, kPanel<T>) + W - 1) / W;
+    pack_vector<T>(source + column * column_stride, row_stride, column_stride, inner, smaller(W, columns - column),
+                   packed + panel * inner + (column - panel), vectors * W);
+  }
+}
+
+template <class T>
+void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim unit = 0; unit < units; unit += W) {
+    for (Dim gate = 0; gate < 4; ++gate) {
+      const Dim column = 4 * unit + gate * W;
+      const Dim panel = column / kPanel<T> * kPanel<T>;
+      pack_vector<T>(source + gate * units + unit, row_stride, 1, inner, smaller(W, units - unit),
+                     packed + panel * inner + (column - panel), kPanel<T>);
+    }
+  }
+}
+
+template <class T>
+void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) {
+  for (Dim k = 0; k < inner; ++k) {
+    const T* row = rows[k] + first;
+    for (Dim column = 0; column < columns; column += kTileRows) {
+      T* out = packed + column * inner + k * kTileRows;
+      const Dim count = smaller(kTileRows, columns - column);
+      for (Dim i = 0; i < kTileRows; ++i) out[i] = i < count ? row[column + i] : T(0);
+    }
+  }
+}

@@ -1,0 +1,69 @@
+#include "kernels/dispatch.hpp"
+
+#include <atomic>
+
+#include "base/check.hpp"
+#include "base/env.hpp"
+
+namespace pylstm {
+namespace {
+
+struct Candidate {
+  const Kernels* kernels;
+  bool (*supported)();
+};
+
+}  // namespace
+
+// From CMake's instruction-set table: declares each set's kernels and defines kCandidates, best
+// first. __builtin_cpu_supports also asks whether the system saves the registers.
+#include "isa_list.inc"
+
+namespace {
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
+}
+
+const Kernels& find(const std::string& name, const char* argument) {
+  for (const Candidate& candidate : kCandidates) {
+    if (name != candidate.kernels->name) continue;
+    check(candidate.supported(), argument, ": this processor does not support '", name,
+          "'; available: ", joined(available_isas()));
+    return *candidate.kernels;
+  }
+  throw std::invalid_argument(text(argument, " must be one of ", joined(compiled_isas()), ", got '", name, "'"));
+}
+
+std::atomic<const Kernels*> active{nullptr};
+
+}  // namespace
+
+std::vector<std::string> compiled_isas() {
+  std::vector<std::string> names;
+  for (const Candidate& candidate : kCandidates) names.emplace_back(candidate.kernels->name);
+  return names;
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Candidate& candidate : kCandidates) {
+    if (candidate.supported()) names.emplace_back(candidate.kernels->name);
+  }
+  return names;
+}
+
+const Kernels& active_kernels() {
+  const Kernels* current = active.load(std::memory_order_acquire);
+  if (current != nullptr) return *current;
+  const std::string forced = environment("PYLSTM_ISA");
+  const Kernels& chosen = forced.empty() ? find(available_isas().front(), "isa") : find(forced, "PYLSTM_ISA");
+  active.store(&chosen, std::memory_order_release);
+  return chosen;
+}
+
+void use_isa(const std::string& name) { active.store(&find(name, "isa"), std::memory_order_release); }
+
+}  // namespace pylstm

@@ -1,0 +1,81 @@
+// Compiled once for each row of the instruction-set table in CMakeLists.txt, which defines
+// PYLSTM_ISA (the name) and PYLSTM_ISA_HEADER (its vector shim). Everything but the table lives
+// in an unnamed namespace: a symbol that two of these objects shared would let the linker mix
+// instruction sets.
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "kernels/table.hpp"
+
+namespace pylstm {
+namespace {
+
+#include PYLSTM_ISA_HEADER
+
+#include "kernels/body/math.hpp"
+
+#include "kernels/body/elementwise.hpp"
+
+#include "kernels/body/log.hpp"
+
+#include "kernels/body/gemm.hpp"
+
+#include "kernels/body/lstm.hpp"
+
+#include "kernels/body/optimizers.hpp"
+
+#include "kernels/body/pack.hpp"
+
+#include "kernels/body/softmax.hpp"
+
+template <class T>
+constexpr KernelTable<T> make_table() {
+  return {Vec<T>::width,
+          kPanelVectors,
+          kTileRows,
+          packed_b<T>,
+          pack_b<T>,
+          pack_gates<T>,
+          pack_a<T>,
+          gemm<T>,
+          gemm_packed<T>,
+          lstm_step<T>,
+          lstm_cells_backward<T>,
+          exp_array<T>,
+          sigmoid_array<T>,
+          tanh_array<T>,
+          activate<T>,
+          activate_backward<T>,
+          softmax<T>,
+          softmax_backward<T>,
+          softmax_cross_entropy<T>,
+          add_array<T>,
+          scale_array<T>,
+          multiply_array<T>,
+          multiply_add_array<T>,
+          sum_of_squares<T>,
+          all_finite<T>,
+          sgd<T>,
+          rmsprop<T>,
+          adam<T>};
+}
+
+}  // namespace
+
+#define PYLSTM_TEXT_(x) #x
+#define PYLSTM_TEXT(x) PYLSTM_TEXT_(x)
+#define PYLSTM_SYMBOL_(isa) pylstm_kernels_##isa
+#define PYLSTM_SYMBOL(isa) PYLSTM_SYMBOL_(isa)
+
+extern "C" {
+extern const Kernels PYLSTM_SYMBOL(PYLSTM_ISA);
+const Kernels PYLSTM_SYMBOL(PYLSTM_ISA) = {PYLSTM_TEXT(PYLSTM_ISA), make_table<float>(), make_table<double>()};
+}
+
+}  // namespace pylstm

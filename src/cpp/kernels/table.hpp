@@ -1,0 +1,162 @@
+// Every kernel's contract, written once. A table holds one instruction set's version of each;
+// kernels allocate nothing, throw nothing, see no mask and start no thread.
+//
+// Sizes and strides are in elements. Unless a line says otherwise arrays may have any alignment,
+// outputs alias no input, sizes may be 0, and NaN survives. Accuracy in ulp holds for normal
+// inputs and results; denormals count as 0.
+#pragma once
+
+#include "base/types.hpp"
+
+namespace pylstm {
+
+// What a product starts from. kAdd forms the product alone and then adds it to C.
+enum class Init { kZero, kBias, kKeep, kAdd };
+
+// C[rows, columns] = init + A[rows, inner] * B[inner, columns].
+// The inner sum of each element has one order, fixed by (inner, columns, T, ISA): a row gives
+// the same bits in any batch and at any place in it.
+template <class T>
+struct GemmArgs {
+  const T* a;  // element (r, k) is a[r * a_row + k * a_inner]
+  Dim a_row, a_inner;
+  const T* b;  // panels from pack_b or pack_gates
+  T* c;        // element (r, n) is c[r * c_row + n]
+  Dim c_row;
+  const T* bias;  // [columns] for Init::kBias
+  Dim rows, columns, inner;
+  Init init;
+};
+
+// The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.
+template <class T>
+struct GemmPackedArgs {
+  const T* a;  // pack_a's tiles: element (r, k)
+  const T* b;
+  T* c;
+  Dim c_row;
+  Dim rows, columns, inner;
+  Init init;  // kZero or kKeep
+};
+
+// One time step of an LSTM for `rows` sequences.
+// z is in gates order: unit block u, gate g (i, f, c, o), lane l at column (4u + g) * width + l.
+template <class T>
+struct LstmStepArgs {
+  Dim rows, units;
+  const T* h_prev;  // [rows, units], row stride h_prev_row
+  Dim h_prev_row;
+  const T* recurrent;  // pack_gates(units, recurrent_kernel); null: z is complete, cells only
+  T* z;                // [rows, 4 * padded units] in: x W + b; out: pre-activations
+  Dim z_row;
+  Dim z_block, z_gate;  // distance of unit blocks and of gates in z: (4 * width, width) unless dropout splits gates
+  const T* c_prev;      // [rows, units] dense, may equal c
+  T* c;                 // [rows, units] dense
+  T* h;                 // [rows, units], row stride h_row
+  Dim h_row;
+  T* gates;  // [rows, 4 * units] i|f|c|o after their activation, or null
+};
+
+template <class T>
+struct LstmCellsBackwardArgs {
+  Dim rows, units;
+  const T* dh;      // [rows, units] dense: dL/dh of this step, complete
+  T* dc;            // [rows, units] dense; in: dL/dc from the next step, out: for the previous
+  const T* c_prev;  // [rows, units] dense
+  const T* c;       // [rows, units] dense
+  T* gates;         // [rows, 4 * units] in: gate values, out: dL/dz
+};
+
+enum class Activation { kLinear, kRelu, kTanh, kSigmoid };
+
+// The rule of one optimizer step on n elements; Keras' formulas, scalars already combined.
+template <class T>
+struct UpdateArgs {
+  Dim n;
+  T* p;              // parameters
+  const T* g;        // gradient
+  T* m;              // first slot or null
+  T* v;              // second slot or null
+  T* u;              // third slot or null
+  T gradient_scale;  // clipping by norm
+  T clip_value;      // elements are clipped to +- clip_value first; 0: off
+  T rate;            // SGD, RMSprop: learning rate; Adam: lr * sqrt(1 - beta2^t) / (1 - beta1^t)
+  T decay;           // p -= p * decay first (learning rate times weight decay)
+  T beta_1, beta_2;  // SGD: momentum, unused; RMSprop: momentum, rho
+  T epsilon;
+  bool nesterov, centered;
+};
+
+template <class T>
+struct KernelTable {
+  Dim width;          // elements of one vector
+  Dim panel_vectors;  // vectors of a full panel of B
+  Dim tile_rows;      // rows of a full tile of A in pack_a
+
+  // Packing. packed_b(inner, columns) elements; gates: columns = 4 * units rounded up to 4 * width.
+  Dim (*packed_b)(Dim inner, Dim columns);
+  // B(k, n) = source[k * row_stride + n * column_stride].
+  void (*pack_b)(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed);
+  // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, lanes past `units` 0.
+  void (*pack_gates)(const T* source, Dim row_stride, Dim inner, Dim units, T* packed);
+  // Columns [first, first + columns) of `inner` rows become A^T in tiles [inner][tile_rows]; the last
+  // tile is filled with 0. round_up(columns, tile_rows) * inner elements.
+  void (*pack_a)(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed);
+
+  void (*gemm)(const GemmArgs<T>& args);
+  void (*gemm_packed)(const GemmPackedArgs<T>& args);
+
+  void (*lstm_step)(const LstmStepArgs<T>& args);
+  void (*lstm_cells_backward)(const LstmCellsBackwardArgs<T>& args);
+
+  // y may equal x. exp <= 1 ulp, sigmoid <= 2.5 ulp, tanh <= 4 ulp (baseline without fused
+  // multiply-add: the same bounds). exp is 0 below -87.33 and +inf above 88.72 (double: -708.39, 709.78).
+  void (*exp)(Dim n, const T* x, T* y);
+  void (*sigmoid)(Dim n, const T* x, T* y);
+  void (*tanh)(Dim n, const T* x, T* y);
+  void (*activate)(Activation kind, Dim n, const T* x, T* y);
+  // dx = dy * f'(y), from the output; dx may equal dy.
+  void (*activate_backward)(Activation kind, Dim n, const T* y, const T* dy, T* dx);
+
+  // Rows are independent; x and y have row stride `row`. y may equal x.
+  void (*softmax)(Dim rows, Dim columns, Dim row, const T* x, T* y);
+  // dx = y * (dy - sum(y * dy)) by rows; dx may equal dy.
+  void (*softmax_backward)(Dim rows, Dim columns, const T* y, const T* dy, T* dx);
+  // Softmax cross-entropy of one row of logits. loss = logsumexp(z) * sum(target) - sum(target * z); with
+  // `gradient`, z becomes scale * (softmax(z) * sum(target) - target). target = (1 - smoothing) * given + smoothing /
+  // columns. label >= 0: given is one-hot and `target` is ignored. Returns the loss; *argmax is the first largest
+  // logit.
+  double (*softmax_cross_entropy)(Dim columns, T* z, const T* target, Dim label, T smoothing, T scale, bool gradient,
+                                  Dim* argmax);
+
+  void (*add)(Dim n, const T* x, T* y);                       // y += x
+  void (*scale)(Dim n, T factor, T* x);                       // x *= factor
+  void (*multiply)(Dim n, const T* x, const T* m, T* y);      // y = x * m, y may equal x
+  void (*multiply_add)(Dim n, const T* x, const T* m, T* y);  // y += x * m
+  double (*sum_of_squares)(Dim n, const T* x);                // one order for each n
+  bool (*all_finite)(Dim n, const T* x);
+
+  void (*sgd)(const UpdateArgs<T>& args);
+  void (*rmsprop)(const UpdateArgs<T>& args);
+  void (*adam)(const UpdateArgs<T>& args);
+};
+
+// One instruction set: what `pylstm.use_isa` names.
+struct Kernels {
+  const char* name;
+  KernelTable<float> f32;
+  KernelTable<double> f64;
+};
+
+template <class T>
+const KernelTable<T>& table_of(const Kernels& kernels);
+template <>
+inline const KernelTable<float>& table_of<float>(const Kernels& kernels) {
+  return kernels.f32;
+}
+template <>
+inline const KernelTable<double>& table_of<double>(const Kernels& kernels) {
+  return kernels.f64;
+}
+
+}  // namespace pylstm

@@ -1,0 +1,22 @@
+// AVX2 with FMA.
+#pragma once
+#define PYLSTM_VEC_BYTES 32
+#define PYLSTM_PANEL_VECTORS 2
+#define PYLSTM_TILE_ROWS 6
+#include "kernels/vec/vec.hpp"
+
+PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm256_fmadd_ps(a, b, c); }
+PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm256_fmadd_pd(a, b, c); }
+PYLSTM_INLINE V<float> root(V<float> a) { return _mm256_sqrt_ps(a); }
+PYLSTM_INLINE V<double> root(V<double> a) { return _mm256_sqrt_pd(a); }
+
+PYLSTM_INLINE __m256i lanes_below(float, Dim n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+PYLSTM_INLINE __m256i lanes_below(double, Dim n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+PYLSTM_INLINE V<float> load_n(const float* p, Dim n) { return _mm256_maskload_ps(p, lanes_below(0.0f, n)); }
+PYLSTM_INLINE V<double> load_n(const double* p, Dim n) { return _mm256_maskload_pd(p, lanes_below(0.0, n)); }
+PYLSTM_INLINE void store_n(float* p, V<float> v, Dim n) { _mm256_maskstore_ps(p, lanes_below(0.0f, n), v); }
+PYLSTM_INLINE void store_n(double* p, V<double> v, Dim n) { _mm256_maskstore_pd(p, lanes_below(0.0, n), v); }

@@ -1,0 +1,24 @@
+// AVX-512 F, BW, DQ, VL.
+#pragma once
+#define PYLSTM_VEC_BYTES 64
+#define PYLSTM_PANEL_VECTORS 4
+#define PYLSTM_TILE_ROWS 6
+#include "kernels/vec/vec.hpp"
+
+PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm512_fmadd_ps(a, b, c); }
+PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm512_fmadd_pd(a, b, c); }
+PYLSTM_INLINE V<float> root(V<float> a) { return _mm512_sqrt_ps(a); }
+PYLSTM_INLINE V<double> root(V<double> a) { return _mm512_sqrt_pd(a); }
+
+PYLSTM_INLINE V<float> load_n(const float* p, Dim n) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+}
+PYLSTM_INLINE V<double> load_n(const double* p, Dim n) {
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+}
+PYLSTM_INLINE void store_n(float* p, V<float> v, Dim n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+}
+PYLSTM_INLINE void store_n(double* p, V<double> v, Dim n) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), v);
+}

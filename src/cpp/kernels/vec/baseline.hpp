@@ -1,0 +1,12 @@
+// x86-64 as every processor has it: SSE2, no fused multiply-add, so fma rounds twice.
+#pragma once
+#define PYLSTM_VEC_BYTES 16
+#define PYLSTM_PANEL_VECTORS 2
+#define PYLSTM_TILE_ROWS 6
+#include "kernels/vec/tails.hpp"
+#include "kernels/vec/vec.hpp"
+
+PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return a * b + c; }
+PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return a * b + c; }
+PYLSTM_INLINE V<float> root(V<float> a) { return _mm_sqrt_ps(a); }
+PYLSTM_INLINE V<double> root(V<double> a) { return _mm_sqrt_pd(a); }

@@ -1,0 +1,16 @@
+// AArch64 Advanced SIMD.
+#pragma once
+#define PYLSTM_VEC_BYTES 16
+#define PYLSTM_PANEL_VECTORS 4
+#define PYLSTM_TILE_ROWS 6
+#include "kernels/vec/tails.hpp"
+#include "kernels/vec/vec.hpp"
+
+PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) {
+  return (V<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) {
+  return (V<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+PYLSTM_INLINE V<float> root(V<float> a) { return (V<float>)vsqrtq_f32((float32x4_t)a); }
+PYLSTM_INLINE V<double> root(V<double> a) { return (V<double>)vsqrtq_f64((float64x2_t)a); }
