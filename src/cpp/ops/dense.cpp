@@ -1,0 +1,64 @@
+#include "ops/dense.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pylstm {
+namespace {
+
+double product_flops(Dim rows, Dim inner, Dim columns) {
+  return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
+}
+
+}  // namespace
+
+template <class T>
+void DenseWeights<T>::pack(const KernelTable<T>& kernels, const T* source, const T* bias_source, Dim inputs_,
+                           Dim units_, bool backward) {
+  inputs = inputs_;
+  units = units_;
+  has_bias = bias_source != nullptr;
+  kernel.pack(kernels, source, units, 1, inputs, units);
+  if (backward) kernel_t.pack(kernels, source, 1, units, units, inputs);
+  if (has_bias) std::memcpy(bias.reserve(units), bias_source, static_cast<std::size_t>(units) * sizeof(T));
+}
+
+template <class T>
+void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* y) {
+  parallel_region(useful_threads(product_flops(rows, w.inputs, w.units)), [&](int index, int size) {
+    const Range part = split(rows, index, size);
+    product(kernels, x + part.begin * w.inputs, w.inputs, w.kernel, y + part.begin * w.units, w.units,
+            part.end - part.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
+  });
+}
+
+template <class T>
+void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* dz, Dim rows,
+                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch) {
+  if (dx != nullptr) {
+    parallel_region(useful_threads(product_flops(rows, w.units, w.inputs)), [&](int index, int size) {
+      const Range part = split(rows, index, size);
+      product(kernels, dz + part.begin * w.units, w.units, w.kernel_t, dx + part.begin * w.inputs, w.inputs,
+              part.end - part.begin, Init::kZero);
+    });
+  }
+  if (d_kernel == nullptr) return;
+  static const T one = 1;
+  scratch.x_rows.resize(static_cast<std::size_t>(rows));
+  scratch.one_rows.assign(static_cast<std::size_t>(rows), &one);
+  for (Dim m = 0; m < rows; ++m) scratch.x_rows[static_cast<std::size_t>(m)] = x + m * w.inputs;
+  std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, d_kernel, w.units}};
+  if (d_bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, d_bias, w.units});
+  product_over_rows(kernels, factors, dz, w.units, w.units, rows, accumulate, scratch.rows);
+}
+
+#define PYLSTM_INSTANTIATE(T)                                                                                       \
+  template struct DenseWeights<T>;                                                                                  \
+  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*);                 \
+  template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*, \
+                                  T*, T*, DenseScratch<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm

@@ -1,0 +1,36 @@
+// y = x W + b over rows, and its gradients. The activation is the caller's next operation.
+#pragma once
+
+#include "ops/product.hpp"
+
+namespace pylstm {
+
+template <class T>
+struct DenseWeights {
+  Dim inputs = 0, units = 0;
+  Panels<T> kernel;    // [inputs, units]
+  Panels<T> kernel_t;  // [units, inputs], for backward
+  Buffer<T> bias;      // [units] or empty
+  bool has_bias = false;
+
+  // kernel in Keras' layout [inputs, units]; bias may be null
+  void pack(const KernelTable<T>& kernels, const T* kernel, const T* bias, Dim inputs, Dim units, bool backward);
+  std::size_t bytes() const { return kernel.bytes() + kernel_t.bytes() + bias.bytes(); }
+};
+
+template <class T>
+void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows, T* y);
+
+template <class T>
+struct DenseScratch {
+  RowProductScratch<T> rows;
+  std::vector<const T*> x_rows, one_rows;
+};
+
+// d_kernel [inputs, units], d_bias [units] (+)= sums over rows; dx [rows, inputs] = dz W^T. Each may be null
+// (d_bias is null without d_kernel).
+template <class T>
+void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const T* dz, Dim rows,
+                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch);
+
+}  // namespace pylstm

@@ -1,0 +1,39 @@
+#include "ops/embedding.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/parallel.hpp"
+
+namespace pylstm {
+
+template <class T>
+void embedding_forward(const T* table, Dim width, const std::int32_t* ids, Dim rows, T* y) {
+  parallel_for(rows, std::max<Dim>(1, 65536 / std::max<Dim>(1, width)), [&](Range range) {
+    for (Dim m = range.begin; m < range.end; ++m) {
+      std::memcpy(y + m * width, table + ids[m] * width, static_cast<std::size_t>(width) * sizeof(T));
+    }
+  });
+}
+
+// Threads take table entries, so that every sum has one order.
+template <class T>
+void embedding_backward(const KernelTable<T>& kernels, Dim entries, Dim width, const std::int32_t* ids, Dim rows,
+                        const T* dy, T* gradient) {
+  parallel_for(entries, std::max<Dim>(1, 131072 / std::max<Dim>(1, width)), [&](Range range) {
+    std::memset(gradient + range.begin * width, 0,
+                static_cast<std::size_t>((range.end - range.begin) * width) * sizeof(T));
+    for (Dim m = 0; m < rows; ++m) {
+      if (ids[m] >= range.begin && ids[m] < range.end) kernels.add(width, dy + m * width, gradient + ids[m] * width);
+    }
+  });
+}
+
+#define PYLSTM_INSTANTIATE(T)                                                      \
+  template void embedding_forward<T>(const T*, Dim, const std::int32_t*, Dim, T*); \
+  template void embedding_backward<T>(const KernelTable<T>&, Dim, Dim, const std::int32_t*, Dim, const T*, T*);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm

@@ -1,0 +1,88 @@
+// The LSTM over whole sequences of one direction (Hochreiter & Schmidhuber 1997, forget gate of
+// Gers et al. 2000), in Keras' conventions: gates i, f, c, o, one bias.
+//
+// Everything here is in packed rows (see schedule.hpp): row offset[s] + r is step s of the row at
+// sorted position r. h and c have `batch` rows of initial state before the packed rows.
+#pragma once
+
+#include <vector>
+
+#include "base/interrupt.hpp"
+#include "ops/product.hpp"
+#include "ops/schedule.hpp"
+
+namespace pylstm {
+
+template <class T>
+struct LstmParameters {  // Keras' layout, not owned
+  const T* kernel;       // [inputs, 4 * units]
+  const T* recurrent;    // [units, 4 * units]
+  const T* bias;         // [4 * units] or null
+};
+
+// Packed parameters. Recurrent dropout multiplies h by another mask for each gate; then every gate
+// is a product of its own (4 groups of `units` columns), otherwise the four are one (1 group).
+template <class T>
+class LstmWeights {
+ public:
+  void pack(const KernelTable<T>& kernels, const LstmParameters<T>& parameters, Dim inputs, Dim units, int groups,
+            bool backward);
+
+  Dim inputs = 0, units = 0, padded = 0;  // padded: units rounded up to the vector width
+  int groups = 1;
+  std::vector<Panels<T>> kernel, recurrent;      // forward, one for each group
+  std::vector<Panels<T>> kernel_t, recurrent_t;  // transposed, for backward; else empty
+  Buffer<T> bias;                                // in the order of z
+
+  Dim z_columns() const { return 4 * padded; }
+  std::size_t bytes() const;
+};
+
+template <class T>
+struct LstmDropout {             // masks with values 0 or 1 / (1 - rate), by sorted position; null: none
+  const T* inputs = nullptr;     // [groups, batch, inputs]
+  const T* recurrent = nullptr;  // [groups, batch, units]
+};
+
+template <class T>
+struct LstmRun {
+  const KernelTable<T>* kernels;
+  const LstmWeights<T>* weights;
+  const Schedule* schedule;
+  std::vector<const T*> x;  // [steps] first row of each step's input, row stride x_row
+  Dim x_row;
+  LstmDropout<T> dropout;
+  T* h;                  // [batch + total, units]; the first `batch` rows are read
+  T* c;                  // with gates: like h. Without: [batch, units], initial state in, final out
+  T* gates;              // [total, 4 * units] kept for backward, or null for inference
+  Interrupt* interrupt;  // when it asks to stop, outputs are incomplete; may be null
+};
+
+template <class T>
+struct LstmScratch {
+  std::vector<Buffer<T>> z, masked;  // one for each thread
+  Buffer<T> dropped;
+  RowProductScratch<T> rows;
+  std::vector<const T*> x_rows, h_rows, one_rows;
+  std::size_t bytes() const;
+};
+
+template <class T>
+void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch);
+
+template <class T>
+struct LstmGradients {
+  T* dh;          // [total, units] in: dL/dh from above; destroyed
+  T* dc;          // [batch, units] in: dL/dc of the last states; out: dL/dc of the initial states
+  T* dh_initial;  // [batch, units] out, or null
+  T* dx;          // [total, inputs] out, or null
+  T* kernel;      // outputs in Keras' layout; null: not wanted (all three or none)
+  T* recurrent;
+  T* bias;  // null without a bias
+};
+
+// After lstm_forward of the same run with gates, which become dL/dz.
+template <class T>
+void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch);
+
+}  // namespace pylstm

@@ -1,0 +1,175 @@
+// Backward over time: per step the recurrent product and the cells, each thread its own rows; then
+// dW, dU and db as products over all rows at once, and dx.
+#include <algorithm>
+
+#include "ops/lstm.hpp"
+
+namespace pylstm {
+namespace {
+
+constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a look at the clock
+
+std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
+
+template <class T>
+class BackwardRows {
+ public:
+  BackwardRows(const LstmRun<T>& run, const LstmGradients<T>& gradients, Range rows, Buffer<T>& scratch)
+      : run_(run), g_(gradients), k_(*run.kernels), w_(*run.weights), s_(*run.schedule), rows_(rows) {
+    if (run.dropout.recurrent != nullptr) masked_ = scratch.reserve((rows.end - rows.begin) * w_.units);
+  }
+
+  void operator()() {
+    for (Dim step = s_.steps - 1; step >= 0; --step) {
+      if (step % kPollSteps == 0 && stop_requested(run_.interrupt)) return;
+      const Dim count = active(step), now = s_.packed(step, rows_.begin);
+      if (count == 0) continue;
+      T* dh = g_.dh + now * w_.units;
+      if (step + 1 < s_.steps) recurrent_gradient(step + 1, dh);
+      const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
+      k_.lstm_cells_backward({count, w_.units, dh, g_.dc + rows_.begin * w_.units, run_.c + before * w_.units,
+                              run_.c + (s_.batch + now) * w_.units, run_.gates + now * 4 * w_.units});
+    }
+    if (g_.dh_initial != nullptr) {
+      T* dh = g_.dh_initial + rows_.begin * w_.units;
+      std::fill(dh, dh + (rows_.end - rows_.begin) * w_.units, T(0));
+      if (s_.steps > 0) recurrent_gradient(0, dh);
+    }
+  }
+
+ private:
+  Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
+
+  // dh += dL/dz of `step` times U^T.
+  void recurrent_gradient(Dim step, T* dh) {
+    const Dim count = active(step), row = 4 * w_.units;
+    if (count == 0) return;
+    const T* dz = run_.gates + s_.packed(step, rows_.begin) * row;
+    const T* masks = run_.dropout.recurrent;
+    for (int g = 0; g < w_.groups; ++g) {
+      const T* a = dz + g * (row / w_.groups);
+      if (masks == nullptr) {
+        product(k_, a, row, w_.recurrent_t[at(g)], dh, w_.units, count, Init::kKeep);
+        continue;
+      }
+      product(k_, a, row, w_.recurrent_t[at(g)], masked_, w_.units, count, Init::kZero);
+      const T* mask = masks + (g * s_.batch + rows_.begin) * w_.units;
+      k_.multiply_add(count * w_.units, masked_, mask, dh);
+    }
+  }
+
+  const LstmRun<T>& run_;
+  const LstmGradients<T>& g_;
+  const KernelTable<T>& k_;
+  const LstmWeights<T>& w_;
+  const Schedule& s_;
+  Range rows_;
+  T* masked_ = nullptr;
+};
+
+// Sorted position of every packed row, through f(packed, step, position).
+template <class F>
+void each_packed_row(const Schedule& s, F f) {
+  for (Dim step = 0; step < s.steps; ++step) {
+    for (Dim r = 0; r < s.rows[at(step)]; ++r) f(s.packed(step, r), step, r);
+  }
+}
+
+// rows[m] *= mask of the row's sequence, into `out`; redirects rows.
+template <class T>
+void drop_rows(const LstmRun<T>& run, const T* mask, Dim columns, T* out, std::vector<const T*>& rows) {
+  each_packed_row(*run.schedule, [&](Dim m, Dim, Dim r) {
+    run.kernels->multiply(columns, rows[at(m)], mask + r * columns, out + m * columns);
+    rows[at(m)] = out + m * columns;
+  });
+}
+
+template <class T>
+void collect_rows(const LstmRun<T>& run, LstmScratch<T>& scratch) {
+  static const T one = 1;
+  const Schedule& s = *run.schedule;
+  scratch.x_rows.resize(at(s.total));
+  scratch.h_rows.resize(at(s.total));
+  scratch.one_rows.assign(at(s.total), &one);
+  each_packed_row(s, [&](Dim m, Dim step, Dim r) {
+    scratch.x_rows[at(m)] = run.x[at(step)] + r * run.x_row;
+    scratch.h_rows[at(m)] = run.h + (step == 0 ? r : s.batch + s.packed(step - 1, r)) * run.weights->units;
+  });
+}
+
+template <class T>
+void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim row = 4 * w.units, columns = row / w.groups, total = run.schedule->total;
+  for (int group = 0; group < w.groups; ++group) {
+    collect_rows(run, scratch);
+    const bool drop_x = run.dropout.inputs != nullptr, drop_h = run.dropout.recurrent != nullptr;
+    T* dropped = drop_x || drop_h ? scratch.dropped.reserve(total * (w.inputs + w.units)) : nullptr;
+    const Dim batch = run.schedule->batch;
+    if (drop_x) drop_rows(run, run.dropout.inputs + group * batch * w.inputs, w.inputs, dropped, scratch.x_rows);
+    if (drop_h) {
+      drop_rows(run, run.dropout.recurrent + group * batch * w.units, w.units, dropped + total * w.inputs,
+                scratch.h_rows);
+    }
+    const Dim at_column = group * columns;
+    std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel + at_column, row},
+                                         {scratch.h_rows.data(), w.units, g.recurrent + at_column, row}};
+    if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias + at_column, row});
+    product_over_rows(*run.kernels, factors, run.gates + at_column, row, columns, total, false, scratch.rows);
+  }
+}
+
+template <class T>
+void input_gradient(const LstmRun<T>& run, T* dx, LstmScratch<T>& scratch) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim row = 4 * w.units, columns = row / w.groups, total = run.schedule->total;
+  const bool drop = run.dropout.inputs != nullptr;
+  T* part = drop ? scratch.dropped.reserve(total * w.inputs) : dx;
+  for (int group = 0; group < w.groups; ++group) {
+    const Init init = group == 0 || drop ? Init::kZero : Init::kKeep;
+    const double flops =
+        2.0 * static_cast<double>(total) * static_cast<double>(columns) * static_cast<double>(w.inputs);
+    parallel_region(useful_threads(flops), [&](int index, int size) {
+      const Range rows = split(total, index, size);
+      product(*run.kernels, run.gates + rows.begin * row + group * columns, row, w.kernel_t[at(group)],
+              part + rows.begin * w.inputs, w.inputs, rows.end - rows.begin, init);
+    });
+    if (!drop) continue;
+    const T* masks = run.dropout.inputs + group * run.schedule->batch * w.inputs;
+    each_packed_row(*run.schedule, [&](Dim m, Dim, Dim r) {
+      const T* mask = masks + r * w.inputs;
+      if (group == 0) {
+        run.kernels->multiply(w.inputs, part + m * w.inputs, mask, dx + m * w.inputs);
+      } else {
+        run.kernels->multiply_add(w.inputs, part + m * w.inputs, mask, dx + m * w.inputs);
+      }
+    });
+  }
+}
+
+}  // namespace
+
+template <class T>
+void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch) {
+  const LstmWeights<T>& w = *run.weights;
+  const double flops =
+      8.0 * static_cast<double>(run.schedule->total) * static_cast<double>(w.units) * static_cast<double>(w.units);
+  const int threads = static_cast<int>(std::min<Dim>(useful_threads(flops), run.schedule->batch));
+  const auto size = static_cast<std::size_t>(std::max(threads, 1));
+  if (scratch.masked.size() < size) scratch.masked.resize(size);
+  parallel_region(threads, [&](int index, int count) {
+    const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
+    const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
+    if (rows.begin < rows.end) BackwardRows<T>(run, gradients, rows, scratch.masked[at(index)])();
+  });
+  if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch);
+  if (gradients.dx != nullptr) input_gradient(run, gradients.dx, scratch);
+}
+
+#define PYLSTM_INSTANTIATE(T) \
+  template void lstm_backward<T>(const LstmRun<T>&, const LstmGradients<T>&, LstmScratch<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm

@@ -1,0 +1,189 @@
+// Forward over time: the input projection of a chunk of steps as one large product, then step by
+// step the recurrent product with the cells. Each thread runs its own rows through all of time.
+#include <algorithm>
+
+#include "ops/lstm.hpp"
+
+namespace pylstm {
+namespace {
+
+// A chunk of pre-activations stays in the second-level cache beside a part of the weights (bytes).
+constexpr Dim kChunkBytes = 256 * 1024;
+
+std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+template <class T>
+void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>& p, Dim inputs_, Dim units_,
+                          int groups_, bool backward) {
+  inputs = inputs_;
+  units = units_;
+  groups = groups_;
+  padded = (units + kernels.width - 1) / kernels.width * kernels.width;
+  const auto count = static_cast<std::size_t>(groups);
+  kernel.resize(count);
+  recurrent.resize(count);
+  kernel_t.resize(backward ? count : 0);
+  recurrent_t.resize(backward ? count : 0);
+  const Dim row = 4 * units, columns = row / groups, tasks = (backward ? 4 : 2) * groups;
+  // The panels are independent; a small layer is packed faster than a thread wakes.
+  parallel_for(tasks, row * (inputs + units) < 65536 ? tasks : 1, [&](Range range) {
+    for (Dim task = range.begin; task < range.end; ++task) {
+      const auto g = static_cast<std::size_t>(task % groups);
+      const T* k = p.kernel + static_cast<Dim>(g) * columns;
+      const T* r = p.recurrent + static_cast<Dim>(g) * columns;
+      switch (task / groups) {
+        case 0:
+          groups == 1 ? kernel[g].pack_gates(kernels, k, inputs, units)
+                      : kernel[g].pack(kernels, k, row, 1, inputs, units);
+          break;
+        case 1:
+          groups == 1 ? recurrent[g].pack_gates(kernels, r, units, units)
+                      : recurrent[g].pack(kernels, r, row, 1, units, units);
+          break;
+        case 2:
+          kernel_t[g].pack(kernels, k, 1, row, columns, inputs);
+          break;
+        default:
+          recurrent_t[g].pack(kernels, r, 1, row, columns, units);
+          break;
+      }
+    }
+  });
+  T* b = bias.reserve_zeroed(z_columns());
+  if (p.bias == nullptr) return;
+  for (Dim gate = 0; gate < 4; ++gate) {
+    for (Dim u = 0; u < units; ++u) {
+      const Dim block = u / kernels.width, lane = u % kernels.width;
+      b[groups == 1 ? (4 * block + gate) * kernels.width + lane : gate * padded + u] = p.bias[gate * units + u];
+    }
+  }
+}
+
+template <class T>
+std::size_t LstmWeights<T>::bytes() const {
+  std::size_t sum = bias.bytes();
+  for (const auto* group : {&kernel, &recurrent, &kernel_t, &recurrent_t}) {
+    for (const Panels<T>& panels : *group) sum += panels.bytes();
+  }
+  return sum;
+}
+
+template <class T>
+std::size_t LstmScratch<T>::bytes() const {
+  std::size_t sum = dropped.bytes() + rows.bytes();
+  for (const Buffer<T>& buffer : z) sum += buffer.bytes();
+  for (const Buffer<T>& buffer : masked) sum += buffer.bytes();
+  return sum;
+}
+
+namespace {
+
+// The rows [first, last) of sorted positions on one thread.
+template <class T>
+class ForwardRows {
+ public:
+  ForwardRows(const LstmRun<T>& run, Range rows, Buffer<T>& z, Buffer<T>& masked)
+      : run_(run), k_(*run.kernels), w_(*run.weights), s_(*run.schedule), rows_(rows) {
+    const Dim step_bytes = (rows.end - rows.begin) * w_.z_columns() * static_cast<Dim>(sizeof(T));
+    chunk_ = std::max<Dim>(1, std::min(s_.steps, kChunkBytes / std::max<Dim>(1, step_bytes)));
+    z_ = z.reserve(chunk_ * (rows.end - rows.begin) * w_.z_columns());
+    if (run.dropout.inputs != nullptr || run.dropout.recurrent != nullptr) {
+      masked_ = masked.reserve((rows.end - rows.begin) * std::max(w_.inputs, w_.units));
+    }
+  }
+
+  void operator()() {
+    for (Dim first = 0; first < s_.steps; first += chunk_) {
+      if (stop_requested(run_.interrupt)) return;
+      const Dim last = std::min(first + chunk_, s_.steps);
+      for (Dim step = first; step < last; ++step) project(step, z_of(step - first));
+      for (Dim step = first; step < last; ++step) advance(step, z_of(step - first));
+    }
+  }
+
+ private:
+  T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns(); }
+  Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
+
+  // rows of `source` times the mask of `group`, or the rows themselves.
+  const T* dropped(const T* source, Dim row, Dim count, Dim columns, const T* masks, int group) {
+    if (masks == nullptr) return source;
+    const T* mask = masks + (group * s_.batch + rows_.begin) * columns;
+    for (Dim r = 0; r < count; ++r) {
+      k_.multiply(columns, source + r * row, mask + r * columns, masked_ + r * columns);
+    }
+    return masked_;
+  }
+
+  // z = b + x W for one step.
+  void project(Dim step, T* z) {
+    const Dim count = active(step);
+    const T* x = run_.x[at(step)] + rows_.begin * run_.x_row;
+    for (int g = 0; g < w_.groups; ++g) {
+      const T* a = dropped(x, run_.x_row, count, w_.inputs, run_.dropout.inputs, g);
+      const Dim column = g * w_.padded;
+      product(k_, a, a == x ? run_.x_row : w_.inputs, w_.kernel[at(g)], z + column, w_.z_columns(), count, Init::kBias,
+              w_.bias.data() + column);
+    }
+  }
+
+  // z += h U; then the cells.
+  void advance(Dim step, T* z) {
+    const Dim count = active(step);
+    if (count == 0) return;
+    const bool training = run_.gates != nullptr;
+    const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
+    const Dim now = s_.packed(step, rows_.begin);
+    const T* h_prev = run_.h + before * w_.units;
+    const bool together = w_.groups == 1;
+    if (!together) {
+      for (int g = 0; g < w_.groups; ++g) {
+        const T* a = dropped(h_prev, w_.units, count, w_.units, run_.dropout.recurrent, g);
+        product(k_, a, w_.units, w_.recurrent[at(g)], z + g * w_.padded, w_.z_columns(), count, Init::kKeep);
+      }
+    }
+    T* c = run_.c + (training ? s_.batch + now : rows_.begin) * w_.units;
+    k_.lstm_step({count, w_.units, h_prev, w_.units, together ? w_.recurrent[0].data() : nullptr, z, w_.z_columns(),
+                  together ? 4 * k_.width : k_.width, together ? k_.width : w_.padded,
+                  training ? run_.c + before * w_.units : c, c, run_.h + (s_.batch + now) * w_.units, w_.units,
+                  training ? run_.gates + now * 4 * w_.units : nullptr});
+  }
+
+  const LstmRun<T>& run_;
+  const KernelTable<T>& k_;
+  const LstmWeights<T>& w_;
+  const Schedule& s_;
+  Range rows_;
+  Dim chunk_;
+  T* z_;
+  T* masked_ = nullptr;
+};
+
+}  // namespace
+
+template <class T>
+void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units);
+  const int threads = static_cast<int>(std::min<Dim>(useful_threads(static_cast<double>(flops)), run.schedule->batch));
+  const auto size = static_cast<std::size_t>(std::max(threads, 1));
+  if (scratch.z.size() < size) scratch.z.resize(size);
+  if (scratch.masked.size() < size) scratch.masked.resize(size);
+  parallel_region(threads, [&](int index, int count) {
+    const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
+    const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
+    if (rows.begin < rows.end) ForwardRows<T>(run, rows, scratch.z[at(index)], scratch.masked[at(index)])();
+  });
+}
+
+#define PYLSTM_INSTANTIATE(T)     \
+  template class LstmWeights<T>;  \
+  template struct LstmScratch<T>; \
+  template void lstm_forward<T>(const LstmRun<T>&, LstmScratch<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm

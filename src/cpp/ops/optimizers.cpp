@@ -1,0 +1,111 @@
+#include "ops/optimizers.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/parallel.hpp"
+
+namespace pylstm {
+namespace {
+
+constexpr Dim kBlock = 16384;  // elements: a multiple of every vector, small beside a variable worth two threads
+
+// Blocks of all trainable variables, so that threads share large and small variables alike.
+struct Work {
+  std::size_t variable;
+  Dim begin, count;
+};
+
+std::vector<Work> blocks_of(const std::vector<VariableRange>& variables) {
+  std::vector<Work> work;
+  for (std::size_t v = 0; v < variables.size(); ++v) {
+    if (!variables[v].trainable) continue;
+    for (Dim begin = 0; begin < variables[v].count; begin += kBlock) {
+      work.push_back({v, begin, std::min(kBlock, variables[v].count - begin)});
+    }
+  }
+  return work;
+}
+
+template <class F>
+void each_block(const std::vector<Work>& work, F f) {
+  parallel_for(static_cast<Dim>(work.size()), 4, [&](Range range) {
+    for (Dim i = range.begin; i < range.end; ++i) f(static_cast<std::size_t>(i));
+  });
+}
+
+double limited(double norm, double limit) { return limit > 0 && norm > limit ? limit / norm : 1.0; }
+
+}  // namespace
+
+std::vector<std::string> slot_names(const OptimizerConfig& config) {
+  switch (config.rule) {
+    case Rule::kSgd:
+      return config.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+    case Rule::kAdam:
+      return {"momentum", "velocity"};
+    case Rule::kRmsprop:
+      break;
+  }
+  std::vector<std::string> names = {"velocity"};
+  if (config.momentum != 0) names.push_back("momentum");
+  if (config.centered) names.push_back("average_gradient");
+  return names;
+}
+
+template <class T>
+std::vector<double> squared_norms(const KernelTable<T>& kernels, const std::vector<VariableRange>& variables,
+                                  const T* gradients) {
+  const std::vector<Work> work = blocks_of(variables);
+  std::vector<double> partial(work.size());
+  each_block(work, [&](std::size_t i) {
+    partial[i] = kernels.sum_of_squares(work[i].count, gradients + variables[work[i].variable].offset + work[i].begin);
+  });
+  std::vector<double> norms(variables.size(), 0.0);
+  for (std::size_t i = 0; i < work.size(); ++i) norms[work[i].variable] += partial[i];
+  return norms;
+}
+
+template <class T>
+void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config,
+                    const std::vector<VariableRange>& variables, const std::vector<double>& norms, long long iteration,
+                    T* parameters, const T* gradients, const std::vector<T*>& slots) {
+  double total = 0;
+  for (const double norm : norms) total += norm;
+  const double global = limited(std::sqrt(total), config.global_clipnorm);
+  const auto slot = [&](const char* name) -> T* {
+    const std::vector<std::string> names = slot_names(config);
+    const auto found = std::find(names.begin(), names.end(), name);
+    return found == names.end() ? nullptr : slots[static_cast<std::size_t>(found - names.begin())];
+  };
+  const bool adam = config.rule == Rule::kAdam;
+  const double count = static_cast<double>(iteration);
+  const double rate =
+      adam ? config.learning_rate * std::sqrt(1 - std::pow(config.beta_2, count)) / (1 - std::pow(config.beta_1, count))
+           : config.learning_rate;
+  T* const m = slot("momentum");
+  T* const v = slot("velocity");
+  T* const u = slot("average_gradient");
+  const auto update = adam ? kernels.adam : config.rule == Rule::kSgd ? kernels.sgd : kernels.rmsprop;
+  const std::vector<Work> work = blocks_of(variables);
+  each_block(work, [&](std::size_t i) {
+    const Dim at = variables[work[i].variable].offset + work[i].begin;
+    const double norm = std::sqrt(norms[work[i].variable]);
+    update({work[i].count, parameters + at, gradients + at, m == nullptr ? nullptr : m + at,
+            v == nullptr ? nullptr : v + at, u == nullptr ? nullptr : u + at,
+            static_cast<T>(global * limited(norm, config.clipnorm)), static_cast<T>(config.clipvalue),
+            static_cast<T>(rate), static_cast<T>(config.learning_rate * config.weight_decay),
+            static_cast<T>(adam ? config.beta_1 : config.momentum), static_cast<T>(adam ? config.beta_2 : config.rho),
+            static_cast<T>(config.epsilon), config.nesterov, config.centered});
+  });
+}
+
+#define PYLSTM_INSTANTIATE(T)                                                                                        \
+  template std::vector<double> squared_norms<T>(const KernelTable<T>&, const std::vector<VariableRange>&, const T*); \
+  template void optimizer_step<T>(const KernelTable<T>&, const OptimizerConfig&, const std::vector<VariableRange>&,  \
+                                  const std::vector<double>&, long long, T*, const T*, const std::vector<T*>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm

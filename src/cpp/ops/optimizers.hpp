@@ -1,0 +1,45 @@
+// One optimizer step over a list of variables in flat buffers: clip, then update, in one threaded pass.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/table.hpp"
+
+namespace pylstm {
+
+enum class Rule { kSgd, kRmsprop, kAdam };
+
+struct OptimizerConfig {  // Keras' arguments; Adam with weight_decay is AdamW
+  Rule rule = Rule::kRmsprop;
+  double learning_rate = 0.001;
+  double momentum = 0;                  // SGD, RMSprop
+  bool nesterov = false;                // SGD
+  double rho = 0.9;                     // RMSprop
+  bool centered = false;                // RMSprop
+  double beta_1 = 0.9, beta_2 = 0.999;  // Adam
+  double epsilon = 1e-7;
+  double weight_decay = 0;
+  double clipnorm = 0, global_clipnorm = 0, clipvalue = 0;  // 0: off
+};
+
+// Names of the slots that a rule keeps for each variable, in the order of `slots` below.
+std::vector<std::string> slot_names(const OptimizerConfig& config);
+
+struct VariableRange {
+  Dim offset, count;  // in the flat buffers
+  bool trainable;
+};
+
+// Squared norm of the gradient of every variable; the sum's order depends on sizes alone.
+template <class T>
+std::vector<double> squared_norms(const KernelTable<T>& kernels, const std::vector<VariableRange>& variables,
+                                  const T* gradients);
+
+// parameters, gradients and slots are flat and share offsets; iteration counts from 1.
+template <class T>
+void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config,
+                    const std::vector<VariableRange>& variables, const std::vector<double>& squared_norms,
+                    long long iteration, T* parameters, const T* gradients, const std::vector<T*>& slots);
+
+}  // namespace pylstm

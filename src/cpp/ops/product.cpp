@@ -1,0 +1,104 @@
+#include "ops/product.hpp"
+
+#include <algorithm>
+
+namespace pylstm {
+namespace {
+
+// Rows that one pass of a sum over rows packs: a panel of D stays in the first-level cache and
+// the tiles of A in the second (elements of a panel column).
+constexpr Dim kRowBlock = 192;
+
+// Below this a fork and join costs more than the second core gives.
+constexpr double kFlopsPerThread = 1e6;
+
+Dim round_up(Dim n, Dim multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+}  // namespace
+
+template <class T>
+void Panels<T>::pack(const KernelTable<T>& kernels, const T* source, Dim row_stride, Dim column_stride, Dim inner,
+                     Dim columns) {
+  inner_ = inner;
+  columns_ = columns;
+  T* packed = data_.reserve(kernels.packed_b(inner, columns));
+  const Dim panel = kernels.panel_vectors * kernels.width;
+  parallel_for(
+      columns, std::max<Dim>(panel, 65536 / std::max<Dim>(1, inner)),
+      [&](Range range) {
+        kernels.pack_b(source + range.begin * column_stride, row_stride, column_stride, inner, range.end - range.begin,
+                       packed + range.begin * inner);
+      },
+      panel);
+}
+
+template <class T>
+void Panels<T>::pack_gates(const KernelTable<T>& kernels, const T* source, Dim inner, Dim units) {
+  inner_ = inner;
+  columns_ = 4 * round_up(units, kernels.width);
+  kernels.pack_gates(source, 4 * units, inner, units, data_.reserve(kernels.packed_b(inner, columns_)));
+}
+
+template <class T>
+void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
+             Init init, const T* bias) {
+  kernels.gemm({a, a_row, 1, b.data(), c, c_row, bias, rows, b.columns(), b.inner(), init});
+}
+
+template <class T>
+void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const T* d, Dim d_row,
+                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch) {
+  const Dim tile = kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
+  Dim outputs = 0;
+  std::vector<Dim> first_of(factors.size());
+  for (std::size_t f = 0; f < factors.size(); ++f) {
+    first_of[f] = outputs;
+    outputs += round_up(factors[f].columns, tile);
+  }
+  const Dim block = std::min(rows, kRowBlock);
+  T* packed_a = scratch.a.reserve(outputs * block);
+  T* packed_d = scratch.d.reserve(kernels.packed_b(block, columns));
+  const int threads =
+      useful_threads(2.0 * static_cast<double>(outputs) * static_cast<double>(columns) * static_cast<double>(block));
+  for (Dim begin = 0; begin < std::max<Dim>(rows, 1); begin += kRowBlock) {
+    const Dim count = std::min(kRowBlock, rows - begin);
+    parallel_region(threads, [&](int index, int size) {
+      for (std::size_t f = 0; f < factors.size(); ++f) {
+        const Range part = split(factors[f].columns, index, size, tile);
+        if (part.begin < part.end) {
+          kernels.pack_a(factors[f].rows + begin, part.begin, count, part.end - part.begin,
+                         packed_a + (first_of[f] + part.begin) * count);
+        }
+      }
+    });
+    const Init init = begin == 0 && !accumulate ? Init::kZero : Init::kKeep;
+    parallel_region(threads, [&](int index, int size) {
+      const Range part = split(columns, index, size, panel);
+      if (part.begin == part.end) return;
+      T* mine = packed_d + part.begin * count;
+      kernels.pack_b(d + begin * d_row + part.begin, d_row, 1, count, part.end - part.begin, mine);
+      for (std::size_t f = 0; f < factors.size(); ++f) {
+        const RowFactor<T>& factor = factors[f];
+        kernels.gemm_packed({packed_a + first_of[f] * count, mine, factor.output + part.begin, factor.output_row,
+                             factor.columns, part.end - part.begin, count, init});
+      }
+    });
+  }
+}
+
+int useful_threads(double flops) {
+  const int threads = num_threads();
+  if (threads == 1) return 1;
+  return std::max(1, static_cast<int>(std::min<double>(threads, flops / kFlopsPerThread)));
+}
+
+#define PYLSTM_INSTANTIATE(T)                                                                                          \
+  template class Panels<T>;                                                                                            \
+  template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);      \
+  template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const T*, Dim, Dim, Dim, \
+                                     bool, RowProductScratch<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm

@@ -1,0 +1,60 @@
+// Matrix products on packed panels, split over threads by independent outputs.
+#pragma once
+
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/parallel.hpp"
+#include "kernels/table.hpp"
+
+namespace pylstm {
+
+// A matrix in the order in which the product reads it; derived data of one instruction set.
+template <class T>
+class Panels {
+ public:
+  // B(k, n) = source[k * row_stride + n * column_stride]
+  void pack(const KernelTable<T>& kernels, const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns);
+  // source [inner, 4 * units] in Keras' gate order
+  void pack_gates(const KernelTable<T>& kernels, const T* source, Dim inner, Dim units);
+
+  const T* data() const { return data_.data(); }
+  Dim inner() const { return inner_; }
+  Dim columns() const { return columns_; }
+  std::size_t bytes() const { return data_.bytes(); }
+
+ private:
+  Buffer<T> data_;
+  Dim inner_ = 0, columns_ = 0;
+};
+
+// Sums over features: C[rows, columns] = init + A * B. Serial: callers split rows.
+template <class T>
+void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
+             Init init, const T* bias = nullptr);
+
+// One factor of a sum over rows: output[columns, D's columns] (+)= sum over m of rows[m][.] * D[m][.]
+template <class T>
+struct RowFactor {
+  const T* const* rows;  // [M] pointers to `columns` elements each
+  Dim columns;
+  T* output;  // row stride output_row
+  Dim output_row;
+};
+
+template <class T>
+struct RowProductScratch {
+  Buffer<T> a, d;
+  std::size_t bytes() const { return a.bytes() + d.bytes(); }
+};
+
+// Sums over rows: every factor with the same D[M, columns] (row stride d_row). The sum runs over m in
+// ascending order, whatever the threads. accumulate: add to what the outputs hold.
+template <class T>
+void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const T* d, Dim d_row,
+                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch);
+
+// Threads worth starting for `flops` floating-point operations.
+int useful_threads(double flops);
+
+}  // namespace pylstm

@@ -1,0 +1,33 @@
+// Which rows of a batch run at which step. A masked step only holds h and c, so a masked row is a
+// shorter sequence: rows are sorted by their number of real steps (longest first) and step s runs
+// the first rows[s] of them. No kernel sees a mask.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/types.hpp"
+
+namespace pylstm {
+
+struct Schedule {
+  Dim batch = 0;
+  Dim steps = 0;            // of the longest row
+  Dim total = 0;            // real steps of all rows = packed rows
+  bool dense = true;        // every row runs every step in order: packed row s * batch + b
+  std::vector<Dim> rows;    // [steps] rows that run at a step, non-increasing
+  std::vector<Dim> offset;  // [steps] first packed row of a step
+  std::vector<Dim> order;   // [batch] sorted position -> batch row
+  std::vector<Dim> length;  // [batch] real steps of the row at a sorted position
+  std::vector<Dim> time;    // [total] time in the batch of a packed row
+
+  Dim packed(Dim step, Dim position) const { return offset[static_cast<std::size_t>(step)] + position; }
+};
+
+// mask [steps, batch] (time-major; 0 = masked) or null. reversed: time runs backwards.
+void make_schedule(Dim steps, Dim batch, const std::uint8_t* mask, bool reversed, Schedule& schedule);
+
+// Bounds [size + 1] that split the sorted rows into contiguous ranges of nearly equal work.
+std::vector<Dim> balanced_rows(const Schedule& schedule, int size);
+
+}  // namespace pylstm
