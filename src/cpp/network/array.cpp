@@ -1,0 +1,116 @@
+#include "network/array.hpp"
+
+#include <cmath>
+#include <cstring>
+
+namespace pylstm {
+namespace {
+
+// IEEE 754 half precision.
+struct Half {
+  std::uint16_t bits;
+};
+
+double value_of(Half half) {
+  const int exponent = (half.bits >> 10) & 31, mantissa = half.bits & 1023;
+  const double sign = (half.bits & 0x8000) != 0 ? -1.0 : 1.0;
+  if (exponent == 31) return mantissa != 0 ? std::nan("") : sign * HUGE_VAL;
+  return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
+}
+template <class S>
+S value_of(S value) {
+  return value;
+}
+
+template <class S>
+S element(const unsigned char* from, bool swapped) {
+  unsigned char bytes[sizeof(S)];
+  std::memcpy(bytes, from, sizeof(S));
+  if (swapped) {
+    for (std::size_t i = 0; i < sizeof(S) / 2; ++i) std::swap(bytes[i], bytes[sizeof(S) - 1 - i]);
+  }
+  S value;
+  std::memcpy(&value, bytes, sizeof(S));
+  return value;
+}
+
+template <class S, class Out>
+void read(const unsigned char* from, Dim stride, Dim count, bool swapped, Out* out) {
+  if (!swapped && stride == static_cast<Dim>(sizeof(S))) {
+    if constexpr (std::is_same_v<S, Out>) {
+      std::memcpy(out, from, static_cast<std::size_t>(count) * sizeof(S));
+      return;
+    }
+  }
+  for (Dim i = 0; i < count; ++i) out[i] = static_cast<Out>(value_of(element<S>(from + i * stride, swapped)));
+}
+
+}  // namespace
+
+bool is_floating(ElementType type) {
+  return type == ElementType::kF16 || type == ElementType::kF32 || type == ElementType::kF64;
+}
+
+std::size_t element_size(ElementType type) {
+  switch (type) {
+    case ElementType::kBool:
+    case ElementType::kI8:
+    case ElementType::kU8:
+      return 1;
+    case ElementType::kI16:
+    case ElementType::kU16:
+    case ElementType::kF16:
+      return 2;
+    case ElementType::kI32:
+    case ElementType::kU32:
+    case ElementType::kF32:
+      return 4;
+    default:
+      return 8;
+  }
+}
+
+template <class Out>
+void read_elements(const ArrayView& array, const unsigned char* from, Dim stride, Dim count, Out* out) {
+  const bool swapped = array.swapped;
+  switch (array.type) {
+    case ElementType::kBool:
+    case ElementType::kU8:
+      return read<std::uint8_t>(from, stride, count, false, out);
+    case ElementType::kI8:
+      return read<std::int8_t>(from, stride, count, false, out);
+    case ElementType::kI16:
+      return read<std::int16_t>(from, stride, count, swapped, out);
+    case ElementType::kU16:
+      return read<std::uint16_t>(from, stride, count, swapped, out);
+    case ElementType::kI32:
+      return read<std::int32_t>(from, stride, count, swapped, out);
+    case ElementType::kU32:
+      return read<std::uint32_t>(from, stride, count, swapped, out);
+    case ElementType::kI64:
+      return read<std::int64_t>(from, stride, count, swapped, out);
+    case ElementType::kU64:
+      return read<std::uint64_t>(from, stride, count, swapped, out);
+    case ElementType::kF16:
+      return read<Half>(from, stride, count, swapped, out);
+    case ElementType::kF32:
+      return read<float>(from, stride, count, swapped, out);
+    case ElementType::kF64:
+      return read<double>(from, stride, count, swapped, out);
+  }
+}
+
+const unsigned char* element_at(const ArrayView& array, std::initializer_list<Dim> index) {
+  const unsigned char* address = array.data;
+  std::size_t dimension = 0;
+  for (const Dim i : index) address += i * array.strides[dimension++];
+  return address;
+}
+
+template void read_elements<float>(const ArrayView&, const unsigned char*, Dim, Dim, float*);
+template void read_elements<double>(const ArrayView&, const unsigned char*, Dim, Dim, double*);
+template void read_elements<std::int32_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::int32_t*);
+template void read_elements<std::int64_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::int64_t*);
+template void read_elements<std::uint8_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::uint8_t*);
+
+}  // namespace pylstm

@@ -1,0 +1,61 @@
+// The arrays of one fit, evaluate or predict call, their checks, and the gathering of a batch.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/buffer.hpp"
+#include "network/array.hpp"
+#include "network/rows.hpp"
+
+namespace pylstm {
+
+enum class Mode { kFit, kEvaluate, kPredict };
+
+// What the targets of a compiled loss look like.
+struct TargetShape {
+  bool present = false;  // false: no loss, y is ignored
+  bool labels = false;   // integer class labels below `columns`; else values [.., columns]
+  bool sequence = false;
+  Dim columns = 0;
+};
+
+// Sums of one call, to be divided by the second number: loss by weight, metrics by count.
+using Totals = std::map<std::string, std::pair<double, double>>;
+
+struct Data {
+  ArrayView x, y, sample_weight, mask;  // empty view: not given
+  Totals totals;
+
+  Dim samples() const { return x.shape.empty() ? 0 : x.shape[0]; }
+  Dim steps() const { return x.rank() >= 2 ? x.shape[1] : 1; }
+};
+
+// Shapes against the network and each other, then a full scan: finite values (fit and evaluate),
+// token ids and labels in range. Throws std::invalid_argument or std::out_of_range that names the
+// argument, the place and the value; for tokens `vocabulary` is their number.
+void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode);
+
+// Rows of one batch, time-major and converted. Buffers keep their memory between batches.
+template <class T>
+struct Batch {
+  Rows<T> x;
+  Dim offset = 0;  // first step of a window of the samples
+  Buffer<T> values;
+  Buffer<std::int32_t> ids;
+  Buffer<std::uint8_t> mask;
+  Buffer<std::int32_t> labels;
+  Buffer<T> targets;  // [rows, columns]
+  Buffer<T> weights;  // [rows]
+  bool has_weights = false;
+  std::size_t bytes() const {
+    return values.bytes() + ids.bytes() + mask.bytes() + labels.bytes() + targets.bytes() + weights.bytes();
+  }
+};
+
+// Samples rows[0..count), steps [first_step, last_step) of sequences. y is gathered when `target.present`.
+template <class T>
+void gather_batch(const Data& data, const SampleShape& input, const TargetShape& target, const std::int64_t* rows,
+                  Dim count, Dim first_step, Dim last_step, Batch<T>& batch);
+
+}  // namespace pylstm

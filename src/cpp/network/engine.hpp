@@ -1,0 +1,161 @@
+// Network for one working type. engine.cpp: parameters, weights and state; engine_run.cpp: batches,
+// training step, prediction; engine_call.cpp: single calls, gradients, generation.
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "kernels/dispatch.hpp"
+#include "network/layer.hpp"
+#include "network/network.hpp"
+#include "network/simple_layers.hpp"
+
+namespace pylstm {
+
+template <class T>
+using WeightsList = std::vector<std::unique_ptr<LayerWeights>>;
+
+// Packed weights of all layers for readers; never changed once published.
+template <class T>
+struct Snapshot {
+  const Kernels* kernels = nullptr;
+  WeightsList<T> weights;
+};
+
+// What one running call owns.
+template <class T>
+struct CallWork {
+  std::vector<std::unique_ptr<LayerWork>> layers;
+  std::vector<Rows<T>> rows;  // rows[i] is the input of layer i, the last one the output
+  Batch<T> batch;
+  State<T> state;  // of the running call, committed when it succeeds
+  CallContext<T> context;
+  CrossEntropyScratch<T> cross_entropy;
+  Buffer<T> dy, weights;
+  Buffer<T> gradients;  // flat, as the parameters
+  std::vector<double> row_loss;
+  std::vector<std::int32_t> argmax;
+
+  std::size_t bytes() const;
+};
+
+template <class T>
+class Engine final : public Network {
+ public:
+  Engine(std::vector<std::unique_ptr<Layer<T>>> layers, SampleShape input);
+
+  bool is_double() const override { return sizeof(T) == 8; }
+  const std::vector<VariableInfo>& variables() const override { return variables_; }
+  std::vector<Dim> output_shape() const override { return output_.dims(); }
+  std::vector<std::vector<Dim>> layer_output_shapes() const override;
+  std::vector<OwnedArray> get_weights() const override;
+  void set_weights(const std::vector<ArrayView>& weights) override;
+  void set_trainable(const std::vector<bool>& flags) override;
+  void compile(const LossConfig& loss, const OptimizerConfig& optimizer) override;
+  void set_learning_rate(double rate) override { optimizer_.learning_rate = rate; }
+  long long iterations() const override { return iterations_; }
+  void set_iterations(long long iterations) override { iterations_ = iterations; }
+  std::vector<std::pair<std::string, OwnedArray>> get_slots() const override;
+  void set_slots(const std::vector<ArrayView>& slots) override;
+  void set_metrics(const std::vector<std::string>& names) override;
+  void set_seed(std::uint64_t seed) override { seed_ = seed; }
+  void check(const Data& data, Mode mode) const override;
+  void start(Mode mode) override;
+  void finish(Mode mode) override;
+  Dim run(Data& data, Mode mode, const RunRequest& request, Interrupt* interrupt) override;
+  Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) override;
+  OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) override;
+  bool backward(const ArrayView& dy, Interrupt* interrupt) override;
+  std::pair<double, std::vector<OwnedArray>> gradients(const Data& data) override;
+  std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training) override;
+  CallGradients call_gradients(const Data& data, const std::vector<ArrayView>& states, const std::vector<ArrayView>& dy,
+                               bool training) override;
+  void reset_state(bool fit, bool predict) override;
+  std::vector<OwnedArray> get_state(Mode mode) const override;
+  void set_state(Mode mode, const std::vector<ArrayView>& state) override;
+  std::vector<std::int32_t> generate(const std::vector<std::int32_t>& prompt, Dim count, const SampleOptions& options,
+                                     Interrupt* interrupt) override;
+  std::size_t memory() const override;
+  std::string isa() const override;
+
+ private:
+  struct StepResult {
+    double loss = 0, weight = 0;
+    bool finished = true;  // false: interrupted, nothing was changed
+    bool finite = true;    // false: nothing was updated
+  };
+
+  // engine.cpp
+  void pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const;
+  void publish();
+  std::shared_ptr<const Snapshot<T>> snapshot();
+  const WeightsList<T>& training_weights();
+  std::unique_ptr<CallWork<T>> acquire_work();
+  CallWork<T>& open_training();  // the trainer's work, its gradients reserved
+  void release_work(std::unique_ptr<CallWork<T>> work);
+  State<T> empty_state() const;
+  bool any_stateful() const;
+  TargetShape target_shape() const;
+
+  // engine_run.cpp
+  const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
+  void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const;
+  void open_state(CallWork<T>& work, State<T>& state, Dim batch, bool window) const;
+  bool loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, bool gradient, StepResult& result) const;
+  T* generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, double scale, bool gradient) const;
+  void count_metrics(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, Totals& totals) const;
+  void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
+  std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;
+  StepResult train_window(CallWork<T>& work, Totals& totals, Interrupt* interrupt);
+  bool update(CallWork<T>& work);
+
+  std::vector<std::unique_ptr<Layer<T>>> layers_;
+  SampleShape input_, output_;
+  Dim vocabulary_ = 0;
+  std::vector<VariableInfo> variables_;
+  std::vector<VariableRange> ranges_;  // of variables_, with trainable
+  Dim flat_count_ = 0;
+
+  Buffer<T> parameters_;
+  mutable std::mutex parameters_mutex_;  // held while parameters_ change or are read as a whole
+  std::vector<Buffer<T>> slots_;
+  LossConfig loss_;
+  bool compiled_ = false;
+  OptimizerConfig optimizer_;
+  long long iterations_ = 0;
+  std::vector<std::string> metrics_;
+  std::uint64_t seed_ = 0;
+
+  WeightsList<T> training_weights_;
+  const Kernels* training_kernels_ = nullptr;
+  bool weights_stale_ = true;           // training_weights_ are older than parameters_
+  std::atomic<bool> published_{false};  // the snapshot is as new as parameters_
+  mutable std::mutex snapshot_mutex_;
+  std::shared_ptr<const Snapshot<T>> snapshot_;
+
+  std::atomic<bool> training_{false};
+  std::atomic<std::thread::id> trainer_{};
+  std::unique_ptr<CallWork<T>> train_work_;
+  mutable std::mutex pool_mutex_;
+  std::vector<std::unique_ptr<CallWork<T>>> pool_;
+  mutable std::mutex state_mutex_;
+  State<T> fit_state_, predict_state_;
+};
+
+template <class T>
+OwnedArray own_array(std::vector<Dim> shape, const T* values) {
+  OwnedArray array;
+  const Dim count = checked_product(shape, sizeof(T));
+  array.shape = std::move(shape);
+  unsigned char* bytes = array.bytes.reserve(count * static_cast<Dim>(sizeof(T)));
+  if (values != nullptr && count > 0) std::memcpy(bytes, values, static_cast<std::size_t>(count) * sizeof(T));
+  return array;
+}
+
+// All elements of `array`, whose shape must be `shape`, in C order as T. `name` is for the message.
+template <class T>
+void read_array(const ArrayView& array, const std::vector<Dim>& shape, const std::string& name, T* out);
+
+}  // namespace pylstm

@@ -1,0 +1,102 @@
+// A layer of the network: shapes, variables, forward and backward over the rows of a batch.
+//
+// A Layer is immutable. Its packed weights (LayerWeights) are shared by all readers; what one call
+// needs (LayerWork: outputs, caches, scratch) belongs to that call's context.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/interrupt.hpp"
+#include "kernels/table.hpp"
+#include "network/rows.hpp"
+
+namespace pylstm {
+
+struct VariableSpec {
+  std::string name;  // "kernel"; paths are "<layer>/<name>"
+  std::vector<Dim> shape;
+};
+
+struct LayerWeights {
+  virtual ~LayerWeights() = default;
+};
+
+struct LayerWork {
+  virtual ~LayerWork() = default;
+  virtual std::size_t bytes() const = 0;
+};
+
+// Recurrent state of one direction for a batch, and in backward its gradient.
+template <class T>
+struct StateBlock {
+  Buffer<T> h, c;  // [batch, units]
+  Dim batch = 0;   // 0: empty, which means zeros
+  Dim units = 0;
+};
+
+// One entry for each direction of each recurrent layer, in order.
+template <class T>
+using State = std::vector<StateBlock<T>>;
+
+template <class T>
+struct CallContext {
+  const KernelTable<T>* kernels = nullptr;
+  bool training = false;               // dropout on
+  bool keep = false;                   // keep what backward needs
+  std::uint64_t seed = 0;              // of dropout masks
+  std::uint32_t step = 0;              // of dropout masks
+  State<T>* state = nullptr;           // read before and written after the run; null: zeros, dropped
+  bool only_stateful = true;           // use `state` in layers with stateful=True alone
+  State<T>* state_gradient = nullptr;  // backward: in dL/d(final state), out dL/d(initial state)
+  Interrupt* interrupt = nullptr;
+};
+
+template <class T>
+class Layer {
+ public:
+  Layer(std::string name, std::uint32_t index) : name_(std::move(name)), index_(index) {}
+  virtual ~Layer() = default;
+
+  const std::string& name() const { return name_; }
+  void set_seed(std::uint64_t seed) { seed_ = seed; }
+  // The layer's own seed of dropout masks, or the network's.
+  std::uint64_t seed_or(std::uint64_t network_seed) const { return seed_.value_or(network_seed); }
+
+  virtual std::vector<VariableSpec> variables() const { return {}; }
+  virtual SampleShape output_shape() const = 0;
+  virtual Dim state_blocks() const { return 0; }  // entries in State
+  virtual bool stateful() const { return false; }
+  virtual bool reversed() const { return false; }  // reads time backwards: no streaming, no windows
+  virtual void set_first_state(Dim) {}
+  virtual std::vector<Dim> state_units() const { return {}; }
+
+  // parameters: one pointer for each variable, in Keras' layout. The result may refer to them unless `own`.
+  virtual std::unique_ptr<LayerWeights> make_weights() const { return nullptr; }
+  virtual void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool /*backward*/,
+                    bool /*own*/) const {}
+
+  virtual std::unique_ptr<LayerWork> make_work() const = 0;
+
+  // The result points into `work` or `in` and lives until the next call with the same work.
+  virtual Rows<T> forward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
+                          const Rows<T>& in) const = 0;
+
+  // After forward with `keep`. dy [rows of the output] may be overwritten. gradients: one for each variable,
+  // or empty when the layer is frozen. Returns dL/d(in), or null with !want_dx.
+  virtual T* backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work, const Rows<T>& in,
+                      T* dy, const std::vector<T*>& gradients, bool want_dx) const = 0;
+
+ protected:
+  std::uint32_t index() const { return index_; }
+
+ private:
+  std::string name_;
+  std::uint32_t index_;  // in the network: its stream of random numbers
+  std::optional<std::uint64_t> seed_;
+};
+
+}  // namespace pylstm

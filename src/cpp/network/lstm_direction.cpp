@@ -1,0 +1,243 @@
+#include "network/lstm_direction.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/dropout.hpp"
+
+namespace pylstm {
+namespace {
+
+std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
+
+template <class T>
+void copy_row(const T* from, T* to, Dim count) {
+  std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+}
+
+// f(position, step, row, i) for every step i of every row's output: `step` is the packed step whose
+// value the output holds there (-1: none yet), `real` whether step i is itself real.
+template <class F>
+void each_output(const Schedule& s, Dim steps, bool reversed, bool in_order, F f) {
+  for (Dim r = 0; r < s.batch; ++r) {
+    Dim next = 0;
+    for (Dim i = 0; i < steps; ++i) {
+      const Dim t = reversed ? steps - 1 - i : i;
+      const bool real = next < s.length[at(r)] && s.time[at(s.packed(next, r))] == t;
+      if (real) ++next;
+      f(r, next - 1, in_order ? t : i, real);
+    }
+  }
+}
+
+// State rows between batch order and sorted order.
+template <class T>
+void to_sorted(const Schedule& s, Dim units, const T* from, T* to) {
+  for (Dim r = 0; r < s.batch; ++r) copy_row(from + s.order[at(r)] * units, to + r * units, units);
+}
+template <class T>
+void from_sorted(const Schedule& s, Dim units, const T* from, T* to) {
+  for (Dim r = 0; r < s.batch; ++r) copy_row(from + r * units, to + s.order[at(r)] * units, units);
+}
+
+// Row of h or c (with `batch` initial rows first) that holds the last state of sorted row r.
+Dim last_row(const Schedule& s, Dim r) {
+  const Dim length = s.length[at(r)];
+  return length == 0 ? r : s.batch + s.packed(length - 1, r);
+}
+
+}  // namespace
+
+template <class T>
+void DirectionWeights<T>::pack(const KernelTable<T>& kernels, const LstmConfig& config,
+                               const std::vector<const T*>& parameters, bool backward) {
+  const LstmParameters<T> p = {parameters[0], parameters[1], config.use_bias ? parameters[2] : nullptr};
+  together.pack(kernels, p, config.inputs, config.units, 1, backward);
+  if (backward && config.groups() > 1) apart.pack(kernels, p, config.inputs, config.units, config.groups(), true);
+}
+
+template <class T>
+std::size_t DirectionWork<T>::bytes() const {
+  return scratch.bytes() + x.bytes() + h.bytes() + c.bytes() + gates.bytes() + input_masks.bytes() +
+         recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
+}
+
+// Masks are drawn for batch rows and stored by sorted position; four of each with recurrent dropout.
+template <class T>
+void LstmDirection<T>::draw_masks(const CallContext<T>& context, DirectionWork<T>& work, Dim batch) const {
+  work.run.dropout = {};
+  if (!context.training) return;
+  const Schedule& s = work.schedule;
+  const auto draw = [&](Purpose purpose, double rate, Dim columns, Buffer<T>& buffer) {
+    const Philox random(context.seed, purpose, stream_, context.step);
+    T* masks = buffer.reserve(config_.groups() * batch * columns);
+    for (Dim g = 0; g < config_.groups(); ++g) {
+      for (Dim r = 0; r < batch; ++r) {
+        dropout_mask(random, rate, (g * batch + s.order[at(r)]) * columns, columns, masks + (g * batch + r) * columns);
+      }
+    }
+    return masks;
+  };
+  if (config_.dropout > 0) {
+    work.run.dropout.inputs = draw(Purpose::kInputDropout, config_.dropout, config_.inputs, work.input_masks);
+  }
+  if (config_.recurrent_dropout > 0) {
+    work.run.dropout.recurrent =
+        draw(Purpose::kRecurrentDropout, config_.recurrent_dropout, config_.units, work.recurrent_masks);
+  }
+}
+
+template <class T>
+void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWeights<T>& weights,
+                               DirectionWork<T>& work, const Rows<T>& in, StateBlock<T>* block) const {
+  Schedule& s = work.schedule;
+  const Dim batch = in.batch, units = config_.units;
+  make_schedule(in.steps, batch, in.mask, config_.go_backwards, s);
+  LstmRun<T>& run = work.run;
+  run.kernels = context.kernels;
+  run.schedule = &s;
+  run.interrupt = context.interrupt;
+  draw_masks(context, work, batch);
+  run.weights = run.dropout.recurrent != nullptr ? &weights.apart : &weights.together;
+  run.x_row = config_.inputs;
+  run.x.resize(at(s.steps));
+  T* gathered = s.dense ? nullptr : work.x.reserve(s.total * config_.inputs);
+  for (Dim step = 0; step < s.steps; ++step) {
+    if (s.dense) {
+      run.x[at(step)] = in.data + (config_.go_backwards ? s.steps - 1 - step : step) * batch * config_.inputs;
+      continue;
+    }
+    for (Dim r = 0; r < s.rows[at(step)]; ++r) {
+      const Dim m = s.packed(step, r);
+      copy_row(in.data + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs, gathered + m * config_.inputs,
+               config_.inputs);
+    }
+    run.x[at(step)] = gathered + s.packed(step, 0) * config_.inputs;
+  }
+  run.h = work.h.reserve((batch + s.total) * units);
+  run.c = work.c.reserve((context.keep ? batch + s.total : batch) * units);
+  run.gates = context.keep ? work.gates.reserve(s.total * 4 * units) : nullptr;
+  if (block != nullptr && block->batch > 0) {
+    to_sorted(s, units, block->h.data(), run.h);
+    to_sorted(s, units, block->c.data(), run.c);
+  } else {
+    std::fill(run.h, run.h + batch * units, T(0));
+    std::fill(run.c, run.c + batch * units, T(0));
+  }
+  lstm_forward(run, work.scratch);
+  if (block == nullptr) return;
+  block->batch = batch;
+  block->units = units;
+  block->h.reserve(batch * units);
+  block->c.reserve(batch * units);
+  for (Dim r = 0; r < batch; ++r) {
+    const Dim to = s.order[at(r)] * units;
+    copy_row(run.h + last_row(s, r) * units, block->h.data() + to, units);
+    copy_row(run.c + (context.keep ? last_row(s, r) : r) * units, block->c.data() + to, units);
+  }
+}
+
+template <class T>
+bool LstmDirection<T>::output_in_place(const DirectionWork<T>& work) const {
+  return work.schedule.dense && work.schedule.steps > 0;
+}
+
+template <class T>
+T* LstmDirection<T>::output_rows(DirectionWork<T>& work) const {
+  const Schedule& s = work.schedule;
+  const Dim first = config_.return_sequences ? s.batch : s.batch + (s.steps - 1) * s.batch;
+  return work.h.data() + first * config_.units;
+}
+
+template <class T>
+void LstmDirection<T>::write_output(const DirectionWork<T>& work, const Rows<T>& in, bool in_order, T* y,
+                                    Dim y_row) const {
+  const Schedule& s = work.schedule;
+  const Dim units = config_.units;
+  const auto value = [&](Dim r, Dim step, T* out) {
+    if (step < 0) {
+      std::fill(out, out + units, T(0));
+    } else {
+      copy_row(work.run.h + (s.batch + s.packed(step, r)) * units, out, units);
+    }
+  };
+  if (!config_.return_sequences) {
+    for (Dim r = 0; r < s.batch; ++r) value(r, s.length[at(r)] - 1, y + s.order[at(r)] * y_row);
+    return;
+  }
+  each_output(s, in.steps, config_.go_backwards, in_order, [&](Dim r, Dim step, Dim i, bool real) {
+    const bool zero = !real && config_.zero_output_for_mask;
+    value(r, zero ? -1 : step, y + (i * s.batch + s.order[at(r)]) * y_row);
+  });
+}
+
+template <class T>
+T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place,
+                              bool in_order, T* dy, Dim dy_row, const std::vector<T*>& gradients,
+                              StateBlock<T>* state_gradient, bool want_dx) const {
+  const Schedule& s = work.schedule;
+  const Dim units = config_.units, batch = s.batch;
+  const KernelTable<T>& kernels = *context.kernels;
+  T* dh = dy;
+  if (!in_place || !config_.return_sequences) {
+    dh = work.dh.reserve_zeroed(s.total * units);
+    const auto receive = [&](Dim r, Dim step, const T* from) {
+      if (step >= 0) kernels.add(units, from, dh + s.packed(step, r) * units);
+    };
+    if (config_.return_sequences) {
+      // A held output repeats the last real one, whose gradient it joins.
+      each_output(s, in.steps, config_.go_backwards, in_order, [&](Dim r, Dim step, Dim i, bool real) {
+        if (real || !config_.zero_output_for_mask) receive(r, step, dy + (i * batch + s.order[at(r)]) * dy_row);
+      });
+    } else {
+      for (Dim r = 0; r < batch; ++r) receive(r, s.length[at(r)] - 1, dy + s.order[at(r)] * dy_row);
+    }
+  }
+  T* dc = work.dc.reserve_zeroed(2 * batch * units);
+  T* dh_initial = nullptr;
+  if (state_gradient != nullptr) {
+    dh_initial = dc + batch * units;
+    to_sorted(s, units, state_gradient->c.data(), dc);
+    for (Dim r = 0; r < batch; ++r) {
+      const Dim length = s.length[at(r)];
+      const T* from = state_gradient->h.data() + s.order[at(r)] * units;
+      if (length > 0) kernels.add(units, from, dh + s.packed(length - 1, r) * units);
+    }
+  }
+  const bool direct = s.dense && !config_.go_backwards;
+  const Dim rows = in.steps * batch;
+  T* dx = want_dx ? work.dx.reserve((direct ? rows : rows + s.total) * config_.inputs) : nullptr;
+  T* packed_dx = want_dx && !direct ? dx + rows * config_.inputs : dx;
+  lstm_backward(work.run,
+                {dh, dc, dh_initial, packed_dx, gradients.empty() ? nullptr : gradients[0],
+                 gradients.empty() ? nullptr : gradients[1], gradients.size() < 3 ? nullptr : gradients[2]},
+                work.scratch);
+  if (state_gradient != nullptr) {
+    for (Dim r = 0; r < batch; ++r) {  // a row without a real step hands its state through
+      const T* from = state_gradient->h.data() + s.order[at(r)] * units;
+      if (s.length[at(r)] == 0) kernels.add(units, from, dh_initial + r * units);
+    }
+    from_sorted(s, units, dh_initial, state_gradient->h.data());
+    from_sorted(s, units, dc, state_gradient->c.data());
+  }
+  if (want_dx && !direct) {
+    std::fill(dx, dx + rows * config_.inputs, T(0));
+    for (Dim step = 0; step < s.steps; ++step) {
+      for (Dim r = 0; r < s.rows[at(step)]; ++r) {
+        const Dim m = s.packed(step, r);
+        copy_row(packed_dx + m * config_.inputs, dx + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs,
+                 config_.inputs);
+      }
+    }
+  }
+  return dx;
+}
+
+template struct DirectionWeights<float>;
+template struct DirectionWeights<double>;
+template struct DirectionWork<float>;
+template struct DirectionWork<double>;
+template class LstmDirection<float>;
+template class LstmDirection<double>;
+
+}  // namespace pylstm

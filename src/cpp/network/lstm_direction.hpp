@@ -1,0 +1,77 @@
+// One direction of a recurrent layer: from the rows of a batch, with any mask, to packed rows and
+// back. LSTM has one, Bidirectional two.
+#pragma once
+
+#include "network/layer.hpp"
+#include "ops/lstm.hpp"
+
+namespace pylstm {
+
+struct LstmConfig {
+  Dim inputs = 0;
+  Dim units = 0;
+  bool use_bias = true;
+  bool return_sequences = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  bool zero_output_for_mask = false;
+  double dropout = 0;
+  double recurrent_dropout = 0;
+
+  // Recurrent dropout has a mask for each gate, so that each gate is a product of its own.
+  int groups() const { return recurrent_dropout > 0 ? 4 : 1; }
+};
+
+template <class T>
+struct DirectionWeights {
+  LstmWeights<T> together;  // four gates in one product
+  LstmWeights<T> apart;     // packed for training with recurrent dropout only
+
+  void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters,
+            bool backward);
+};
+
+template <class T>
+struct DirectionWork {
+  Schedule schedule;
+  LstmRun<T> run = {};
+  LstmScratch<T> scratch;
+  Buffer<T> x;            // [total, inputs] gathered rows of a masked batch
+  Buffer<T> h, c, gates;  // see LstmRun
+  Buffer<T> input_masks, recurrent_masks;
+  Buffer<T> dh, dc, dx;
+  std::size_t bytes() const;
+};
+
+template <class T>
+class LstmDirection {
+ public:
+  LstmDirection(const LstmConfig& config, std::uint32_t stream) : config_(config), stream_(stream) {}
+
+  const LstmConfig& config() const { return config_; }
+
+  // Runs the batch. `block` (may be null) is read as initial state if not empty and always written.
+  void forward(const CallContext<T>& context, const DirectionWeights<T>& weights, DirectionWork<T>& work,
+               const Rows<T>& in, StateBlock<T>* block) const;
+
+  // True if the packed h rows are the layer's output as they stand; then output_rows() is it.
+  bool output_in_place(const DirectionWork<T>& work) const;
+  T* output_rows(DirectionWork<T>& work) const;
+
+  // The output of row b (and step i with return_sequences) to y + (i * batch + b) * y_row. in_order: step i is
+  // time i even when time runs backwards.
+  void write_output(const DirectionWork<T>& work, const Rows<T>& in, bool in_order, T* y, Dim y_row) const;
+
+  // dy as write_output's y (with in_place: the packed rows themselves, destroyed). gradients: kernel, recurrent
+  // kernel, bias or empty. state_gradient may be null. Returns dx [rows, inputs] or null.
+  T* backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place, bool in_order,
+              T* dy, Dim dy_row, const std::vector<T*>& gradients, StateBlock<T>* state_gradient, bool want_dx) const;
+
+ private:
+  void draw_masks(const CallContext<T>& context, DirectionWork<T>& work, Dim batch) const;
+
+  LstmConfig config_;
+  std::uint32_t stream_;
+};
+
+}  // namespace pylstm

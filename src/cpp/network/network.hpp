@@ -1,0 +1,118 @@
+// A network: layers, parameters, optimizer, and everything that fit, evaluate, predict and generate
+// do. Complete without Python. The working type is float or double; this interface hides which.
+//
+// Threads: any number may read (evaluate, predict, call, generate) at once, also during a fit; they
+// see the weights last published. One may train. Weights are published when training finishes,
+// by set_weights, and when the training thread itself evaluates or predicts.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/interrupt.hpp"
+#include "network/data.hpp"
+#include "ops/losses.hpp"
+#include "ops/optimizers.hpp"
+
+namespace pylstm {
+
+struct VariableInfo {
+  std::string path;  // "lstm/kernel"
+  std::vector<Dim> shape;
+  Dim layer;
+  Dim offset, count;  // in the flat buffers, elements
+};
+
+struct LossConfig {
+  bool external = false;  // computed by the caller from outputs
+  Loss kind = Loss::kMeanSquaredError;
+  bool from_logits = false;
+  double smoothing = 0;
+};
+
+// JSON: {"name": ..., "from_logits": ..., "label_smoothing": ...} or a bare name.
+LossConfig parse_loss(const std::string& json);
+OptimizerConfig parse_optimizer(const std::string& json);
+
+struct SampleOptions {
+  double temperature = 1;  // 0: the most probable token
+  Dim top_k = 0;           // 0: all
+  double top_p = 1;
+  std::uint64_t seed = 0;
+};
+
+// Arrays of the network's own type, dense, with shapes; bytes are owned.
+struct OwnedArray {
+  std::vector<Dim> shape;
+  Buffer<unsigned char> bytes;
+};
+
+struct RunRequest {
+  const std::int64_t* order = nullptr;  // rows of Data; null: 0, 1, ...
+  Dim order_count = 0;                  // number of rows to visit
+  Dim batch_size = 32;
+  Dim first = 0, last = 0;  // batches
+  double budget_ms = 0;     // stop after the batch that exceeds it; 0: no limit
+  Dim tbptt = 0;            // window in steps; 0: whole sequences
+};
+
+class Network {
+ public:
+  // input_shape: see build.hpp; dtype "float32" or "float64".
+  static std::unique_ptr<Network> create(const std::string& config_json, const std::vector<Dim>& input_shape,
+                                         const std::string& dtype);
+  virtual ~Network() = default;
+
+  virtual bool is_double() const = 0;
+  virtual const std::vector<VariableInfo>& variables() const = 0;
+  virtual std::vector<Dim> output_shape() const = 0;
+  virtual std::vector<std::vector<Dim>> layer_output_shapes() const = 0;
+
+  virtual std::vector<OwnedArray> get_weights() const = 0;
+  virtual void set_weights(const std::vector<ArrayView>& weights) = 0;
+  virtual void set_trainable(const std::vector<bool>& flags) = 0;
+
+  virtual void compile(const LossConfig& loss, const OptimizerConfig& optimizer) = 0;
+  virtual void set_learning_rate(double rate) = 0;
+  virtual long long iterations() const = 0;
+  virtual void set_iterations(long long iterations) = 0;
+  virtual std::vector<std::pair<std::string, OwnedArray>> get_slots() const = 0;
+  virtual void set_slots(const std::vector<ArrayView>& slots) = 0;
+  virtual void set_metrics(const std::vector<std::string>& names) = 0;
+  virtual void set_seed(std::uint64_t seed) = 0;
+
+  virtual void check(const Data& data, Mode mode) const = 0;
+  virtual void start(Mode mode) = 0;  // fit: std::runtime_error if the model is being trained
+  virtual void finish(Mode mode) = 0;
+  // Runs batches [first, last) of a fit or an evaluation; returns the next batch.
+  virtual Dim run(Data& data, Mode mode, const RunRequest& request, Interrupt* interrupt) = 0;
+  // out: [samples, output shape] of the network's type. Returns the next batch.
+  virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
+
+  // A step in two halves for losses computed outside. dy has the shape of forward's result.
+  virtual OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) = 0;
+  virtual bool backward(const ArrayView& dy, Interrupt* interrupt) = 0;  // false: not finite, nothing updated
+
+  virtual std::pair<double, std::vector<OwnedArray>> gradients(const Data& data) = 0;
+  // Output, then h and c of every direction of the last recurrent layer's state blocks.
+  virtual std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training) = 0;
+  struct CallGradients {
+    std::vector<OwnedArray> variables;
+    OwnedArray x;  // empty shape for token ids
+    std::vector<OwnedArray> states;
+  };
+  virtual CallGradients call_gradients(const Data& data, const std::vector<ArrayView>& states,
+                                       const std::vector<ArrayView>& dy, bool training) = 0;
+
+  virtual void reset_state(bool fit, bool predict) = 0;
+  virtual std::vector<OwnedArray> get_state(Mode mode) const = 0;
+  virtual void set_state(Mode mode, const std::vector<ArrayView>& state) = 0;
+
+  virtual std::vector<std::int32_t> generate(const std::vector<std::int32_t>& prompt, Dim count,
+                                             const SampleOptions& options, Interrupt* interrupt) = 0;
+  virtual std::size_t memory() const = 0;  // bytes of workspaces held
+  virtual std::string isa() const = 0;     // of the published weights
+};
+
+}  // namespace pylstm

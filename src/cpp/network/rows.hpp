@@ -1,0 +1,38 @@
+// What flows between layers.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/types.hpp"
+
+namespace pylstm {
+
+// Shape of one sample: (steps, features), (features,), or (steps,) token ids. steps -1: any number.
+struct SampleShape {
+  bool sequence = false;
+  bool tokens = false;
+  Dim steps = -1;
+  Dim features = 0;
+
+  std::vector<Dim> dims() const {  // as Keras prints it, without the batch
+    if (tokens) return {steps};
+    return sequence ? std::vector<Dim>{steps, features} : std::vector<Dim>{features};
+  }
+};
+
+// Rows of a batch, time-major: sample b at step t is row t * batch + b. Not owned.
+template <class T>
+struct Rows {
+  T* data = nullptr;                   // [rows, features], or null for token ids
+  const std::int32_t* ids = nullptr;   // [rows]
+  const std::uint8_t* mask = nullptr;  // [rows], 0 = masked; null: all real
+  Dim batch = 0;
+  Dim steps = 1;
+  Dim features = 0;
+  bool sequence = false;
+
+  Dim rows() const { return sequence ? steps * batch : batch; }
+};
+
+}  // namespace pylstm

@@ -1,0 +1,217 @@
+#include "network/simple_layers.hpp"
+
+#include <cstring>
+
+#include "ops/dropout.hpp"
+#include "ops/embedding.hpp"
+
+namespace pylstm {
+namespace {
+
+template <class T>
+struct EmbeddingWeights final : LayerWeights {
+  const T* table = nullptr;
+  Buffer<T> own;
+};
+
+template <class T>
+struct EmbeddingWork final : LayerWork {
+  Buffer<T> y;
+  Buffer<std::uint8_t> mask;
+  std::size_t bytes() const override { return y.bytes() + mask.bytes(); }
+};
+
+template <class T>
+struct DenseWork final : LayerWork {
+  Buffer<T> y, dx;
+  DenseScratch<T> scratch;
+  std::size_t bytes() const override { return y.bytes() + dx.bytes() + scratch.rows.bytes(); }
+};
+
+template <class T>
+struct DropoutWork final : LayerWork {
+  Buffer<T> y;
+  std::size_t bytes() const override { return y.bytes(); }
+};
+
+Activation kernel_activation(DenseActivation activation) {
+  switch (activation) {
+    case DenseActivation::kRelu:
+      return Activation::kRelu;
+    case DenseActivation::kTanh:
+      return Activation::kTanh;
+    case DenseActivation::kSigmoid:
+      return Activation::kSigmoid;
+    default:
+      return Activation::kLinear;
+  }
+}
+
+// Elements of one thread's share of an activation.
+constexpr Dim kActivationGrain = 16384;
+
+}  // namespace
+
+template <class T>
+EmbeddingLayer<T>::EmbeddingLayer(std::string name, std::uint32_t index, Dim input_dim, Dim output_dim, bool mask_zero,
+                                  SampleShape in)
+    : Layer<T>(std::move(name), index),
+      input_dim_(input_dim),
+      output_dim_(output_dim),
+      mask_zero_(mask_zero),
+      in_(in) {}
+
+template <class T>
+std::unique_ptr<LayerWeights> EmbeddingLayer<T>::make_weights() const {
+  return std::make_unique<EmbeddingWeights<T>>();
+}
+
+template <class T>
+void EmbeddingLayer<T>::pack(LayerWeights& weights, const KernelTable<T>&, const std::vector<const T*>& parameters,
+                             bool, bool own) const {
+  auto& w = static_cast<EmbeddingWeights<T>&>(weights);
+  w.table = parameters[0];
+  if (!own) return;
+  const Dim count = input_dim_ * output_dim_;
+  std::memcpy(w.own.reserve(count), parameters[0], static_cast<std::size_t>(count) * sizeof(T));
+  w.table = w.own.data();
+}
+
+template <class T>
+std::unique_ptr<LayerWork> EmbeddingLayer<T>::make_work() const {
+  return std::make_unique<EmbeddingWork<T>>();
+}
+
+template <class T>
+Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>&, const LayerWeights* weights, LayerWork& work,
+                                   const Rows<T>& in) const {
+  auto& own = static_cast<EmbeddingWork<T>&>(work);
+  Rows<T> out = in;
+  out.ids = nullptr;
+  out.features = output_dim_;
+  out.data = own.y.reserve(in.rows() * output_dim_);
+  embedding_forward(static_cast<const EmbeddingWeights<T>*>(weights)->table, output_dim_, in.ids, in.rows(), out.data);
+  if (mask_zero_) {
+    std::uint8_t* mask = own.mask.reserve(in.rows());
+    for (Dim m = 0; m < in.rows(); ++m) mask[m] = in.ids[m] != 0 && (in.mask == nullptr || in.mask[m] != 0);
+    out.mask = mask;
+  }
+  return out;
+}
+
+template <class T>
+T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork&, const Rows<T>& in, T* dy,
+                               const std::vector<T*>& gradients, bool) const {
+  if (!gradients.empty()) {
+    embedding_backward(*context.kernels, input_dim_, output_dim_, in.ids, in.rows(), dy, gradients[0]);
+  }
+  return nullptr;
+}
+
+template <class T>
+DenseLayer<T>::DenseLayer(std::string name, std::uint32_t index, Dim units, DenseActivation activation, bool use_bias,
+                          SampleShape in)
+    : Layer<T>(std::move(name), index), units_(units), activation_(activation), use_bias_(use_bias), in_(in) {}
+
+template <class T>
+std::vector<VariableSpec> DenseLayer<T>::variables() const {
+  std::vector<VariableSpec> specs = {{"kernel", {in_.features, units_}}};
+  if (use_bias_) specs.push_back({"bias", {units_}});
+  return specs;
+}
+
+template <class T>
+std::unique_ptr<LayerWeights> DenseLayer<T>::make_weights() const {
+  return std::make_unique<DenseLayerWeights<T>>();
+}
+
+template <class T>
+void DenseLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& kernels, const std::vector<const T*>& parameters,
+                         bool backward, bool) const {
+  static_cast<DenseLayerWeights<T>&>(weights).dense.pack(kernels, parameters[0], use_bias_ ? parameters[1] : nullptr,
+                                                         in_.features, units_, backward);
+}
+
+template <class T>
+std::unique_ptr<LayerWork> DenseLayer<T>::make_work() const {
+  return std::make_unique<DenseWork<T>>();
+}
+
+template <class T>
+Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
+                               const Rows<T>& in) const {
+  const DenseWeights<T>& w = static_cast<const DenseLayerWeights<T>*>(weights)->dense;
+  const KernelTable<T>& kernels = *context.kernels;
+  Rows<T> out = in;
+  out.features = units_;
+  out.data = static_cast<DenseWork<T>&>(work).y.reserve(in.rows() * units_);
+  dense_forward(kernels, w, in.data, in.rows(), out.data);
+  if (activation_ == DenseActivation::kSoftmax) {
+    parallel_for(in.rows(), std::max<Dim>(1, kActivationGrain / units_), [&](Range range) {
+      T* y = out.data + range.begin * units_;
+      kernels.softmax(range.end - range.begin, units_, units_, y, y);
+    });
+  } else if (activation_ != DenseActivation::kLinear) {
+    // Ranges in whole vectors: an element gives the same bits wherever the split falls.
+    parallel_for(
+        in.rows() * units_, kActivationGrain,
+        [&](Range range) {
+          T* y = out.data + range.begin;
+          kernels.activate(kernel_activation(activation_), range.end - range.begin, y, y);
+        },
+        kernels.width);
+  }
+  return out;
+}
+
+template <class T>
+T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
+                           const Rows<T>& in, T* dy, const std::vector<T*>& gradients, bool want_dx) const {
+  auto& own = static_cast<DenseWork<T>&>(work);
+  const KernelTable<T>& kernels = *context.kernels;
+  const Dim rows = in.rows();
+  if (activation_ == DenseActivation::kSoftmax) {
+    parallel_for(rows, std::max<Dim>(1, kActivationGrain / units_), [&](Range range) {
+      const Dim first = range.begin * units_;
+      kernels.softmax_backward(range.end - range.begin, units_, own.y.data() + first, dy + first, dy + first);
+    });
+  } else if (activation_ != DenseActivation::kLinear) {
+    kernels.activate_backward(kernel_activation(activation_), rows * units_, own.y.data(), dy, dy);
+  }
+  T* dx = want_dx ? own.dx.reserve(rows * in.features) : nullptr;
+  dense_backward(kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, dy, rows, false,
+                 gradients.empty() ? nullptr : gradients[0], gradients.size() < 2 ? nullptr : gradients[1], dx,
+                 own.scratch);
+  return dx;
+}
+
+template <class T>
+std::unique_ptr<LayerWork> DropoutLayer<T>::make_work() const {
+  return std::make_unique<DropoutWork<T>>();
+}
+
+template <class T>
+Rows<T> DropoutLayer<T>::forward(const CallContext<T>& context, const LayerWeights*, LayerWork& work,
+                                 const Rows<T>& in) const {
+  if (!active(context)) return in;
+  Rows<T> out = in;
+  out.data = static_cast<DropoutWork<T>&>(work).y.reserve(in.rows() * in.features);
+  dropout(random(context), rate_, in.rows() * in.features, in.data, out.data);
+  return out;
+}
+
+template <class T>
+T* DropoutLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork&, const Rows<T>& in, T* dy,
+                             const std::vector<T*>&, bool want_dx) const {
+  if (active(context)) dropout(random(context), rate_, in.rows() * in.features, dy, dy);
+  return want_dx ? dy : nullptr;
+}
+
+template class EmbeddingLayer<float>;
+template class EmbeddingLayer<double>;
+template class DenseLayer<float>;
+template class DenseLayer<double>;
+template class DropoutLayer<float>;
+template class DropoutLayer<double>;
+
+}  // namespace pylstm

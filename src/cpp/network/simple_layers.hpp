@@ -1,0 +1,84 @@
+// Embedding, Dense and Dropout.
+#pragma once
+
+#include "base/philox.hpp"
+#include "network/layer.hpp"
+#include "ops/dense.hpp"
+
+namespace pylstm {
+
+template <class T>
+class EmbeddingLayer final : public Layer<T> {
+ public:
+  EmbeddingLayer(std::string name, std::uint32_t index, Dim input_dim, Dim output_dim, bool mask_zero, SampleShape in);
+
+  std::vector<VariableSpec> variables() const override { return {{"embeddings", {input_dim_, output_dim_}}}; }
+  SampleShape output_shape() const override { return {true, false, in_.steps, output_dim_}; }
+  std::unique_ptr<LayerWeights> make_weights() const override;
+  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool, bool) const override;
+  std::unique_ptr<LayerWork> make_work() const override;
+  Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
+  T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
+              bool) const override;
+
+ private:
+  Dim input_dim_, output_dim_;
+  bool mask_zero_;
+  SampleShape in_;
+};
+
+enum class DenseActivation { kLinear, kRelu, kTanh, kSigmoid, kSoftmax };
+
+template <class T>
+struct DenseLayerWeights final : LayerWeights {
+  DenseWeights<T> dense;
+};
+
+template <class T>
+class DenseLayer final : public Layer<T> {
+ public:
+  DenseLayer(std::string name, std::uint32_t index, Dim units, DenseActivation activation, bool use_bias,
+             SampleShape in);
+
+  DenseActivation activation() const { return activation_; }
+  Dim units() const { return units_; }
+
+  std::vector<VariableSpec> variables() const override;
+  SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }
+  std::unique_ptr<LayerWeights> make_weights() const override;
+  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool, bool) const override;
+  std::unique_ptr<LayerWork> make_work() const override;
+  Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
+  T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
+              bool) const override;
+
+ private:
+  Dim units_;
+  DenseActivation activation_;
+  bool use_bias_;
+  SampleShape in_;
+};
+
+template <class T>
+class DropoutLayer final : public Layer<T> {
+ public:
+  DropoutLayer(std::string name, std::uint32_t index, double rate, SampleShape in)
+      : Layer<T>(std::move(name), index), rate_(rate), in_(in) {}
+
+  SampleShape output_shape() const override { return in_; }
+  std::unique_ptr<LayerWork> make_work() const override;
+  Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
+  T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
+              bool) const override;
+
+ private:
+  bool active(const CallContext<T>& context) const { return context.training && rate_ > 0; }
+  Philox random(const CallContext<T>& context) const {
+    return Philox(context.seed, Purpose::kDropout, this->index(), context.step);
+  }
+
+  double rate_;
+  SampleShape in_;
+};
+
+}  // namespace pylstm
