@@ -1,0 +1,67 @@
+// Instruction set, threads, random numbers, build facts.
+#include "base/parallel.hpp"
+#include "bindings/arrays.hpp"
+#include "kernels/dispatch.hpp"
+#include "ops/initializers.hpp"
+
+namespace py = pybind11;
+
+namespace pylstm {
+namespace {
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : " ") + name;
+  return all;
+}
+
+std::string compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#elif defined(__GNUC__)
+  return "gcc " __VERSION__;
+#else
+  return "unknown";
+#endif
+}
+
+py::array_t<double> initialize(const std::string& kind, const py::tuple& shape, double a, double b, std::uint64_t seed,
+                               std::uint32_t stream) {
+  const std::vector<Dim> dims = dims_of(shape);
+  std::vector<double> values;
+  {
+    const py::gil_scoped_release unlocked;
+    values = initial_values(kind, dims, a, b, seed, stream);
+  }
+  py::array_t<double> array(std::vector<py::ssize_t>(dims.begin(), dims.end()));
+  std::copy(values.begin(), values.end(), array.mutable_data());
+  return array;
+}
+
+}  // namespace
+
+void register_runtime(py::module_& m) {
+  m.def("available_isas", &available_isas);
+  m.def("active_isa", [] { return std::string(active_kernels().name); });
+  m.def("use_isa", &use_isa, py::arg("name"));
+  m.def("get_num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("available_cores", &available_cores);
+  m.def("build_info", [] {
+    return std::map<std::string, std::string>{{"version", PYLSTM_VERSION},
+                                              {"compiler", compiler()},
+                                              {"openmp", openmp_enabled() ? "yes" : "no"},
+                                              {"isas", joined(compiled_isas())}};
+  });
+  m.def("initialize", &initialize, py::arg("kind"), py::arg("shape"), py::arg("a"), py::arg("b"), py::arg("seed"),
+        py::arg("stream"));
+  m.def(
+      "permutation",
+      [](Dim n, std::uint64_t seed, std::uint32_t stream) {
+        const std::vector<std::int64_t> order = permutation(n, seed, stream);
+        return py::array_t<std::int64_t>(static_cast<py::ssize_t>(order.size()), order.data());
+      },
+      py::arg("n"), py::arg("seed"), py::arg("stream"));
+}
+
+}  // namespace pylstm
