@@ -3,8 +3,9 @@
 #define PYLSTM_VEC_BYTES 16
 #define PYLSTM_PANEL_VECTORS 2
 #define PYLSTM_TILE_ROWS 6
-#include "kernels/vec/tails.hpp"
 #include "kernels/vec/vec.hpp"
+
+#include "kernels/vec/tails.hpp"
 
 PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return a * b + c; }
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return a * b + c; }

@@ -3,8 +3,9 @@
 #define PYLSTM_VEC_BYTES 16
 #define PYLSTM_PANEL_VECTORS 4
 #define PYLSTM_TILE_ROWS 6
-#include "kernels/vec/tails.hpp"
 #include "kernels/vec/vec.hpp"
+
+#include "kernels/vec/tails.hpp"
 
 PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) {
   return (V<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
