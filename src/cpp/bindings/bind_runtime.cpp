@@ -3,6 +3,7 @@
 #include "bindings/arrays.hpp"
 #include "kernels/dispatch.hpp"
 #include "ops/initializers.hpp"
+#include "ops/roofline.hpp"
 
 namespace py = pybind11;
 
@@ -53,6 +54,21 @@ void register_runtime(py::module_& m) {
                                               {"openmp", openmp_enabled() ? "yes" : "no"},
                                               {"isas", joined(compiled_isas())}};
   });
+  m.def(
+      "measure_peak",
+      [](int threads, double seconds, bool is_double) {
+        const py::gil_scoped_release unlocked;
+        return is_double ? measure_peak(active_kernels().f64, threads, seconds)
+                         : measure_peak(active_kernels().f32, threads, seconds);
+      },
+      py::arg("threads"), py::arg("seconds"), py::arg("is_double") = false);
+  m.def(
+      "measure_bandwidth",
+      [](int threads, Dim bytes, double seconds) {
+        const py::gil_scoped_release unlocked;
+        return measure_bandwidth(active_kernels().f32, threads, bytes, seconds);
+      },
+      py::arg("threads"), py::arg("bytes"), py::arg("seconds"));
   m.def("initialize", &initialize, py::arg("kind"), py::arg("shape"), py::arg("a"), py::arg("b"), py::arg("seed"),
         py::arg("stream"));
   m.def(

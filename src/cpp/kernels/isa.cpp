@@ -34,6 +34,8 @@ namespace {
 
 #include "kernels/body/softmax.hpp"
 
+#include "kernels/body/probe.hpp"
+
 template <class T>
 constexpr KernelTable<T> make_table() {
   return {Vec<T>::width,
@@ -63,7 +65,9 @@ constexpr KernelTable<T> make_table() {
           all_finite<T>,
           sgd<T>,
           rmsprop<T>,
-          adam<T>};
+          adam<T>,
+          fma_burst<T>,
+          read_all<T>};
 }
 
 }  // namespace

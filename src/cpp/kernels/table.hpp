@@ -139,6 +139,11 @@ struct KernelTable {
   void (*sgd)(const UpdateArgs<T>& args);
   void (*rmsprop)(const UpdateArgs<T>& args);
   void (*adam)(const UpdateArgs<T>& args);
+
+  // Probes of the machine. fma_burst: `rounds` rounds of independent multiply-adds in registers, from
+  // sink[0..3); returns their floating-point operations. read_all: the sum of n elements, every one read.
+  Dim (*fma_burst)(Dim rounds, T* sink);
+  T (*read_all)(Dim n, const T* x);
 };
 
 // One instruction set: what `pylstm.use_isa` names.

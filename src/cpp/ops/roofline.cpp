@@ -1,0 +1,58 @@
+#include "ops/roofline.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/parallel.hpp"
+
+namespace pylstm {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Every thread repeats work(thread), which returns a quantity, for `seconds`; the sum of their best rates.
+template <class F>
+double best_rates(int threads, double seconds, F work) {
+  std::vector<double> best(static_cast<std::size_t>(threads), 0.0);
+  parallel_region(threads, [&](int index, int) {
+    const double end = now() + seconds;
+    for (double start = now(); start < end; start = now()) {
+      const double quantity = work(index);
+      double& mine = best[static_cast<std::size_t>(index)];
+      mine = std::max(mine, quantity / (now() - start));
+    }
+  });
+  double sum = 0;
+  for (const double rate : best) sum += rate;
+  return sum;
+}
+
+}  // namespace
+
+template <class T>
+double measure_peak(const KernelTable<T>& kernels, int threads, double seconds) {
+  return best_rates(threads, seconds, [&](int) {
+    T sink[3] = {T(1), T(0.5), T(0.25)};
+    return static_cast<double>(kernels.fma_burst(100000, sink));
+  });
+}
+
+double measure_bandwidth(const KernelTable<float>& kernels, int threads, Dim bytes, double seconds) {
+  const Dim count = bytes / static_cast<Dim>(sizeof(float));
+  std::vector<Buffer<float>> memory(static_cast<std::size_t>(threads));
+  for (Buffer<float>& buffer : memory) std::fill_n(buffer.reserve(count), count, 1.0f);
+  const Dim repeats = std::max<Dim>(1, (Dim{4} << 20) / std::max<Dim>(1, bytes));
+  std::vector<float> sums(static_cast<std::size_t>(threads), 0.0f);
+  return best_rates(threads, seconds, [&](int index) {
+    const auto mine = static_cast<std::size_t>(index);
+    for (Dim i = 0; i < repeats; ++i) sums[mine] += kernels.read_all(count, memory[mine].data());
+    return static_cast<double>(repeats * bytes);
+  });
+}
+
+template double measure_peak<float>(const KernelTable<float>&, int, double);
+template double measure_peak<double>(const KernelTable<double>&, int, double);
+
+}  // namespace pylstm
