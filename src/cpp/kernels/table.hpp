@@ -26,6 +26,7 @@ struct GemmArgs {
   const T* bias;  // [columns] for Init::kBias
   Dim rows, columns, inner;
   Init init;
+  Dim first_panel = 0, last_panel = -1;  // panels of B to compute; -1: to the last. c and bias stay those of column 0
 };
 
 // The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.

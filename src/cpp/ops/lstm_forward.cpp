@@ -7,8 +7,12 @@
 namespace pylstm {
 namespace {
 
-// A chunk of pre-activations stays in the second-level cache beside a part of the weights (bytes).
+// A chunk of pre-activations stays in the second-level cache beside a part of the weights (bytes) ...
 constexpr Dim kChunkBytes = 256 * 1024;
+// ... unless it were too short to pay for one sweep of the kernel out of the third level (rows).
+constexpr Dim kChunkRows = 96;
+// Enough panels for the tiles of a few rows, which take up to four side by side.
+constexpr Dim kPanelsTogether = 4;
 
 std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
 
@@ -86,9 +90,10 @@ class ForwardRows {
  public:
   ForwardRows(const LstmRun<T>& run, Range rows, Buffer<T>& z, Buffer<T>& masked)
       : run_(run), k_(*run.kernels), w_(*run.weights), s_(*run.schedule), rows_(rows) {
-    const Dim step_bytes = (rows.end - rows.begin) * w_.z_columns() * static_cast<Dim>(sizeof(T));
-    chunk_ = std::max<Dim>(1, std::min(s_.steps, kChunkBytes / std::max<Dim>(1, step_bytes)));
-    z_ = z.reserve(chunk_ * (rows.end - rows.begin) * w_.z_columns());
+    const Dim height = rows.end - rows.begin;
+    const Dim fitting = kChunkBytes / (height * w_.z_columns() * static_cast<Dim>(sizeof(T)));
+    chunk_ = std::min(s_.steps, std::max(fitting, (kChunkRows + height - 1) / height));
+    z_ = z.reserve(chunk_ * height * w_.z_columns());
     if (run.dropout.inputs != nullptr || run.dropout.recurrent != nullptr) {
       masked_ = masked.reserve((rows.end - rows.begin) * std::max(w_.inputs, w_.units));
     }
@@ -98,7 +103,7 @@ class ForwardRows {
     for (Dim first = 0; first < s_.steps; first += chunk_) {
       if (stop_requested(run_.interrupt)) return;
       const Dim last = std::min(first + chunk_, s_.steps);
-      for (Dim step = first; step < last; ++step) project(step, z_of(step - first));
+      project(first, last);
       for (Dim step = first; step < last; ++step) advance(step, z_of(step - first));
     }
   }
@@ -117,14 +122,37 @@ class ForwardRows {
     return masked_;
   }
 
-  // z = b + x W for one step.
-  void project(Dim step, T* z) {
+  // z = b + x W for the steps of a chunk: each panel of W serves all of them before the next one is read.
+  void project(Dim first, Dim last) {
+    if (run_.dropout.inputs != nullptr) {
+      for (Dim step = first; step < last; ++step) project_dropped(step, z_of(step - first));
+      return;
+    }
+    const Panels<T>& w = w_.kernel[0];
+    const Dim panel = k_.panel_vectors * k_.width;
+    // One row a step, equally spaced: the steps are the rows of one product.
+    const bool in_line = rows_.end - rows_.begin == 1 && s_.dense && w_.groups == 1;
+    for (int g = 0; g < w_.groups; ++g) {
+      const Dim panels = (w.columns() + panel - 1) / panel;
+      for (Dim p = 0; p < panels; p += kPanelsTogether) {
+        for (Dim step = first; step < last; step += in_line ? last - first : 1) {
+          const Dim count = in_line ? last - first : active(step);
+          const Dim a_row = !in_line ? run_.x_row : last - first > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
+          k_.gemm({run_.x[at(step)] + rows_.begin * run_.x_row, a_row, 1, w_.kernel[at(g)].data(),
+                   z_of(step - first) + g * w_.padded, w_.z_columns(), w_.bias.data() + g * w_.padded, count,
+                   w.columns(), w.inner(), Init::kBias, p, std::min(p + kPanelsTogether, panels)});
+        }
+      }
+    }
+  }
+
+  void project_dropped(Dim step, T* z) {
     const Dim count = active(step);
     const T* x = run_.x[at(step)] + rows_.begin * run_.x_row;
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dropped(x, run_.x_row, count, w_.inputs, run_.dropout.inputs, g);
       const Dim column = g * w_.padded;
-      product(k_, a, a == x ? run_.x_row : w_.inputs, w_.kernel[at(g)], z + column, w_.z_columns(), count, Init::kBias,
+      product(k_, a, w_.inputs, w_.kernel[at(g)], z + column, w_.z_columns(), count, Init::kBias,
               w_.bias.data() + column);
     }
   }

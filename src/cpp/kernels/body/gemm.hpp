@@ -223,9 +223,11 @@ PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
 template <class T>
 void gemm(const GemmArgs<T>& p) {
   if (p.rows == 0 || p.columns == 0) return;
-  const Dim panels = (p.columns + kPanel<T> - 1) / kPanel<T>;
+  const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
   const Dim step = panels_for(p.rows);
-  for (Dim panel = 0; panel < panels; panel += step) gemm_panels<T>(p, panel, smaller(panel + step, panels));
+  for (Dim panel = p.first_panel; panel < panels; panel += step) {
+    gemm_panels<T>(p, panel, smaller(panel + step, panels));
+  }
 }
 
 // A sum over rows has no chains: its outputs are many, and one row never runs alone.
