@@ -68,8 +68,8 @@ int requested_by_environment() {
 }
 
 int default_threads() {
-  static const int cores = available_cores();
 #if defined(_OPENMP)
+  static const int cores = available_cores();
   // Read at each call: threadpoolctl and omp_set_num_threads change it for the calling thread.
   return std::max(1, std::min(cores, omp_get_max_threads()));
 #else

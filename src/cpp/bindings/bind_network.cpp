@@ -123,17 +123,22 @@ py::tuple call_gradients(Network& self, const py::array& x, const py::object& st
 py::array generate(Network& self, const py::array& prompt, Dim count, double temperature, Dim top_k, double top_p,
                    std::uint64_t seed) {
   const ArrayView view = view_of(prompt, "prompt");
-  if (view.rank() != 1 || is_floating(view.type)) {
-    throw std::invalid_argument("prompt must be a list of token ids (one dimension of integers)");
+  if (view.rank() < 1 || view.rank() > 2 || is_floating(view.type)) {
+    throw std::invalid_argument("prompt must hold token ids of shape (steps,) or (rows, steps)");
   }
-  std::vector<std::int64_t> wide(static_cast<std::size_t>(view.shape[0]));
-  read_elements(view, view.data, view.strides[0], view.shape[0], wide.data());
+  const Dim rows = view.rank() == 1 ? 1 : view.shape[0], length = view.shape.back();
+  std::vector<std::int64_t> wide(static_cast<std::size_t>(rows * length));
+  for (Dim r = 0; r < rows; ++r) {
+    const unsigned char* from = view.data + (view.rank() == 1 ? 0 : r * view.strides[0]);
+    read_elements(view, from, view.strides.back(), length, wide.data() + r * length);
+  }
   std::vector<std::int32_t> ids;
   for (const std::int64_t id : wide) ids.push_back(id < 0 || id > INT32_MAX ? -1 : static_cast<std::int32_t>(id));
   const SampleOptions options = {temperature, top_k, top_p, seed};
   const std::vector<std::int32_t> tokens =
-      unlocked([&](Interrupt* interrupt) { return self.generate(ids, count, options, interrupt); });
-  py::array_t<std::int64_t> result(static_cast<py::ssize_t>(tokens.size()));
+      unlocked([&](Interrupt* interrupt) { return self.generate(ids, rows, count, options, interrupt); });
+  py::array_t<std::int64_t> result =
+      view.rank() == 1 ? py::array_t<std::int64_t>(count) : py::array_t<std::int64_t>({rows, count});
   std::copy(tokens.begin(), tokens.end(), result.mutable_data());
   return result;
 }

@@ -15,6 +15,12 @@ double rate(const JsonView& config, const char* key) {
   return value;
 }
 
+std::optional<std::uint64_t> seed_of(const JsonView& config) {
+  const auto seed = config.find("seed");
+  if (!seed || seed->is_null()) return std::nullopt;
+  return static_cast<std::uint64_t>(seed->as_int(0));
+}
+
 void expect_text(const JsonView& config, const char* key, const char* expected) {
   if (config.string_or(key, expected) != expected) {
     config.at(key).fail(text("\"", expected, "\", the only one supported"));
@@ -34,6 +40,7 @@ LstmConfig lstm_config(const JsonView& config, Dim inputs) {
   lstm.zero_output_for_mask = config.bool_or("zero_output_for_mask", false);
   lstm.dropout = rate(config, "dropout");
   lstm.recurrent_dropout = rate(config, "recurrent_dropout");
+  lstm.seed = seed_of(config);
   return lstm;
 }
 
@@ -97,7 +104,8 @@ std::unique_ptr<Layer<T>> build_layer(const JsonView& entry, std::uint32_t index
     return std::make_unique<DenseLayer<T>>(name, index, config.at("units").as_int(1, kMaxDim), dense_activation(config),
                                            config.bool_or("use_bias", true), in);
   }
-  if (type == "Dropout") return std::make_unique<DropoutLayer<T>>(name, index, rate(config, "rate"), in);
+  if (type == "Dropout")
+    return std::make_unique<DropoutLayer<T>>(name, index, rate(config, "rate"), seed_of(config), in);
   check(type != "LSTM" || in.sequence, name, ": LSTM needs samples of shape (steps, features), got ",
         shape_text(in.dims()), "; does the layer before it lack return_sequences=True?");
   if (type == "LSTM") return std::make_unique<LstmLayer<T>>(name, index, lstm_config(config, in.features), in);
@@ -130,9 +138,6 @@ std::vector<std::unique_ptr<Layer<T>>> build_layers(const JsonView& layers, Samp
   std::vector<std::unique_ptr<Layer<T>>> built;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     built.push_back(build_layer<T>(layers.at(i), static_cast<std::uint32_t>(i), shape));
-    if (const auto seed = layers.at(i).at("config").find("seed"); seed && !seed->is_null()) {
-      built.back()->set_seed(static_cast<std::uint64_t>(seed->as_int(0)));
-    }
     shape = built.back()->output_shape();
     for (const VariableSpec& variable : built.back()->variables()) checked_product(variable.shape, sizeof(T));
   }

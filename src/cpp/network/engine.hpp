@@ -75,8 +75,8 @@ class Engine final : public Network {
   void reset_state(bool fit, bool predict) override;
   std::vector<OwnedArray> get_state(Mode mode) const override;
   void set_state(Mode mode, const std::vector<ArrayView>& state) override;
-  std::vector<std::int32_t> generate(const std::vector<std::int32_t>& prompt, Dim count, const SampleOptions& options,
-                                     Interrupt* interrupt) override;
+  std::vector<std::int32_t> generate(const std::vector<std::int32_t>& prompt, Dim rows, Dim count,
+                                     const SampleOptions& options, Interrupt* interrupt) override;
   std::size_t memory() const override;
   std::string isa() const override;
 

@@ -263,7 +263,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
 }
 
 template <class T>
-std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& prompt, Dim count,
+std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& prompt, Dim rows, Dim count,
                                               const SampleOptions& options, Interrupt* interrupt) {
   const FloatEnvironment guard;
   pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding");
@@ -275,11 +275,12 @@ std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& p
   for (const auto& layer : layers_) {
     pylstm::check(!layer->reversed(), "generate is not possible with ", layer->name(), ", which reads time backwards");
   }
-  pylstm::check(!prompt.empty(), "prompt must hold at least one token id");
+  pylstm::check(rows > 0 && !prompt.empty(), "prompt must hold at least one token id");
+  const Dim length = static_cast<Dim>(prompt.size()) / rows;
   for (std::size_t i = 0; i < prompt.size(); ++i) {
     if (prompt[i] < 0 || prompt[i] >= vocabulary_) {
-      throw std::out_of_range(
-          text("prompt: a token id must be from 0 to ", vocabulary_ - 1, ", got ", prompt[i], " at position ", i));
+      throw std::out_of_range(text("prompt: a token id must be from 0 to ", vocabulary_ - 1, ", got ", prompt[i],
+                                   " at row ", static_cast<Dim>(i) / length, ", step ", static_cast<Dim>(i) % length));
     }
   }
   pylstm::check(count >= 0, "max_new_tokens must not be negative, got ", count);
@@ -294,23 +295,29 @@ std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& p
   work->context.kernels = &table_of<T>(*snap->kernels);
   work->context.state = &work->state;
   work->context.only_stateful = false;
-  const Philox random(options.seed, Purpose::kSample, 0, 0);
-  std::vector<std::int32_t> input = prompt, output;
+  std::vector<std::int32_t> input(prompt.size()), output(at(rows * count));
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim t = 0; t < length; ++t) input[at(t * rows + r)] = prompt[at(r * length + t)];
+  }
   std::vector<double> p(at(output_.features));
-  while (static_cast<Dim>(output.size()) < count && !stop_requested(interrupt)) {
+  for (Dim position = 0; position < count && !stop_requested(interrupt); ++position) {
     Rows<T>& x = work->batch.x;
     x = {};
     x.ids = input.data();
-    x.batch = 1;
-    x.steps = static_cast<Dim>(input.size());
+    x.batch = rows;
+    x.steps = static_cast<Dim>(input.size()) / rows;
     x.sequence = true;
     run_layers(*work, snap->weights, layers_.size());
     const Rows<T>& y = work->rows.back();
-    const T* row = y.data + (y.rows() - 1) * y.features;
-    std::copy(row, row + y.features, p.begin());
-    const auto token = static_cast<std::int32_t>(sample(p, options, random.uniform(output.size())));
-    output.push_back(token);
-    input = {token};
+    input.resize(at(rows));
+    for (Dim r = 0; r < rows; ++r) {
+      const T* row = y.data + (y.rows() - rows + r) * y.features;
+      std::copy(row, row + y.features, p.begin());
+      const Philox random(options.seed, Purpose::kSample, static_cast<std::uint32_t>(r), 0);
+      const auto token =
+          static_cast<std::int32_t>(sample(p, options, random.uniform(static_cast<std::uint64_t>(position))));
+      output[at(r * count + position)] = input[at(r)] = token;
+    }
   }
   release_work(std::move(work));
   return output;

@@ -21,12 +21,11 @@ Dim largest_index(const T* row, Dim columns) {
 // rows[0] is set; runs the first `count` layers.
 template <class T>
 void Engine<T>::run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const {
+  work.context.seed = seed_;
   work.rows.resize(layers_.size() + 1);
   work.rows[0] = work.batch.x;
   for (std::size_t i = 0; i < count; ++i) {
-    CallContext<T> context = work.context;
-    context.seed = layers_[i]->seed_or(seed_);
-    work.rows[i + 1] = layers_[i]->forward(context, weights[i].get(), *work.layers[i], work.rows[i]);
+    work.rows[i + 1] = layers_[i]->forward(work.context, weights[i].get(), *work.layers[i], work.rows[i]);
   }
 }
 
@@ -76,9 +75,7 @@ void Engine<T>::backward_layers(CallWork<T>& work, const WeightsList<T>& weights
     if (!gradients_of(work, i, dx != nullptr).empty()) lowest = i;
   }
   for (std::size_t i = count; i-- > lowest;) {
-    CallContext<T> context = work.context;
-    context.seed = layers_[i]->seed_or(seed_);
-    dy = layers_[i]->backward(context, weights[i].get(), *work.layers[i], work.rows[i], dy,
+    dy = layers_[i]->backward(work.context, weights[i].get(), *work.layers[i], work.rows[i], dy,
                               gradients_of(work, i, dx != nullptr), i > lowest || dx != nullptr);
   }
   if (dx != nullptr) *dx = dy;

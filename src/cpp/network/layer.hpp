@@ -5,7 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,9 +61,6 @@ class Layer {
   virtual ~Layer() = default;
 
   const std::string& name() const { return name_; }
-  void set_seed(std::uint64_t seed) { seed_ = seed; }
-  // The layer's own seed of dropout masks, or the network's.
-  std::uint64_t seed_or(std::uint64_t network_seed) const { return seed_.value_or(network_seed); }
 
   virtual std::vector<VariableSpec> variables() const { return {}; }
   virtual SampleShape output_shape() const = 0;
@@ -96,7 +92,6 @@ class Layer {
  private:
   std::string name_;
   std::uint32_t index_;  // in the network: its stream of random numbers
-  std::optional<std::uint64_t> seed_;
 };
 
 }  // namespace pylstm

@@ -53,7 +53,7 @@ void DirectionWeights<T>::pack(const KernelTable<T>& kernels, const LstmConfig& 
                                const std::vector<const T*>& parameters, bool backward) {
   const LstmParameters<T> p = {parameters[0], parameters[1], config.use_bias ? parameters[2] : nullptr};
   together.pack(kernels, p, config.inputs, config.units, 1, backward);
-  if (backward && config.groups() > 1) apart.pack(kernels, p, config.inputs, config.units, config.groups(), true);
+  if (config.groups() > 1) apart.pack(kernels, p, config.inputs, config.units, config.groups(), backward);
 }
 
 template <class T>
@@ -69,7 +69,7 @@ void LstmDirection<T>::draw_masks(const CallContext<T>& context, DirectionWork<T
   if (!context.training) return;
   const Schedule& s = work.schedule;
   const auto draw = [&](Purpose purpose, double rate, Dim columns, Buffer<T>& buffer) {
-    const Philox random(context.seed, purpose, stream_, context.step);
+    const Philox random(config_.seed.value_or(context.seed), purpose, stream_, context.step);
     T* masks = buffer.reserve(config_.groups() * batch * columns);
     for (Dim g = 0; g < config_.groups(); ++g) {
       for (Dim r = 0; r < batch; ++r) {
@@ -175,6 +175,7 @@ template <class T>
 T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place,
                               bool in_order, T* dy, Dim dy_row, const std::vector<T*>& gradients,
                               StateBlock<T>* state_gradient, bool want_dx) const {
+  work.run.interrupt = context.interrupt;  // the forward call's may be gone
   const Schedule& s = work.schedule;
   const Dim units = config_.units, batch = s.batch;
   const KernelTable<T>& kernels = *context.kernels;

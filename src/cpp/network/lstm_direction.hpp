@@ -2,6 +2,8 @@
 // back. LSTM has one, Bidirectional two.
 #pragma once
 
+#include <optional>
+
 #include "network/layer.hpp"
 #include "ops/lstm.hpp"
 
@@ -17,6 +19,7 @@ struct LstmConfig {
   bool zero_output_for_mask = false;
   double dropout = 0;
   double recurrent_dropout = 0;
+  std::optional<std::uint64_t> seed;  // of the masks; none: the network's
 
   // Recurrent dropout has a mask for each gate, so that each gate is a product of its own.
   int groups() const { return recurrent_dropout > 0 ? 4 : 1; }
@@ -25,7 +28,7 @@ struct LstmConfig {
 template <class T>
 struct DirectionWeights {
   LstmWeights<T> together;  // four gates in one product
-  LstmWeights<T> apart;     // packed for training with recurrent dropout only
+  LstmWeights<T> apart;     // with recurrent dropout only
 
   void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters,
             bool backward);

@@ -1,6 +1,8 @@
 // Embedding, Dense and Dropout.
 #pragma once
 
+#include <optional>
+
 #include "base/philox.hpp"
 #include "network/layer.hpp"
 #include "ops/dense.hpp"
@@ -62,8 +64,8 @@ class DenseLayer final : public Layer<T> {
 template <class T>
 class DropoutLayer final : public Layer<T> {
  public:
-  DropoutLayer(std::string name, std::uint32_t index, double rate, SampleShape in)
-      : Layer<T>(std::move(name), index), rate_(rate), in_(in) {}
+  DropoutLayer(std::string name, std::uint32_t index, double rate, std::optional<std::uint64_t> seed, SampleShape in)
+      : Layer<T>(std::move(name), index), rate_(rate), seed_(seed), in_(in) {}
 
   SampleShape output_shape() const override { return in_; }
   std::unique_ptr<LayerWork> make_work() const override;
@@ -74,10 +76,11 @@ class DropoutLayer final : public Layer<T> {
  private:
   bool active(const CallContext<T>& context) const { return context.training && rate_ > 0; }
   Philox random(const CallContext<T>& context) const {
-    return Philox(context.seed, Purpose::kDropout, this->index(), context.step);
+    return Philox(seed_.value_or(context.seed), Purpose::kDropout, this->index(), context.step);
   }
 
   double rate_;
+  std::optional<std::uint64_t> seed_;  // none: the network's
   SampleShape in_;
 };
 
