@@ -1,0 +1,1 @@
+"""Benchmarks of pylstm; see README.md in this folder."""
