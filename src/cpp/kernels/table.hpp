@@ -10,8 +10,8 @@
 
 namespace pylstm {
 
-// What a product starts from. kAdd forms the product alone and then adds it to C.
-enum class Init { kZero, kBias, kKeep, kAdd };
+// What a product starts from: 0, a bias for each column, or what C holds.
+enum class Init { kZero, kBias, kKeep };
 
 // C[rows, columns] = init + A[rows, inner] * B[inner, columns].
 // The inner sum of each element has one order, fixed by (inner, columns, T, ISA): a row gives
@@ -80,7 +80,7 @@ struct UpdateArgs {
   T* v;              // second slot or null
   T* u;              // third slot or null
   T gradient_scale;  // clipping by norm
-  T clip_value;      // elements are clipped to +- clip_value first; 0: off
+  T clip_value;      // then elements are clipped to +- clip_value; 0: off
   T rate;            // SGD, RMSprop: learning rate; Adam: lr * sqrt(1 - beta2^t) / (1 - beta1^t)
   T decay;           // p -= p * decay first (learning rate times weight decay)
   T beta_1, beta_2;  // SGD: momentum, unused; RMSprop: momentum, rho

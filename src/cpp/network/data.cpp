@@ -75,11 +75,19 @@ void check_finite(const ArrayView& array, const char* name) {
   if (!is_floating(array.type)) return;
   const Dim rank = array.rank(), inner = rank >= 2 ? array.shape.back() : 1;
   const Dim stride = rank >= 2 ? array.strides.back() : static_cast<Dim>(element_size(array.type));
-  const auto clean = [&](const unsigned char* from) {
-    return (array.type == ElementType::kF32 && dense_and_finite<float>(array, from, stride, inner)) ||
-           (array.type == ElementType::kF64 && dense_and_finite<double>(array, from, stride, inner));
+  const auto clean = [&](const unsigned char* from, Dim n) {
+    return (array.type == ElementType::kF32 && dense_and_finite<float>(array, from, stride, n)) ||
+           (array.type == ElementType::kF64 && dense_and_finite<double>(array, from, stride, n));
   };
-  each_run<double>(array, clean, [&](Dim n, Dim t, const std::vector<double>& values) {
+  Dim count = 1;
+  bool dense = true;
+  for (std::size_t d = array.shape.size(); d-- > 0;) {
+    dense = dense && array.strides[d] == count * static_cast<Dim>(element_size(array.type));
+    count *= array.shape[d];
+  }
+  if (dense && clean(array.data, count)) return;
+  const auto clean_run = [&](const unsigned char* from) { return clean(from, inner); };
+  each_run<double>(array, clean_run, [&](Dim n, Dim t, const std::vector<double>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (std::isfinite(values[i])) continue;
       throw std::invalid_argument(
@@ -117,20 +125,21 @@ void check_whole(const ArrayView& array, const char* name, const char* what, Dim
 void check_input(const Data& data, const SampleShape& input) {
   const ArrayView& x = data.x;
   const Dim rank = input.tokens ? 2 : input.sequence ? 3 : 2;
-  std::vector<Dim> expected = input.dims();
-  expected.insert(expected.begin(), -1);
-  const std::string wanted = text("x must have shape ", shape_text(expected),
-                                  input.tokens     ? " (rows, steps) of token ids"
-                                  : input.sequence ? " (rows, steps, features)"
-                                                   : " (rows, features)");
-  check(x.rank() == rank, wanted, ", got ", shape_text(x.shape));
-  check(input.tokens || x.shape.back() == input.features, wanted, ", got ", shape_text(x.shape));
-  check(!input.sequence || input.steps < 0 || x.shape[1] == input.steps, wanted, ", got ", shape_text(x.shape));
-  check(!input.sequence || x.shape[1] > 0, wanted, " with at least one step, got ", shape_text(x.shape));
+  const bool right = x.rank() == rank && (input.tokens || x.shape.back() == input.features) &&
+                     (!input.sequence || (x.shape[1] > 0 && (input.steps < 0 || x.shape[1] == input.steps)));
+  if (!right) {
+    std::vector<Dim> expected = input.dims();
+    expected.insert(expected.begin(), -1);
+    const char* what = input.tokens     ? " (rows, steps) of token ids"
+                       : input.sequence ? " (rows, steps, features), at least one step"
+                                        : " (rows, features)";
+    throw std::invalid_argument(text("x must have shape ", shape_text(expected), what, ", got ", shape_text(x.shape)));
+  }
   if (data.mask.empty()) return;
   check(input.sequence, "mask needs samples with steps");
-  check(data.mask.rank() == 2 && data.mask.shape[0] == x.shape[0] && data.mask.shape[1] == x.shape[1],
-        "mask must have shape ", shape_text({x.shape[0], x.shape[1]}), ", got ", shape_text(data.mask.shape));
+  if (data.mask.rank() == 2 && data.mask.shape[0] == x.shape[0] && data.mask.shape[1] == x.shape[1]) return;
+  throw std::invalid_argument(
+      text("mask must have shape ", shape_text({x.shape[0], x.shape[1]}), ", got ", shape_text(data.mask.shape)));
 }
 
 void check_targets(const Data& data, const TargetShape& target) {

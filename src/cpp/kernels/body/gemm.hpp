@@ -8,6 +8,13 @@ constexpr int kTileRows = PYLSTM_TILE_ROWS;
 template <class T>
 constexpr Dim kPanel = kPanelVectors* Vec<T>::width;
 
+// What one part of an inner sum starts from: Init, or (kAdd) 0, to be added to C when it is done.
+enum class Start { kZero, kBias, kKeep, kAdd };
+
+PYLSTM_INLINE Start start_of(Init init) {
+  return init == Init::kZero ? Start::kZero : init == Init::kBias ? Start::kBias : Start::kKeep;
+}
+
 // A block of a panel this long stays in the first-level cache beside the rows of A (bytes).
 constexpr Dim kPanelBytes = 32768;
 
@@ -30,7 +37,7 @@ PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
 // MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C.
 template <class T, int MR, int NP, int NV>
 PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim inner,
-                        Init init, const T* bias, Dim valid) {
+                        Start init, const T* bias, Dim valid) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NP * NV];
   const bool whole = valid == W;
@@ -39,9 +46,9 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
 #pragma GCC unroll 16
     for (int v = 0; v < NP * NV; ++v) {
       const bool tail = v == NP * NV - 1 && !whole;
-      if (init == Init::kBias) {
+      if (init == Start::kBias) {
         acc[r][v] = tail ? load_n(bias + v * W, valid) : load(bias + v * W);
-      } else if (init == Init::kKeep) {
+      } else if (init == Start::kKeep) {
         acc[r][v] = tail ? load_n(c + r * c_row + v * W, valid) : load(c + r * c_row + v * W);
       } else {
         acc[r][v] = V<T>{};
@@ -80,7 +87,7 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
     for (int v = 0; v < NP * NV; ++v) {
       T* out = c + r * c_row + v * W;
       const bool tail = v == NP * NV - 1 && !whole;
-      if (init == Init::kAdd) acc[r][v] = (tail ? load_n(out, valid) : load(out)) + acc[r][v];
+      if (init == Start::kAdd) acc[r][v] = (tail ? load_n(out, valid) : load(out)) + acc[r][v];
       if (tail) {
         store_n(out, acc[r][v], valid);
       } else {
@@ -100,7 +107,7 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Dim c_row;
   const T* bias;
   Dim rows, inner, valid;
-  Init init;
+  Start init;
 };
 
 template <class T, int MR, int NP, int NV>
@@ -170,7 +177,7 @@ PYLSTM_INLINE void run_block(const Block<T>& p, Dim panels, Dim vectors) {
 
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
 template <class T>
-PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim begin, Dim end, Init init) {
+PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim begin, Dim end, Start init) {
   constexpr Dim W = Vec<T>::width;
   for (Dim panel = first; panel < last;) {
     const Dim columns = p.columns - panel * kPanel<T>;
@@ -205,17 +212,17 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
 template <class T>
 PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
   const Dim chains = chains_of<T>(p.inner, p.columns);
-  if (p.inner == 0) return run_panels<T>(p, first, last, 0, 0, p.init);
+  if (p.inner == 0) return run_panels<T>(p, first, last, 0, 0, start_of(p.init));
   for (Dim chain = 0; chain < chains; ++chain) {
     const Dim begin = p.inner * chain / chains, end = p.inner * (chain + 1) / chains;
-    if (chain > 0 || p.init == Init::kAdd) {
-      run_panels<T>(p, first, last, begin, end, Init::kAdd);
+    if (chain > 0) {
+      run_panels<T>(p, first, last, begin, end, Start::kAdd);
       continue;
     }
     const Dim blocks = (end - begin + kInnerBlock<T> - 1) / kInnerBlock<T>;
     for (Dim i = 0; i < blocks; ++i) {
       run_panels<T>(p, first, last, begin + (end - begin) * i / blocks, begin + (end - begin) * (i + 1) / blocks,
-                    i == 0 ? p.init : Init::kKeep);
+                    i == 0 ? start_of(p.init) : Start::kKeep);
     }
   }
 }
@@ -250,7 +257,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
                         smaller(kTileRows, p.rows - row),
                         p.inner,
                         valid,
-                        p.init};
+                        start_of(p.init)};
       run_block<T>(block, 1, vectors);
     }
   }

@@ -37,6 +37,7 @@ PYLSTM_INLINE void cell_forward(const LstmStepArgs<T>& p, Dim row, Dim unit, Dim
 
 template <class T>
 void lstm_step(const LstmStepArgs<T>& p) {
+  if (p.rows == 0) return;
   constexpr Dim W = Vec<T>::width;
   constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
   const Dim blocks = (p.units + W - 1) / W;
