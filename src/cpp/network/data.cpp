@@ -192,6 +192,17 @@ void gather(const ArrayView& array, const std::int64_t* rows, Dim count, Dim fir
   }
 }
 
+// Consecutive samples of type T, features side by side, that a kernel can read as they are.
+template <class T>
+bool stays_in_place(const ArrayView& x, const std::int64_t* rows, Dim count) {
+  constexpr auto size = static_cast<Dim>(sizeof(T));
+  bool usable = x.type == (size == 8 ? ElementType::kF64 : ElementType::kF32) && !x.swapped && count > 0 &&
+                x.strides.back() == size && reinterpret_cast<std::uintptr_t>(x.data) % sizeof(T) == 0;
+  for (const Dim stride : x.strides) usable = usable && stride % size == 0;
+  for (Dim i = 1; i < count && usable; ++i) usable = rows[i] == rows[0] + i;
+  return usable && x.strides[0] > 0;
+}
+
 }  // namespace
 
 void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode) {
@@ -214,7 +225,7 @@ void check_data(const Data& data, const SampleShape& input, Dim vocabulary, cons
 
 template <class T>
 void gather_batch(const Data& data, const SampleShape& input, const TargetShape& target, const std::int64_t* rows,
-                  Dim count, Dim first, Dim last, Batch<T>& batch) {
+                  Dim count, Dim first, Dim last, bool in_place, Batch<T>& batch) {
   Rows<T>& x = batch.x;
   x = {};
   x.batch = count;
@@ -226,6 +237,12 @@ void gather_batch(const Data& data, const SampleShape& input, const TargetShape&
     std::int32_t* ids = batch.ids.reserve(x.rows());
     gather(data.x, rows, count, first, last, true, 1, ids);
     x.ids = ids;
+  } else if (in_place && stays_in_place<T>(data.x, rows, count)) {
+    const auto size = static_cast<Dim>(sizeof(T));
+    x.batch_stride = data.x.strides[0] / size;
+    x.step_stride = input.sequence ? data.x.strides[1] / size : 0;
+    x.data = reinterpret_cast<T*>(const_cast<unsigned char*>(data.x.data)) + rows[0] * x.batch_stride +
+             first * x.step_stride;
   } else {
     x.data = batch.values.reserve(x.rows() * x.features);
     gather(data.x, rows, count, first, input.sequence ? last : first + 1, input.sequence, x.features, x.data);
@@ -251,8 +268,8 @@ void gather_batch(const Data& data, const SampleShape& input, const TargetShape&
 }
 
 template void gather_batch<float>(const Data&, const SampleShape&, const TargetShape&, const std::int64_t*, Dim, Dim,
-                                  Dim, Batch<float>&);
+                                  Dim, bool, Batch<float>&);
 template void gather_batch<double>(const Data&, const SampleShape&, const TargetShape&, const std::int64_t*, Dim, Dim,
-                                   Dim, Batch<double>&);
+                                   Dim, bool, Batch<double>&);
 
 }  // namespace pylstm

@@ -100,6 +100,8 @@ class Engine final : public Network {
   TargetShape target_shape() const;
 
   // engine_run.cpp
+  void gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
+              Dim last_step, CallWork<T>& work) const;
   const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
   void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const;
   void open_state(CallWork<T>& work, State<T>& state, Dim batch, bool window) const;

@@ -104,7 +104,7 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
   OwnedArray result;
   const auto run_on = [&](CallWork<T>& work, const WeightsList<T>& weights, const Kernels& kernels, State<T>& state) {
     each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-      gather_batch(data, input_, TargetShape{}, rows, count, 0, steps, work.batch);
+      gather(data, TargetShape{}, rows, count, 0, steps, work);
       work.context = {};
       work.context.kernels = &table_of<T>(kernels);
       work.context.training = work.context.keep = training;
@@ -165,8 +165,7 @@ std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data
   work.gradients.reserve_zeroed(flat_count_);
   const WeightsList<T>& weights = training_weights();
   const std::vector<std::int64_t> rows = all_rows(data.samples());
-  gather_batch(data, input_, target_shape(), rows.data(), data.samples(), 0, input_.sequence ? data.steps() : 1,
-               work.batch);
+  gather(data, target_shape(), rows.data(), data.samples(), 0, input_.sequence ? data.steps() : 1, work);
   work.context = {};
   work.context.kernels = &table_of<T>(*training_kernels_);
   work.context.training = work.context.keep = true;
@@ -185,8 +184,7 @@ std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<Arra
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
   const std::vector<std::int64_t> rows = all_rows(data.samples());
-  gather_batch(data, input_, TargetShape{}, rows.data(), data.samples(), 0, input_.sequence ? data.steps() : 1,
-               work->batch);
+  gather(data, TargetShape{}, rows.data(), data.samples(), 0, input_.sequence ? data.steps() : 1, *work);
   work->state = empty_state();
   read_states(states, data.samples(), work->state);
   work->context = {};
@@ -220,7 +218,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
     pack(kernels, true, true, weights);
   }
   const std::vector<std::int64_t> rows = all_rows(batch);
-  gather_batch(data, input_, TargetShape{}, rows.data(), batch, 0, input_.sequence ? data.steps() : 1, work->batch);
+  gather(data, TargetShape{}, rows.data(), batch, 0, input_.sequence ? data.steps() : 1, *work);
   work->state = empty_state();
   read_states(states, batch, work->state);
   State<T> state_gradient = empty_state();

@@ -18,6 +18,12 @@ Dim largest_index(const T* row, Dim columns) {
 
 }  // namespace
 
+template <class T>
+void Engine<T>::gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
+                       Dim last_step, CallWork<T>& work) const {
+  gather_batch(data, input_, target, rows, count, first_step, last_step, layers_.front()->reads_in_place(), work.batch);
+}
+
 // rows[0] is set; runs the first `count` layers.
 template <class T>
 void Engine<T>::run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const {
@@ -247,7 +253,7 @@ Dim Engine<T>::run(Data& data, Mode mode, const RunRequest& request, Interrupt* 
         }
       }
       for (Dim first = 0; first < steps; first += window) {
-        gather_batch(data, input_, target, rows, count, first, std::min(first + window, steps), work.batch);
+        gather(data, target, rows, count, first, std::min(first + window, steps), work);
         open_state(work, carried, count, windows);
         const StepResult result = train_window(work, data.totals, interrupt);
         if (!result.finished) return false;
@@ -263,7 +269,7 @@ Dim Engine<T>::run(Data& data, Mode mode, const RunRequest& request, Interrupt* 
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
   const Dim next = each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-    gather_batch(data, input_, target, rows, count, 0, steps, work->batch);
+    gather(data, target, rows, count, 0, steps, *work);
     work->context = {};
     work->context.kernels = &table_of<T>(*snap->kernels);
     work->context.interrupt = interrupt;
@@ -299,7 +305,7 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
   const Dim steps = input_.sequence ? data.steps() : 1, out_steps = output_.sequence ? steps : 1;
   T* y = static_cast<T*>(out);
   const Dim next = each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-    gather_batch(data, input_, TargetShape{}, rows, count, 0, steps, work->batch);
+    gather(data, TargetShape{}, rows, count, 0, steps, *work);
     work->context = {};
     work->context.kernels = &table_of<T>(*snap->kernels);
     work->context.interrupt = interrupt;

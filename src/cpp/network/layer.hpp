@@ -66,7 +66,8 @@ class Layer {
   virtual SampleShape output_shape() const = 0;
   virtual Dim state_blocks() const { return 0; }  // entries in State
   virtual bool stateful() const { return false; }
-  virtual bool reversed() const { return false; }  // reads time backwards: no streaming, no windows
+  virtual bool reversed() const { return false; }        // reads time backwards: no streaming, no windows
+  virtual bool reads_in_place() const { return false; }  // takes input rows with strides
   virtual void set_first_state(Dim) {}
   virtual std::vector<Dim> state_units() const { return {}; }
 

@@ -99,18 +99,17 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   run.interrupt = context.interrupt;
   draw_masks(context, work, batch);
   run.weights = run.dropout.recurrent != nullptr ? &weights.apart : &weights.together;
-  run.x_row = config_.inputs;
+  run.x_row = s.dense && in.batch_stride > 0 ? in.batch_stride : config_.inputs;
   run.x.resize(at(s.steps));
   T* gathered = s.dense ? nullptr : work.x.reserve(s.total * config_.inputs);
   for (Dim step = 0; step < s.steps; ++step) {
     if (s.dense) {
-      run.x[at(step)] = in.data + (config_.go_backwards ? s.steps - 1 - step : step) * batch * config_.inputs;
+      run.x[at(step)] = in.at(config_.go_backwards ? s.steps - 1 - step : step, 0);
       continue;
     }
     for (Dim r = 0; r < s.rows[at(step)]; ++r) {
       const Dim m = s.packed(step, r);
-      copy_row(in.data + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs, gathered + m * config_.inputs,
-               config_.inputs);
+      copy_row(in.at(s.time[at(m)], s.order[at(r)]), gathered + m * config_.inputs, config_.inputs);
     }
     run.x[at(step)] = gathered + s.packed(step, 0) * config_.inputs;
   }

@@ -18,6 +18,7 @@ class LstmLayer final : public Layer<T> {
   Dim state_blocks() const override { return 1; }
   bool stateful() const override { return direction_.config().stateful; }
   bool reversed() const override { return direction_.config().go_backwards; }
+  bool reads_in_place() const override { return true; }
   void set_first_state(Dim first) override { first_state_ = first; }
   std::vector<Dim> state_units() const override { return {direction_.config().units}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
@@ -50,6 +51,7 @@ class BidirectionalLayer final : public Layer<T> {
   Dim state_blocks() const override { return 2; }
   bool stateful() const override { return directions_[0].config().stateful; }
   bool reversed() const override { return true; }
+  bool reads_in_place() const override { return true; }
   void set_first_state(Dim first) override { first_state_ = first; }
   std::vector<Dim> state_units() const override {
     return {directions_[0].config().units, directions_[1].config().units};

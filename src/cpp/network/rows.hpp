@@ -21,7 +21,8 @@ struct SampleShape {
   }
 };
 
-// Rows of a batch, time-major: sample b at step t is row t * batch + b. Not owned.
+// Rows of a batch, time-major: sample b at step t is row t * batch + b. Not owned. Dense, but for the input of a
+// layer that reads_in_place: the caller's own array, with its strides.
 template <class T>
 struct Rows {
   T* data = nullptr;                   // [rows, features], or null for token ids
@@ -31,7 +32,11 @@ struct Rows {
   Dim steps = 1;
   Dim features = 0;
   bool sequence = false;
+  Dim step_stride = 0, batch_stride = 0;  // elements; 0, 0: dense
 
+  const T* at(Dim t, Dim b) const {
+    return data + (batch_stride == 0 ? (t * batch + b) * features : t * step_stride + b * batch_stride);
+  }
   Dim rows() const { return sequence ? steps * batch : batch; }
 };
 
