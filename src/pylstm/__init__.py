@@ -1,0 +1,58 @@
+"""pylstm: the LSTM library for CPUs.
+
+>>> import numpy as np
+>>> import pylstm
+>>> model = pylstm.Sequential([pylstm.layers.LSTM(8), pylstm.layers.Dense(1)])
+>>> model.compile(optimizer="adam", loss="mse")
+>>> history = model.fit(np.zeros((32, 10, 3)), np.zeros(32), epochs=2, verbose=0)
+>>> model.predict(np.zeros((4, 10, 3))).shape
+(4, 1)
+"""
+
+from pylstm import (
+    _core,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+)
+from pylstm._core import ModelFileError
+from pylstm._runtime import (
+    active_isa,
+    available_isas,
+    get_num_threads,
+    set_num_threads,
+    set_seed,
+    show_config,
+    use_isa,
+)
+from pylstm.layers import Input
+from pylstm.models import Sequential
+from pylstm.saving import load_model
+
+__version__ = _core.build_info()["version"]
+
+__all__ = [
+    "Input",
+    "ModelFileError",
+    "Sequential",
+    "__version__",
+    "active_isa",
+    "available_isas",
+    "callbacks",
+    "get_num_threads",
+    "initializers",
+    "layers",
+    "load_model",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "set_num_threads",
+    "set_seed",
+    "show_config",
+    "use_isa",
+]

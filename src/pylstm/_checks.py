@@ -1,0 +1,243 @@
+"""Checks of arguments and arrays. Messages name the argument, what was expected and what came.
+
+The engine checks again; these checks come first, so that nothing has been touched when they raise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Shape = tuple[int | None, ...]
+"""A shape as Keras writes it: rows first; None where the size is open."""
+
+_PADDING_ADVICE = (
+    "pad the rows to one length first; Embedding(mask_zero=True), mask= or sample_weight= "
+    "then leave the padding out"
+)
+
+
+# ---- single values
+
+
+def integer(argument: str, value: object, low: int, expected: str) -> int:
+    """`value` as an int >= low; `expected` completes the message."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}")
+    if value < low:
+        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    return int(value)
+
+
+def positive_int(argument: str, value: object) -> int:
+    """`value` as an int >= 1."""
+    return integer(argument, value, 1, "an integer of at least 1")
+
+
+def natural(argument: str, value: object) -> int:
+    """`value` as an int >= 0."""
+    return integer(argument, value, 0, "an integer of at least 0")
+
+
+def seed(argument: str, value: object) -> int:
+    """`value` as a seed: 0 <= seed < 2**63."""
+    result = integer(argument, value, 0, "a seed: an integer of at least 0")
+    if result >= 1 << 63:
+        raise ValueError(f"{argument}: expected a seed below 2**63, got {value!r}")
+    return result
+
+
+def optional_seed(argument: str, value: object) -> int | None:
+    """None, or `value` as a seed."""
+    return None if value is None else seed(argument, value)
+
+
+def number(argument: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
+    """`value` as a finite float in [low, high]."""
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
+        raise TypeError(f"{argument}: expected a number, got {value!r}")
+    result = float(value)
+    if not math.isfinite(result):
+        raise ValueError(f"{argument}: expected a finite number, got {value!r}")
+    if not low <= result <= high:
+        between = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        raise ValueError(f"{argument}: expected a number {between}, got {value!r}")
+    return result
+
+
+def below_one(argument: str, value: object) -> float:
+    """`value` as a float, 0 <= value < 1."""
+    result = number(argument, value, 0.0, 1.0)
+    if result == 1.0:
+        raise ValueError(f"{argument}: expected a number from 0 to below 1, got {value!r}")
+    return result
+
+
+def boolean(argument: str, value: object) -> bool:
+    """`value` as a bool; 0 and 1 are accepted."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{argument}: expected True or False, got {value!r}")
+
+
+def text(argument: str, value: object) -> str:
+    """`value` as a str that is not empty."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}: expected a string, got {value!r}")
+    if not value:
+        raise ValueError(f"{argument}: expected a string that is not empty")
+    return value
+
+
+def choice(argument: str, value: object, known: Sequence[str]) -> str:
+    """`value` if it is one of `known`."""
+    if isinstance(value, str) and value in known:
+        return value
+    raise unknown(argument, value, known)
+
+
+def unknown(argument: str, value: object, known: Iterable[str]) -> ValueError:
+    """The error for a name that is not in `known`; it suggests the nearest."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    near = get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return ValueError(f"{argument}: unknown {value!r}; {hint}Known: {', '.join(names)}")
+
+
+def unsupported(argument: str, value: object, allowed: Sequence[object]) -> None:
+    """Raise unless `value` is one of the settings of a Keras argument that pylstm has."""
+    if not any(value is a or (isinstance(value, type(a)) and value == a) for a in allowed):
+        offered = " or ".join(repr(a) for a in allowed)
+        raise ValueError(f"{argument}: {value!r} is not supported; pylstm has {offered}")
+
+
+def unexpected(owner: str, arguments: Iterable[str]) -> TypeError:
+    """The error for keyword arguments that `owner` does not take."""
+    return TypeError(f"{owner}: unexpected argument {', '.join(repr(a) for a in arguments)}")
+
+
+# ---- arrays
+
+
+def array(argument: str, value: Any) -> NDArray[Any]:
+    """`value` as an array of real numbers; an ndarray is returned as it is, never copied.
+
+    Raises:
+        TypeError: objects, strings, complex numbers, dates, masked arrays, long doubles.
+        ValueError: a list whose rows differ in length.
+    """
+    if type(value) is not np.ndarray:
+        value = _as_array(argument, value)
+    dtype = value.dtype
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise TypeError(
+            f"{argument}: expected real numbers (bool, integer, float16/32/64), got dtype {dtype}"
+        )
+    return value  # type: ignore[no-any-return]
+
+
+def _as_array(argument: str, value: Any) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{argument}: got a masked array; fill it first: {argument}.filled(...)")
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, list | tuple):
+        _rectangular(argument, value)
+    elif not hasattr(value, "__array__"):
+        raise TypeError(f"{argument}: expected an array, got {type(value).__name__}")
+    return np.asarray(value)
+
+
+def _rectangular(argument: str, rows: Sequence[Any]) -> None:
+    """Raise if nested lists are ragged, naming the first row that differs from row 0."""
+    first: tuple[int, ...] | None = None
+    for i, row in enumerate(rows):
+        try:
+            shape = np.shape(row)
+        except ValueError:
+            raise ValueError(f"{argument}: row {i} is ragged itself; {_PADDING_ADVICE}") from None
+        if first is None:
+            first = shape
+        elif shape != first:
+            raise ValueError(
+                f"{argument}: row {i} has shape {shape}, row 0 has {first}; {_PADDING_ADVICE}"
+            )
+
+
+def shape_text(shape: Shape) -> str:
+    """`shape` for a message: "(rows, steps, 3)"."""
+    names = ["rows" if i == 0 else "steps" for i in range(len(shape))]
+    sizes = [n if d is None else str(d) for n, d in zip(names, shape, strict=True)]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def same_shape(argument: str, got: tuple[int, ...], expected: Shape, advice: str = "") -> None:
+    """Raise ValueError unless `got` fits `expected` (None fits every size)."""
+    if len(got) == len(expected):
+        for i, size in enumerate(expected):
+            if size is not None and got[i] != size:
+                break
+        else:
+            return
+    raise ValueError(f"{argument}: expected shape {shape_text(expected)}, got {got}{advice}")
+
+
+def inputs(x: NDArray[Any], input_shape: Shape) -> None:
+    """Raise ValueError unless `x` has rows of `input_shape`, at least one row and one step."""
+    shape, advice = x.shape, ""
+    if len(shape) == len(input_shape) - 1 and shape:
+        advice = "; for one row write x[None]"
+        if input_shape[-1] == 1:
+            advice += ", for one feature x[..., None]"
+    same_shape("x", shape, input_shape, advice)
+    if 0 in shape:
+        raise ValueError(f"x: expected at least one row and one step, got shape {shape}")
+
+
+def targets(y: NDArray[Any], output_shape: Shape, rows: int, sparse: bool) -> NDArray[Any]:
+    """A view of `y` in the shape the loss needs.
+
+    `sparse`: one label for each output vector, (rows, …) or (rows, …, 1). Otherwise the shape of
+    the output; a last axis of size 1 may be missing.
+    """
+    if y.ndim == 0:
+        raise ValueError("y: expected an array of targets, got a single number")
+    expected: Shape = (rows, *output_shape[1:])
+    if sparse:
+        expected = expected[:-1]
+        if y.ndim == len(expected) + 1 and y.shape[-1] == 1:
+            y = y[..., 0]
+    elif y.ndim == len(expected) - 1 and expected[-1] == 1:
+        y = y[..., None]
+    if y.shape[0] != rows:
+        raise ValueError(f"y: expected {rows} rows, as many as x has; got {y.shape[0]}")
+    advice = ""
+    if not sparse and y.ndim == len(expected) - 1:
+        advice = "; for integer labels use the loss sparse_categorical_crossentropy"
+    elif sparse and y.ndim == len(expected) + 1:
+        advice = "; for one-hot targets use the loss categorical_crossentropy"
+    same_shape("y", y.shape, expected, advice)
+    return y
+
+
+def weights(weight: NDArray[Any], rows: int, steps: int | None) -> NDArray[Any]:
+    """`weight` if it is finite and (rows,) or, where the output has steps, (rows, steps)."""
+    fits = weight.shape == (rows,) or (steps is not None and weight.shape == (rows, steps))
+    if not fits:
+        per_step = "" if steps is None else f" or ({rows}, {steps})"
+        raise ValueError(f"sample_weight: expected shape ({rows},){per_step}, got {weight.shape}")
+    bad = np.argwhere(~np.isfinite(weight))
+    if len(bad):
+        at = tuple(int(i) for i in bad[0])
+        raise ValueError(f"sample_weight: expected finite numbers, got {weight[at]} at {at}")
+    return weight

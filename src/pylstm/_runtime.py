@@ -1,0 +1,126 @@
+"""Threads, instruction sets and the source of seeds. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from pylstm import _core
+
+_MASK64 = (1 << 64) - 1
+
+
+class _Seeds:
+    """A sequence of seeds: repeatable after `reset(seed)`, from the operating system before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._base: int | None = None
+        self._count = 0
+
+    def reset(self, seed: int) -> None:
+        with self._lock:
+            self._base, self._count = seed, 0
+
+    def draw(self) -> int:
+        with self._lock:
+            if self._base is None:
+                return int.from_bytes(os.urandom(8), "little") >> 1
+            self._count += 1
+            return _mix(self._base + self._count * 0x9E3779B97F4A7C15) >> 1
+
+
+def _mix(z: int) -> int:
+    """Spread neighbouring integers over 64 bits (the finaliser of SplitMix64)."""
+    z &= _MASK64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return z ^ (z >> 31)
+
+
+_seeds = _Seeds()
+
+
+def draw_seed() -> int:
+    """The next seed for something that was given none: 0 <= seed < 2**63."""
+    return _seeds.draw()
+
+
+def set_seed(seed: int) -> None:
+    """Make everything that follows repeatable: initial weights, shuffling, dropout, sampling.
+
+    Models and layers made after this call draw their seeds from `seed`, in the order in which they
+    are made. Without it, seeds come from the operating system. A layer's own `seed` goes first.
+
+    Args:
+        seed: An integer >= 0.
+
+    Raises:
+        TypeError: `seed` is not an integer.
+        ValueError: `seed` is negative.
+
+    >>> import pylstm
+    >>> pylstm.set_seed(7)
+    """
+    from pylstm import _checks
+
+    _seeds.reset(_checks.seed("seed", seed))
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads one call may use; results do not depend on it.
+
+    Raises:
+        TypeError: `n` is not an integer.
+        ValueError: `n` is below 1.
+    """
+    from pylstm import _checks
+
+    _core.set_num_threads(_checks.positive_int("n", n))
+
+
+def get_num_threads() -> int:
+    """How many threads one call may use."""
+    return _core.get_num_threads()
+
+
+def use_isa(name: str) -> None:
+    """Use the instruction set `name` ("baseline", "avx2", "avx512", …) from now on.
+
+    The environment variable PYLSTM_ISA does the same from the start.
+
+    Raises:
+        ValueError: the name is unknown, or this processor does not have it.
+    """
+    _core.use_isa(name)
+
+
+def active_isa() -> str:
+    """The instruction set in use."""
+    return _core.active_isa()
+
+
+def available_isas() -> list[str]:
+    """The instruction sets that this build and this processor have, best first."""
+    return _core.available_isas()
+
+
+def show_config() -> None:
+    """Print version, compiler, instruction sets and threads: the facts a bug report needs."""
+    import sys
+
+    import numpy as np
+
+    import pylstm
+
+    facts = {
+        "pylstm": pylstm.__version__,
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        **_core.build_info(),
+        "isa in use": _core.active_isa(),
+        "isas here": " ".join(_core.available_isas()),
+        "threads": str(_core.get_num_threads()),
+    }
+    for name, value in facts.items():
+        print(f"{name:>16}: {value}")

@@ -1,0 +1,271 @@
+"""Initial values of weights, drawn by the engine, so that no NumPy version changes a run.
+
+Names and defaults are Keras'. An initializer with a `seed` gives the same values at every call;
+without one it uses the seed of its layer or model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pylstm import _checks, _core
+from pylstm._runtime import draw_seed
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+
+class Initializer:
+    """Base of all initializers: `initializer(shape)` gives an array.
+
+    >>> Constant(2.0)((3,)).tolist()
+    [2.0, 2.0, 2.0]
+    """
+
+    seed: int | None = None
+
+    def __call__(self, shape: tuple[int, ...], dtype: DTypeLike = "float32") -> NDArray[Any]:
+        """An array of `shape`; new values at every call unless the initializer has a seed."""
+        return self.draw(tuple(shape), draw_seed(), 0).astype(dtype)
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """Values for one variable; `seed` and `stream` are used if the initializer has no seed."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {}
+
+    def _random(
+        self, kind: str, shape: tuple[int, ...], a: float, b: float, seed: int, stream: int
+    ) -> NDArray[np.float64]:
+        if self.seed is not None:
+            seed, stream = self.seed, 0
+        return _core.initialize(kind, shape, a, b, seed, stream)
+
+
+class Constant(Initializer):
+    """Every element is `value`."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = _checks.number("value", value)
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """`value` everywhere."""
+        return np.full(shape, self.value)
+
+    def get_config(self) -> dict[str, Any]:
+        """The value."""
+        return {"value": self.value}
+
+
+class Zeros(Initializer):
+    """Every element is 0."""
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """0 everywhere."""
+        return np.zeros(shape)
+
+
+class Ones(Initializer):
+    """Every element is 1."""
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """1 everywhere."""
+        return np.ones(shape)
+
+
+class RandomUniform(Initializer):
+    """Uniform in [minval, maxval)."""
+
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
+        self.minval = _checks.number("minval", minval)
+        self.maxval = _checks.number("maxval", maxval, low=self.minval)
+        self.seed = _checks.optional_seed("seed", seed)
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """Uniform values."""
+        return self._random("uniform", shape, self.minval, self.maxval, seed, stream)
+
+    def get_config(self) -> dict[str, Any]:
+        """Range and seed."""
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+class RandomNormal(Initializer):
+    """Normal with `mean` and `stddev`."""
+
+    _kind = "normal"
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        self.mean = _checks.number("mean", mean)
+        self.stddev = _checks.number("stddev", stddev, low=0.0)
+        self.seed = _checks.optional_seed("seed", seed)
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """Normal values."""
+        return self._random(self._kind, shape, self.mean, self.stddev, seed, stream)
+
+    def get_config(self) -> dict[str, Any]:
+        """Mean, standard deviation and seed."""
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal, drawn again beyond two standard deviations."""
+
+    _kind = "truncated_normal"
+
+
+class Orthogonal(Initializer):
+    """A matrix whose rows (or columns, the fewer) are orthogonal and of length `gain`."""
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        self.gain = _checks.number("gain", gain)
+        self.seed = _checks.optional_seed("seed", seed)
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """An orthogonal matrix."""
+        if len(shape) != 2:
+            raise ValueError(f"shape: Orthogonal needs two axes, got {shape}")
+        return self._random("orthogonal", shape, self.gain, 0.0, seed, stream)
+
+    def get_config(self) -> dict[str, Any]:
+        """Gain and seed."""
+        return {"gain": self.gain, "seed": self.seed}
+
+
+class _Scaled(Initializer):
+    """Variance `scale` / fan; the subclasses give the numbers."""
+
+    _scale = 1.0
+    _fan = "fan_avg"
+    _uniform = True
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = _checks.optional_seed("seed", seed)
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        fan_in, fan_out = (shape[0], shape[-1]) if shape else (1, 1)
+        fan = float(fan_in) if self._fan == "fan_in" else (fan_in + fan_out) / 2
+        variance = self._scale / max(1.0, fan)
+        if self._uniform:
+            limit = math.sqrt(3 * variance)
+            return self._random("uniform", shape, -limit, limit, seed, stream)
+        # A normal cut at two standard deviations has this standard deviation.
+        stddev = math.sqrt(variance) / 0.87962566103423978
+        return self._random("truncated_normal", shape, 0.0, stddev, seed, stream)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Scaled):
+    """Uniform in ±sqrt(6 / (fan_in + fan_out)); for an LSTM kernel fan_out is 4 * units."""
+
+
+class GlorotNormal(_Scaled):
+    """Truncated normal with variance 2 / (fan_in + fan_out)."""
+
+    _uniform = False
+
+
+class HeUniform(_Scaled):
+    """Uniform in ±sqrt(6 / fan_in)."""
+
+    _scale, _fan = 2.0, "fan_in"
+
+
+class HeNormal(_Scaled):
+    """Truncated normal with variance 2 / fan_in."""
+
+    _scale, _fan, _uniform = 2.0, "fan_in", False
+
+
+class LecunUniform(_Scaled):
+    """Uniform in ±sqrt(3 / fan_in)."""
+
+    _fan = "fan_in"
+
+
+class LecunNormal(_Scaled):
+    """Truncated normal with variance 1 / fan_in."""
+
+    _fan, _uniform = "fan_in", False
+
+
+class ForgetBias(Initializer):
+    """An LSTM's bias: `inner`, with ones in the forget gate's block."""
+
+    def __init__(self, inner: Initializer) -> None:
+        self.inner = inner
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """The values of `inner`, with ones in the second quarter."""
+        values = self.inner.draw(shape, seed, stream)
+        units = shape[0] // 4
+        values[units : 2 * units] = 1.0
+        return values
+
+
+_CLASSES: dict[str, type[Initializer]] = {
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+    "random_uniform": RandomUniform,
+    "random_normal": RandomNormal,
+    "truncated_normal": TruncatedNormal,
+    "orthogonal": Orthogonal,
+    "constant": Constant,
+    "zeros": Zeros,
+    "ones": Ones,
+}
+_ALIASES: dict[str, type[Initializer]] = {
+    "uniform": RandomUniform,
+    "normal": RandomNormal,
+    "zero": Zeros,
+    "one": Ones,
+}
+_BY_NAME = {**_CLASSES, **_ALIASES, **{c.__name__: c for c in _CLASSES.values()}}
+
+
+def get(identifier: object, argument: str = "initializer") -> Initializer:
+    """The initializer that a name, a serialized dict or an Initializer means.
+
+    Raises:
+        ValueError: unknown name; the nearest one is suggested.
+        TypeError: anything else.
+    """
+    if isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, str):
+        return deserialize({"class_name": identifier, "config": {}}, argument)
+    if isinstance(identifier, dict):
+        return deserialize(identifier, argument)
+    raise TypeError(f"{argument}: expected a name or an Initializer, got {identifier!r}")
+
+
+def serialize(initializer: Initializer) -> dict[str, Any]:
+    """`initializer` as {"class_name": …, "config": {…}}."""
+    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+
+
+def deserialize(config: dict[str, Any], argument: str = "initializer") -> Initializer:
+    """The initializer of a serialized dict; only classes of this module can be named."""
+    name, arguments = config.get("class_name"), config.get("config", {})
+    if not isinstance(name, str) or name not in _BY_NAME:
+        raise _checks.unknown(argument, name, _CLASSES)
+    if not isinstance(arguments, dict):
+        raise TypeError(f"{argument}: expected a dict of arguments, got {arguments!r}")
+    try:
+        return _BY_NAME[name](**arguments)
+    except TypeError as error:
+        raise TypeError(f"{argument}: {error}") from None

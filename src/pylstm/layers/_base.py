@@ -1,0 +1,367 @@
+"""Layer: the configuration of one layer, and the way to its weights.
+
+A layer holds no maths. Inside a model its weights live in the model's network; a layer that is
+called on arrays by itself gets a network of its own (`_call.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from pylstm import _checks, initializers
+from pylstm._checks import Shape
+from pylstm._runtime import draw_seed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pylstm._core import Network
+    from pylstm.layers._call import Caller
+
+
+class Spec(NamedTuple):
+    """One variable of a layer: its name within the layer, its shape and its initial values."""
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: initializers.Initializer
+
+
+class Variable(NamedTuple):
+    """One variable as it is now: a copy of its values, and where it belongs."""
+
+    path: str
+    value: NDArray[Any]
+    trainable: bool
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the values."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> str:
+        """Type of the values."""
+        return str(self.value.dtype)
+
+    def numpy(self) -> NDArray[Any]:
+        """The values."""
+        return self.value
+
+
+class Owner(Protocol):
+    """What a layer asks of the model that it is part of."""
+
+    def _layer_weights(self, layer: Layer) -> list[NDArray[Any]]: ...
+    def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None: ...
+
+
+class Layer:
+    """Base of all layers.
+
+    Args:
+        name: Unique in a model; made from the class ("lstm", "lstm_1") if not given.
+        trainable: Whether training changes the weights; may be set at any time.
+        dtype: "float32" or "float64"; the model's if not given.
+        activity_regularizer: Not supported; must be None.
+        input_shape: Shape of one row, as an `Input` before this layer would give it.
+        batch_input_shape: The same with the batch size (or None) in front.
+
+    Raises:
+        TypeError: an argument of the wrong type, or one that the layer does not have.
+        ValueError: an argument out of range, or a Keras setting that is not supported.
+    """
+
+    seed: int | None = None
+    stateful: bool = False
+    _arguments: tuple[str, ...] = ()
+    """Names of the constructor's arguments that make up the configuration."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        activity_regularizer: None = None,
+        input_shape: Shape | None = None,
+        batch_input_shape: Shape | None = None,
+        **unknown: Any,
+    ) -> None:
+        kind = type(self).__name__
+        if unknown:
+            raise _checks.unexpected(kind, unknown)
+        _checks.unsupported("activity_regularizer", activity_regularizer, (None,))
+        if dtype is not None:
+            _checks.choice("dtype", dtype, ("float32", "float64"))
+        self.auto_named = name is None
+        self.name = _snake_case(kind) if name is None else layer_name(name)
+        self.trainable = _checks.boolean("trainable", trainable)
+        self.dtype = dtype
+        self.declared_shape = declared_shape(input_shape, batch_input_shape)
+        self._owner: weakref.ref[Owner] | None = None
+        self._input_shape: Shape | None = None
+        self._held: list[NDArray[Any]] | None = None
+        self._home: tuple[Network, int, int] | None = None
+        self._caller: Caller | None = None
+
+    # ---- what a subclass says
+
+    def specs(self, input_shape: Shape) -> list[Spec]:
+        """The layer's variables for this input, in Keras' order."""
+        return []
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of the output, rows first, None where the size is open.
+
+        Raises:
+            ValueError: the layer cannot take this input.
+        """
+        raise NotImplementedError
+
+    # ---- configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, ready for JSON."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self.dtype is not None:
+            config["dtype"] = self.dtype
+        for argument in self._arguments:
+            value = getattr(self, argument)
+            if isinstance(value, initializers.Initializer):
+                value = initializers.serialize(value)
+            config[argument] = value
+        return config
+
+    def call_config(self) -> dict[str, Any]:
+        """The configuration for the network of a direct call."""
+        return self.get_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A new layer, without weights, from what `get_config` gave."""
+        allowed = {"name", "trainable", "dtype", *cls._arguments}
+        strange = [key for key in config if key not in allowed]
+        if strange:
+            raise _checks.unexpected(cls.__name__, strange)
+        return cls(**config)
+
+    # ---- building
+
+    @property
+    def built(self) -> bool:
+        """Whether the shape of the input is known."""
+        return self._input_shape is not None
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, rows first."""
+        if self._input_shape is None:
+            raise AttributeError(f"layer {self.name!r} has not been built: its input is not known")
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, rows first."""
+        return self.compute_output_shape(self.input_shape)
+
+    def build(self, input_shape: Shape) -> None:
+        """Draw initial weights for inputs of this shape (rows first).
+
+        Raises:
+            RuntimeError: the layer is part of a model, which is what has to be built.
+        """
+        if self.owner is not None:
+            raise RuntimeError(f"layer {self.name!r} is part of a model: build that")
+        if self._held is None:
+            self._input_shape = tuple(input_shape)
+            self._held = self.draw_weights(draw_seed(), 0)
+
+    def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
+        """Initial weights; `seed` and `stream` count where the layer has no seed of its own."""
+        if self.seed is not None:
+            seed, stream = self.seed, 0
+        return [
+            spec.initializer.draw(spec.shape, seed, stream + i).astype(self.dtype or "float32")
+            for i, spec in enumerate(self.specs(self.input_shape))
+        ]
+
+    def attach(self, owner: Owner, input_shape: Shape | None) -> None:
+        """Make the layer part of a model; weights that it has are taken along."""
+        self._owner = weakref.ref(owner)
+        if input_shape is not None:
+            self._input_shape = input_shape
+
+    def detach(self, weights: list[NDArray[Any]] | None) -> None:
+        """Take the layer out of its model, with these weights."""
+        self._owner = None
+        self.hold(weights)
+
+    def hold(self, weights: list[NDArray[Any]] | None) -> None:
+        """Keep these weights until a network takes them."""
+        self._held, self._home = weights, None
+
+    def settle(self, network: Network, first: int, last: int) -> None:
+        """From now on the weights are variables first … last-1 of `network`."""
+        self._held, self._home = None, (network, first, last)
+
+    def forget(self) -> None:
+        """Be as if never built."""
+        self._input_shape, self._held, self._home = None, None, None
+
+    @property
+    def held(self) -> list[NDArray[Any]] | None:
+        """Weights that wait for a network."""
+        return self._held
+
+    @property
+    def owner(self) -> Owner | None:
+        """The model that the layer is part of."""
+        return None if self._owner is None else self._owner()
+
+    # ---- weights
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Copies of the weights, in Keras' order; an empty list before the layer is built."""
+        if self._held is not None:
+            return [w.copy() for w in self._held]
+        if self.owner is not None and self.built:
+            return self.owner._layer_weights(self)
+        if self._home is not None:  # the model is gone, its network is not
+            network, first, last = self._home
+            return network.get_weights()[first:last]
+        return []
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Replace all weights, or none.
+
+        Raises:
+            RuntimeError: the layer is not built, or its model is being trained.
+            ValueError: not as many arrays, or not of the shapes, that `get_weights` gives.
+        """
+        if not self.built:
+            raise RuntimeError(f"layer {self.name!r} has no weights yet: build its model first")
+        specs = self.specs(self.input_shape)
+        paths = [f"{self.name}/{spec.name}" for spec in specs]
+        checked = match_weights(weights, paths, [spec.shape for spec in specs])
+        if self._held is None and self.owner is not None:
+            self.owner._set_layer_weights(self, checked)
+        else:
+            self._held = [np.array(w, dtype=self.dtype or "float32") for w in checked]
+
+    @property
+    def weights(self) -> list[Variable]:
+        """The variables with their paths, such as "lstm/kernel"."""
+        if not self.built:
+            return []
+        specs = self.specs(self.input_shape)
+        return [
+            Variable(f"{self.name}/{spec.name}", value, self.trainable)
+            for spec, value in zip(specs, self.get_weights(), strict=True)
+        ]
+
+    def count_params(self) -> int:
+        """Number of weights.
+
+        Raises:
+            ValueError: the layer is not built.
+        """
+        if not self.built:
+            raise ValueError(f"layer {self.name!r} has no weights yet: build its model first")
+        return sum(int(np.prod(spec.shape)) for spec in self.specs(self.input_shape))
+
+    # ---- calling
+
+    def reset_state(self) -> None:
+        """Forget what direct calls carry over; most layers carry nothing."""
+
+    def _call(
+        self, x: Any, states: list[Any] | None, mask: Any, training: bool
+    ) -> list[NDArray[Any]]:
+        from pylstm.layers._call import Caller
+
+        if self._caller is None:
+            self._caller = Caller()
+        return self._caller(self, _checks.array("x", x), states, mask, training)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name!r}, built={self.built}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = (self.declared_shape, self._input_shape, self.get_weights(), self.auto_named)
+        return _restore, (type(self), self.get_config(), state)
+
+
+class PlainLayer(Layer):
+    """Base of the layers that have neither states nor masks."""
+
+    def __call__(self, x: Any, training: bool = False) -> NDArray[Any]:
+        """The layer applied to an array; `training` turns dropout on.
+
+        Raises:
+            ValueError: the layer cannot take an array of this shape.
+        """
+        return self._call(x, None, None, training)[0]
+
+
+def _restore(kind: type[Layer], config: dict[str, Any], state: tuple[Any, ...]) -> Layer:
+    """The layer that pickle, copy and deepcopy give: the same weights, in no model."""
+    layer = kind.from_config(config)
+    layer.declared_shape, layer._input_shape, weights, layer.auto_named = state
+    if layer._input_shape is not None:
+        layer._held = weights
+    return layer
+
+
+def layer_name(name: object) -> str:
+    """`name` if it can be a layer's name."""
+    result = _checks.text("name", name)
+    if "/" in result or not (result.isascii() and result.isprintable()) or len(result) > 64:
+        raise ValueError(
+            f"name: expected at most 64 printable ASCII characters without '/', got {name!r}"
+        )
+    return result
+
+
+def declared_shape(shape: Any, batch_shape: Any) -> Shape | None:
+    """The input shape that a user declared, rows first; None if there is no declaration."""
+    argument = "batch_input_shape" if shape is None else "input_shape"
+    given = batch_shape if shape is None else shape
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple):
+        raise TypeError(f"{argument}: expected a tuple of sizes, got {given!r}")
+    sizes = tuple(None if d is None else _checks.positive_int(argument, d) for d in given)
+    return (None, *sizes) if shape is not None else (None, *sizes[1:])
+
+
+def match_weights(
+    weights: Any, paths: list[str], shapes: list[tuple[int, ...]]
+) -> list[NDArray[Any]]:
+    """`weights` as arrays, one for each path and of its shape."""
+    if not isinstance(weights, list | tuple):
+        raise TypeError(f"weights: expected a list of arrays, got {type(weights).__name__}")
+    if len(weights) != len(paths):
+        raise ValueError(
+            f"weights: expected {len(paths)} arrays ({', '.join(paths)}), got {len(weights)}"
+        )
+    checked = []
+    for path, shape, weight in zip(paths, shapes, weights, strict=True):
+        value = _checks.array(f"weights ({path})", weight)
+        if value.shape != shape:
+            raise ValueError(f"weights ({path}): expected shape {shape}, got {value.shape}")
+        checked.append(value)
+    return checked
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

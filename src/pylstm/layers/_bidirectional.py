@@ -1,0 +1,190 @@
+"""Bidirectional: an LSTM that reads forward and one that reads backward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pylstm import _checks
+from pylstm._checks import Shape
+from pylstm.layers._base import Layer, Spec
+from pylstm.layers._lstm import LSTM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MERGE_MODES = ("concat", "sum", "mul", "ave")
+
+
+class Bidirectional(Layer):
+    """Two LSTMs over the same input, one in each direction, and their outputs merged.
+
+    Input (rows, steps, features). With `return_sequences` the outputs of a step stand together;
+    without it the last processed output of each direction is merged. Weights: those of the forward
+    layer, then those of the backward layer.
+
+    Args:
+        layer: The LSTM to double; it is copied.
+        merge_mode: "concat", "sum", "mul", "ave"; None gives both outputs, only when the layer is
+            called on arrays.
+        weights: Initial weights, forward then backward.
+        backward_layer: An LSTM with `go_backwards=True` to use in place of a copy.
+        **kwargs: `name`, `trainable`, `dtype`, `input_shape` as in `Layer`.
+
+    Raises:
+        TypeError: `layer` or `backward_layer` is not an LSTM.
+        ValueError: unknown `merge_mode`; directions or outputs of the two layers do not fit.
+
+    >>> Bidirectional(LSTM(8)).compute_output_shape((None, 10, 3))
+    (None, 16)
+    """
+
+    _arguments = ("layer", "merge_mode", "backward_layer")
+
+    def __init__(
+        self,
+        layer: LSTM,
+        merge_mode: str | None = "concat",
+        weights: list[Any] | None = None,
+        backward_layer: LSTM | None = None,
+        **kwargs: Any,
+    ) -> None:
+        layer = _inner("layer", layer)
+        super().__init__(**kwargs)
+        if self.declared_shape is None:
+            self.declared_shape = layer.declared_shape
+        if merge_mode is not None:
+            _checks.choice("merge_mode", merge_mode, _MERGE_MODES)
+        self.merge_mode = merge_mode
+        backward = layer if backward_layer is None else _inner("backward_layer", backward_layer)
+        self.forward_layer = _direction(layer, "forward", layer.go_backwards)
+        self.backward_layer = _direction(
+            backward,
+            "backward",
+            backward.go_backwards if backward_layer is not None else not layer.go_backwards,
+        )
+        _check_pair(self.forward_layer, self.backward_layer)
+        self.return_sequences = layer.return_sequences
+        self.return_state = layer.return_state
+        self.stateful = layer.stateful
+        if weights is not None:
+            if self.declared_shape is None:
+                raise ValueError("weights: they need an input_shape as well; or use set_weights")
+            self._input_shape = self.declared_shape
+            self.set_weights(weights)
+
+    def get_config(self) -> dict[str, Any]:
+        base = {"name": self.name, "trainable": self.trainable}
+        if self.dtype is not None:
+            base["dtype"] = self.dtype
+        forward, backward = (
+            {"class_name": "LSTM", "config": inner.get_config()}
+            for inner in (self.forward_layer, self.backward_layer)
+        )
+        return {
+            **base,
+            "layer": forward,
+            "merge_mode": self.merge_mode,
+            "backward_layer": backward,
+        }
+
+    def call_config(self) -> dict[str, Any]:
+        # The engine knows merged outputs only: two outputs are the halves of a concatenation.
+        return {**self.get_config(), "merge_mode": self.merge_mode or "concat"}
+
+    def specs(self, input_shape: Shape) -> list[Spec]:
+        return [
+            Spec(f"{direction}/{spec.name}", spec.shape, spec.initializer)
+            for direction, inner in (
+                ("forward_layer", self.forward_layer),
+                ("backward_layer", self.backward_layer),
+            )
+            for spec in inner.specs(input_shape)
+        ]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        shape = self.forward_layer.compute_output_shape(input_shape)
+        if self.merge_mode == "concat":
+            return (*shape[:-1], 2 * self.forward_layer.units)
+        return shape
+
+    def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
+        drawn: list[NDArray[Any]] = []
+        for inner in (self.forward_layer, self.backward_layer):
+            # A copy has its original's seed: counting on keeps the two directions apart.
+            own, start = (seed, stream) if inner.seed is None else (inner.seed, 0)
+            for spec in inner.specs(self.input_shape):
+                values = spec.initializer.draw(spec.shape, own, start + len(drawn))
+                drawn.append(values.astype(self.dtype or "float32"))
+        return drawn
+
+    def __call__(
+        self, x: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
+        """The layer applied to an array.
+
+        Args:
+            x: (rows, steps, features).
+            initial_state: [h, c] of the forward layer, then [h, c] of the backward layer.
+            mask: (rows, steps), False at steps to leave out.
+            training: Turn dropout on.
+
+        Returns:
+            The merged output, two outputs if `merge_mode` is None; with `return_state` a list
+            with the four final states after it.
+
+        Raises:
+            ValueError: an array of the wrong shape.
+        """
+        x = _checks.array("x", x)
+        checked = None
+        if initial_state is not None:
+            if not isinstance(initial_state, list | tuple) or len(initial_state) != 4:
+                raise ValueError("initial_state: expected [h, c, h, c], two arrays a direction")
+            rows = len(x) if x.ndim else 0
+            checked = [
+                *self.forward_layer._states(initial_state[:2], rows),
+                *self.backward_layer._states(initial_state[2:], rows),
+            ]
+        merged, *states = self._call(x, checked, mask, training)
+        outputs = [merged] if self.merge_mode else np.split(merged, 2, axis=-1)
+        if self.return_state:
+            return [*outputs, *states]
+        return outputs[0] if self.merge_mode else outputs
+
+
+def _inner(argument: str, layer: Any) -> LSTM:
+    """`layer` as an LSTM; a dict is what `get_config` wrote."""
+    if isinstance(layer, dict):
+        if layer.get("class_name") != "LSTM" or not isinstance(layer.get("config"), dict):
+            raise ValueError(f"{argument}: expected the configuration of an LSTM")
+        return _copy(layer["config"])
+    if not isinstance(layer, LSTM):
+        raise TypeError(f"{argument}: expected a pylstm.layers.LSTM, got {type(layer).__name__}")
+    return layer
+
+
+def _direction(layer: LSTM, direction: str, go_backwards: bool) -> LSTM:
+    """A copy of `layer` for one direction, without weights."""
+    config = layer.get_config()
+    if not layer.name.startswith(f"{direction}_"):
+        config["name"] = f"{direction}_{layer.name}"
+    config["go_backwards"] = go_backwards
+    if layer.return_sequences:
+        config["zero_output_for_mask"] = True  # the two directions hold at different steps
+    return _copy(config)
+
+
+def _copy(config: dict[str, Any]) -> LSTM:
+    copy = LSTM.from_config(config)
+    assert isinstance(copy, LSTM)
+    return copy
+
+
+def _check_pair(forward: LSTM, backward: LSTM) -> None:
+    if forward.go_backwards == backward.go_backwards:
+        raise ValueError("backward_layer: go_backwards must differ from that of layer")
+    for setting in ("units", "use_bias", "return_sequences", "return_state", "stateful"):
+        if getattr(forward, setting) != getattr(backward, setting):
+            raise ValueError(f"backward_layer: {setting} must be the same as in layer")

@@ -1,0 +1,214 @@
+"""Losses: those of the engine, by Keras' names, and functions that bring their own gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pylstm import _checks, _json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    LossFunction = Callable[[NDArray[Any], NDArray[Any]], tuple[float, NDArray[Any]]]
+
+
+class Loss:
+    """Base of all losses: the mean over rows and steps, as Keras' "sum_over_batch_size".
+
+    Raises:
+        ValueError: a `reduction` other than "sum_over_batch_size".
+    """
+
+    engine_name = ""
+    sparse = False
+    _arguments: tuple[str, ...] = ()
+
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
+        _checks.unsupported("reduction", reduction, ("sum_over_batch_size",))
+        _checks.unsupported("dtype", dtype, (None,))
+        self.name = name or self.engine_name
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {argument: getattr(self, argument) for argument in self._arguments}
+
+    def engine_text(self) -> str:
+        """The loss as the engine reads it."""
+        return _json.dumps({"name": self.engine_name, **self.get_config()})
+
+
+class MeanSquaredError(Loss):
+    """Mean of (y_true - y_pred)²."""
+
+    engine_name = "mean_squared_error"
+
+
+class MeanAbsoluteError(Loss):
+    """Mean of |y_true - y_pred|."""
+
+    engine_name = "mean_absolute_error"
+
+
+class _Crossentropy(Loss):
+    _arguments = ("from_logits", "label_smoothing")
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        _checks.unsupported("axis", axis, (-1,))
+        self.from_logits = _checks.boolean("from_logits", from_logits)
+        self.label_smoothing = _checks.number("label_smoothing", label_smoothing, 0.0, 1.0)
+
+
+class CategoricalCrossentropy(_Crossentropy):
+    """-Σ y_true log(y_pred), for targets that are distributions (one-hot or soft).
+
+    Args:
+        from_logits: Whether y_pred is before the softmax.
+        label_smoothing: Share of each target spread evenly over all classes.
+        axis: Must be -1.
+        reduction: Must be "sum_over_batch_size".
+        name: Accepted.
+        dtype: Must be None.
+    """
+
+    engine_name = "categorical_crossentropy"
+
+
+class BinaryCrossentropy(_Crossentropy):
+    """-(y log p + (1 - y) log(1 - p)), the mean over the outputs; arguments as above."""
+
+    engine_name = "binary_crossentropy"
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """-log(y_pred[y_true]), for integer labels.
+
+    Args:
+        from_logits: Whether y_pred is before the softmax.
+        ignore_class: Not supported; must be None.
+        reduction: Must be "sum_over_batch_size".
+        axis: Must be -1.
+        name: Accepted.
+        dtype: Must be None.
+    """
+
+    engine_name = "sparse_categorical_crossentropy"
+    sparse = True
+    _arguments = ("from_logits",)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        _checks.unsupported("ignore_class", ignore_class, (None,))
+        _checks.unsupported("axis", axis, (-1,))
+        self.from_logits = _checks.boolean("from_logits", from_logits)
+
+
+class FunctionLoss(Loss):
+    """A loss written in Python: `function(y_true, y_pred)` gives (loss, dloss/dy_pred)."""
+
+    engine_name = "external"
+
+    def __init__(self, function: LossFunction) -> None:
+        super().__init__(name=getattr(function, "__name__", "loss"))
+        self.function = function
+
+    def __call__(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """The loss and its gradient, of y_pred's shape and type.
+
+        Raises:
+            TypeError: the function gives no pair.
+            ValueError: a gradient of another shape, or numbers that are not finite.
+        """
+        result = self.function(y_true, y_pred)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(
+                f"loss: {self.name} must return (loss, gradient), the gradient with respect to "
+                f"y_pred; got {type(result).__name__}"
+            )
+        loss = float(result[0])
+        gradient = _checks.array("gradient", result[1])
+        if gradient.shape != y_pred.shape:
+            raise ValueError(
+                f"loss: {self.name} returned a gradient of shape {gradient.shape}, "
+                f"expected y_pred's {y_pred.shape}"
+            )
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            raise ValueError(f"loss: {self.name} returned numbers that are not finite")
+        return loss, np.ascontiguousarray(gradient, dtype=y_pred.dtype)
+
+
+_CLASSES: dict[str, type[Loss]] = {
+    c.engine_name: c
+    for c in (
+        CategoricalCrossentropy,
+        SparseCategoricalCrossentropy,
+        BinaryCrossentropy,
+        MeanSquaredError,
+        MeanAbsoluteError,
+    )
+}
+_BY_NAME: dict[str, type[Loss]] = {
+    **_CLASSES,
+    **{c.__name__: c for c in _CLASSES.values()},
+    "mse": MeanSquaredError,
+    "MSE": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "MAE": MeanAbsoluteError,
+}
+
+
+def get(identifier: object) -> Loss:
+    """The loss that a name, a serialized dict, a Loss or a function means.
+
+    Raises:
+        ValueError: unknown name; the nearest one is suggested.
+        TypeError: anything else.
+
+    >>> get("mse").name
+    'mean_squared_error'
+    """
+    if isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, str):
+        return deserialize({"class_name": identifier, "config": {}})
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if callable(identifier):
+        return FunctionLoss(identifier)
+    raise TypeError(f"loss: expected a name, a Loss or a function, got {identifier!r}")
+
+
+def serialize(loss: Loss) -> dict[str, Any]:
+    """`loss` as {"class_name": …, "config": {…}}."""
+    return {"class_name": type(loss).__name__, "config": loss.get_config()}
+
+
+def deserialize(config: dict[str, Any]) -> Loss:
+    """The loss of a serialized dict; only classes of this module can be named."""
+    name, arguments = config.get("class_name"), config.get("config", {})
+    if not isinstance(name, str) or name not in _BY_NAME:
+        raise _checks.unknown("loss", name, _CLASSES)
+    if not isinstance(arguments, dict):
+        raise TypeError(f"loss: expected a dict of arguments, got {arguments!r}")
+    return _BY_NAME[name](**arguments)

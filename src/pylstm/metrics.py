@@ -1,0 +1,226 @@
+"""Metrics: numbers reported beside the loss.
+
+Accuracies are counted by the engine as it runs. A metric written in Python, a `Metric` or a
+function, needs the predictions of each batch: while training they are computed once more, before
+the update and without dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pylstm import _checks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    MetricFunction = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+class Named:
+    """Base of everything that `compile(metrics=…)` takes: it has a name in logs."""
+
+    _default_name = "metric"
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        _checks.unsupported("dtype", dtype, (None,))
+        self.name = self._default_name if name is None else _checks.text("name", name)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"name": self.name}
+
+
+class Metric(Named):
+    """Base of metrics written in Python; a subclass defines the three methods."""
+
+    def reset_state(self) -> None:
+        """Begin a new pass."""
+        raise NotImplementedError
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take in one batch; `sample_weight` is its mask (rows, steps), if there is one."""
+        raise NotImplementedError
+
+    def result(self) -> float:
+        """The value over the batches since `reset_state`."""
+        raise NotImplementedError
+
+
+class FunctionMetric(Metric):
+    """The mean over rows of `function(y_true, y_pred)`, a number or one for each row or step."""
+
+    def __init__(self, function: MetricFunction, name: str | None = None) -> None:
+        super().__init__(name or getattr(function, "__name__", "metric"))
+        self.function = function
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Begin a new mean."""
+        self._sum = self._count = 0.0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take in the rows of one batch."""
+        values = np.asarray(self.function(y_true, y_pred), dtype=np.float64)
+        if values.ndim == 0:
+            self._sum += float(values) * len(y_pred)
+            self._count += len(y_pred)
+        elif sample_weight is not None and values.shape == sample_weight.shape:
+            self._sum += float(values[sample_weight].sum())
+            self._count += float(sample_weight.sum())
+        else:
+            self._sum += float(values.sum())
+            self._count += values.size
+
+    def result(self) -> float:
+        """The mean so far."""
+        return self._sum / self._count if self._count else 0.0
+
+
+class MeanSquaredError(FunctionMetric):
+    """Mean of (y_true - y_pred)²."""
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        _checks.unsupported("dtype", dtype, (None,))
+        super().__init__(_squared_error, name or "mean_squared_error")
+
+
+class MeanAbsoluteError(FunctionMetric):
+    """Mean of |y_true - y_pred|."""
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        _checks.unsupported("dtype", dtype, (None,))
+        super().__init__(_absolute_error, name or "mean_absolute_error")
+
+
+def _squared_error(y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
+    return np.square(np.subtract(y_true, y_pred, dtype=np.float64)).mean(axis=-1)
+
+
+def _absolute_error(y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
+    return np.abs(np.subtract(y_true, y_pred, dtype=np.float64)).mean(axis=-1)
+
+
+class EngineMetric(Named):
+    """A metric that the engine counts."""
+
+    def engine_name(self, sparse: bool, outputs: int) -> str:
+        """The engine's name of it: `sparse` targets are labels; `outputs` values a prediction."""
+        return self._default_name
+
+    def in_python(self) -> FunctionMetric:
+        """The same for a loss written in Python, where the engine does not count."""
+        return FunctionMetric(self._hits, self.name)
+
+    def _hits(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
+        sparse = y_true.ndim < y_pred.ndim or y_true.shape[-1] < y_pred.shape[-1]
+        kind = self.engine_name(sparse, y_pred.shape[-1])
+        if kind == "binary_accuracy":
+            return ((y_true > 0.5) == (y_pred > 0.5)).mean(axis=-1)
+        labels = y_true if sparse else y_true.argmax(axis=-1)
+        return labels.reshape(y_pred.shape[:-1]) == y_pred.argmax(axis=-1)
+
+
+class Accuracy(EngineMetric):
+    """The accuracy that fits the targets: binary for one output, sparse for labels, else
+    categorical."""
+
+    _default_name = "accuracy"
+
+    def engine_name(self, sparse: bool, outputs: int) -> str:
+        """The accuracy that fits the targets."""
+        if outputs == 1 and not sparse:
+            return "binary_accuracy"
+        return "sparse_categorical_accuracy" if sparse else "categorical_accuracy"
+
+
+class BinaryAccuracy(EngineMetric):
+    """Share of outputs on the right side of 0.5."""
+
+    _default_name = "binary_accuracy"
+
+    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
+        super().__init__(name, dtype)
+        _checks.unsupported("threshold", threshold, (0.5,))
+
+
+class CategoricalAccuracy(EngineMetric):
+    """Share of predictions whose largest output is the largest of the target."""
+
+    _default_name = "categorical_accuracy"
+
+
+class SparseCategoricalAccuracy(EngineMetric):
+    """Share of predictions whose largest output is that of the label."""
+
+    _default_name = "sparse_categorical_accuracy"
+
+
+class Perplexity(Named):
+    """exp(loss), for a categorical crossentropy: the number of equally likely choices."""
+
+    _default_name = "perplexity"
+
+
+_CLASSES: dict[str, type[Named]] = {
+    "accuracy": Accuracy,
+    "binary_accuracy": BinaryAccuracy,
+    "categorical_accuracy": CategoricalAccuracy,
+    "sparse_categorical_accuracy": SparseCategoricalAccuracy,
+    "perplexity": Perplexity,
+    "mean_squared_error": MeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+}
+_ALIASES: dict[str, type[Named]] = {
+    "acc": Accuracy,
+    "mse": MeanSquaredError,
+    "MSE": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "MAE": MeanAbsoluteError,
+}
+_BY_CLASS: dict[str, type[Named]] = {c.__name__: c for c in _CLASSES.values()}
+
+
+def get(identifier: object) -> Named:
+    """The metric that a name, a serialized dict, a metric object or a function means.
+
+    Raises:
+        ValueError: unknown name; the nearest one is suggested.
+        TypeError: anything else.
+
+    >>> get("acc").name
+    'acc'
+    """
+    if isinstance(identifier, Named):
+        return identifier
+    if isinstance(identifier, str):
+        kind = _CLASSES.get(identifier) or _ALIASES.get(identifier)
+        if kind is not None:
+            return kind(name=identifier)
+        return deserialize({"class_name": identifier, "config": {}})
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if callable(identifier):
+        return FunctionMetric(identifier)
+    raise TypeError(f"metrics: expected a name, a Metric or a function, got {identifier!r}")
+
+
+def serialize(metric: Named) -> dict[str, Any] | None:
+    """`metric` as {"class_name": …, "config": {…}}; None if it is the user's own."""
+    name = type(metric).__name__
+    if _BY_CLASS.get(name) is not type(metric):
+        return None
+    return {"class_name": name, "config": metric.get_config()}
+
+
+def deserialize(config: dict[str, Any]) -> Named:
+    """The metric of a serialized dict; only classes of this module can be named."""
+    name, arguments = config.get("class_name"), config.get("config", {})
+    if not isinstance(name, str) or name not in _BY_CLASS:
+        raise _checks.unknown("metrics", name, _CLASSES)
+    if not isinstance(arguments, dict):
+        raise TypeError(f"metrics: expected a dict of arguments, got {arguments!r}")
+    return _BY_CLASS[name](**arguments)

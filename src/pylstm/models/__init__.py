@@ -1,0 +1,5 @@
+"""Models."""
+
+from pylstm.models._sequential import Sequential
+
+__all__ = ["Sequential"]

@@ -1,0 +1,155 @@
+"""What `compile` was given, checked; and the tally of loss and metrics over one pass."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pylstm import losses, metrics, optimizers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pylstm._core import Data
+
+_LIKELIHOODS = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+
+
+class Compiled:
+    """Optimizer, loss and metrics of a model.
+
+    Raises:
+        TypeError, ValueError: from `get` of each; two metrics of one name; perplexity with a loss
+            that is not a plain categorical crossentropy.
+    """
+
+    def __init__(self, optimizer: Any, loss: Any, metric_list: Any) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = None if loss is None else losses.get(loss)
+        if isinstance(metric_list, str | dict) or callable(metric_list):
+            metric_list = [metric_list]
+        if metric_list is not None and not isinstance(metric_list, list | tuple):
+            raise TypeError(f"metrics: expected a list, got {type(metric_list).__name__}")
+        self.metrics = [self._fitting(metrics.get(m)) for m in metric_list or ()]
+        names = self.names()
+        if len(set(names)) < len(names):
+            raise ValueError(f"metrics: two have the same name, or that of the loss: {names}")
+
+    def _fitting(self, metric: metrics.Named) -> metrics.Named:
+        """`metric`, or the one in its place, for the loss in use."""
+        loss = self.loss
+        if isinstance(metric, metrics.Perplexity):
+            plain = loss is not None and loss.engine_name in _LIKELIHOODS
+            if not plain or (loss is not None and loss.get_config().get("label_smoothing")):
+                raise ValueError(
+                    "metrics: perplexity needs the loss categorical_crossentropy or "
+                    "sparse_categorical_crossentropy, without label smoothing"
+                )
+        if isinstance(metric, metrics.EngineMetric) and isinstance(loss, losses.FunctionLoss):
+            return metric.in_python()
+        return metric
+
+    def names(self) -> list[str]:
+        """Names in logs: "loss", then the metrics as given."""
+        return ["loss", *(m.name for m in self.metrics)]
+
+    @property
+    def function(self) -> losses.FunctionLoss | None:
+        """The loss if it is written in Python."""
+        return self.loss if isinstance(self.loss, losses.FunctionLoss) else None
+
+    @property
+    def own_metrics(self) -> list[metrics.Metric]:
+        """Metrics that need the predictions in Python."""
+        return [m for m in self.metrics if isinstance(m, metrics.Metric)]
+
+    @property
+    def in_python(self) -> bool:
+        """Whether predictions of each batch are needed in Python."""
+        return self.function is not None or bool(self.own_metrics)
+
+    def engine_metrics(self, sparse: bool, outputs: int) -> dict[str, str]:
+        """The engine's name for each metric that it counts."""
+        return {
+            m.name: m.engine_name(sparse, outputs)
+            for m in self.metrics
+            if isinstance(m, metrics.EngineMetric)
+        }
+
+
+class Tally:
+    """Loss and metrics over the batches of one pass, which may come from several sets of rows."""
+
+    def __init__(self, compiled: Compiled, counted: dict[str, str], token_ids: bool) -> None:
+        self._compiled, self._counted, self._token_ids = compiled, counted, token_ids
+        self._data: Data | None = None
+        self._earlier: dict[str, tuple[float, float]] = {}
+        self._python_loss = 0.0
+        self._python_skipped = 0
+        self.rows = 0
+        for metric in compiled.own_metrics:
+            metric.reset_state()
+
+    def follow(self, data: Data) -> None:
+        """From now on the engine counts into `data`."""
+        if data is not self._data:
+            self._earlier = self._totals()
+            self._data = data
+            data.reset_totals()
+
+    def add_batch(
+        self, y_true: NDArray[Any], y_pred: NDArray[Any], mask: NDArray[Any] | None
+    ) -> None:
+        """Show one batch to the metrics written in Python."""
+        for metric in self._compiled.own_metrics:
+            metric.update_state(y_true, y_pred, mask)
+
+    def add_loss(self, loss: float, rows: int, applied: bool) -> None:
+        """Take in the loss of one batch that was computed in Python."""
+        self._python_loss += loss * rows
+        self._python_skipped += not applied
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were not applied because the loss or a gradient was not finite."""
+        return int(self._totals().get("skipped", (0.0, 0.0))[0]) + self._python_skipped
+
+    def logs(self) -> dict[str, float]:
+        """Values so far, by name, sorted as Keras sorts them."""
+        totals = self._totals()
+        if self._compiled.function is None:
+            loss = _ratio(totals, "loss")
+        else:
+            loss = self._python_loss / self.rows if self.rows else 0.0
+        found = {"loss": loss}
+        for metric in self._compiled.metrics:
+            found[metric.name] = self._value(metric, totals, loss)
+        return dict(sorted(found.items()))
+
+    def amount(self) -> tuple[float, str]:
+        """How much has been done, and in which unit."""
+        if self._token_ids and self._compiled.function is None:
+            return self._totals().get("tokens", (0.0, 0.0))[0], "tokens"
+        return self.rows, "samples"
+
+    def _totals(self) -> dict[str, tuple[float, float]]:
+        """The engine's sums over all rows so far."""
+        now = {} if self._data is None else self._data.totals()
+        for name, (total, weight) in self._earlier.items():
+            more = now.get(name, (0.0, 0.0))
+            now[name] = (total + more[0], weight + more[1])
+        return now
+
+    def _value(
+        self, metric: metrics.Named, totals: dict[str, tuple[float, float]], loss: float
+    ) -> float:
+        if isinstance(metric, metrics.Metric):
+            return float(metric.result())
+        if isinstance(metric, metrics.EngineMetric):
+            return _ratio(totals, self._counted[metric.name])
+        return math.exp(loss) if loss < 700.0 else math.inf
+
+
+def _ratio(totals: dict[str, tuple[float, float]], name: str) -> float:
+    total, weight = totals.get(name, (0.0, 0.0))
+    return total / weight if weight else 0.0

@@ -1,0 +1,232 @@
+"""Where the batches of a pass come from: arrays, or an iterable of batches.
+
+A pass is a sequence of segments; the engine runs a segment of many batches in one call.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pylstm import _checks, _core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Rows(NamedTuple):
+    """Checked arrays of one call, and the engine's view of them."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    data: _core.Data
+
+
+class Segment(NamedTuple):
+    """Batches first … last-1 of the rows in `order`, cut into `batch_size`."""
+
+    rows: Rows
+    order: NDArray[np.int64]
+    batch_size: int
+    first: int
+    last: int
+
+    def members(self, batch: int) -> NDArray[np.int64]:
+        """Row numbers of one batch."""
+        return self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def rows_in(self, first: int, last: int) -> int:
+        """Rows in batches first … last-1."""
+        return min(last * self.batch_size, len(self.order)) - first * self.batch_size
+
+
+class ArraySource:
+    """Batches from arrays.
+
+    Pass p takes `steps` batches from where pass p - 1 stopped. The order of the rows is new each
+    time they have all been seen, and follows from `seed` and `turns` + number of times alone.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        start: int,
+        stop: int,
+        batch_size: int,
+        seed: int | None = None,
+        steps: int | None = None,
+        turns: int = 0,
+    ) -> None:
+        self._turns = turns
+        self.rows, self._start, self._stop = rows, start, stop
+        self._batch_size, self._seed = batch_size, seed
+        self._batches = -((start - stop) // batch_size)
+        self.steps: int | None = self._batches if steps is None else steps
+        self.exhausted = False
+
+    def first(self) -> Rows:
+        """The rows of the first batch, and here of every batch."""
+        return self.rows
+
+    def segments(self, index: int) -> Iterator[Segment]:
+        """The batches of pass `index`."""
+        assert self.steps is not None
+        position, end = index * self.steps, (index + 1) * self.steps
+        while position < end:
+            turn, first = divmod(position, self._batches)
+            last = min(self._batches, first + end - position)
+            yield Segment(self.rows, self._order(turn), self._batch_size, first, last)
+            position += last - first
+
+    def _order(self, turn: int) -> NDArray[np.int64]:
+        count = self._stop - self._start
+        if self._seed is None:
+            return np.arange(self._start, self._stop, dtype=np.int64)
+        order = _core.permutation(count, self._seed, _stream(self._turns + turn))
+        return order + self._start if self._start else order
+
+
+class BatchSource:
+    """Batches from an iterable, a generator, or an object with `__len__` and `__getitem__`.
+
+    `prepare` checks one item; it is called for each batch as it comes. The first pass is `begin`;
+    a sequence of batches is taken in an order that follows from `seed` and `turns` + pass.
+    """
+
+    def __init__(
+        self,
+        batches: Any,
+        prepare: Callable[[Any, int], Rows],
+        steps: int | None = None,
+        seed: int | None = None,
+        turns: int = 0,
+        begin: int = 0,
+    ) -> None:
+        self._batches, self._prepare = batches, prepare
+        self._seed, self._turns, self._begin = seed, turns, begin
+        self._indexed = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
+        self.steps = len(batches) if steps is None and self._indexed else steps
+        self._limit = steps
+        self._iterator: Iterator[Any] | None = None
+        self._ahead: Rows | None = None
+        self._example: Rows | None = None
+        self._seen = 0
+        self.exhausted = False
+
+    def first(self) -> Rows:
+        """The first batch of all; it is not lost for the pass."""
+        if self._example is None:
+            self._iterator = self._fresh(self._begin)
+            self._example = self._ahead = self._next()
+        if self._example is None:
+            raise ValueError("x: the iterable gives no batch")
+        return self._example
+
+    def segments(self, index: int) -> Iterator[Segment]:
+        """The batches of pass `index`; sets `exhausted` if the iterable ends before the pass."""
+        if self._iterator is None or (self._limit is None and self._ahead is None):
+            self._iterator = self._fresh(index)
+        done = 0
+        while self._limit is None or done < self._limit:
+            rows = self._take(index)
+            if rows is None:
+                break
+            count = rows.data.rows
+            yield Segment(rows, np.arange(count, dtype=np.int64), count, 0, 1)
+            done += 1
+        if done < (self._limit or 1):
+            self.exhausted = True
+            warnings.warn(
+                f"x: the iterable ended after {done} batches of epoch {index + 1}; training or "
+                f"evaluation stops here",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        ended = getattr(self._batches, "on_epoch_end", None)
+        if ended is not None:
+            ended()
+
+    def _take(self, index: int) -> Rows | None:
+        """The next batch; starts again once if the iterable can be iterated again."""
+        rows = self._next()
+        if rows is None and self._limit is not None:
+            again = self._fresh(index)
+            if again is not self._iterator:  # a generator is its own iterator: it cannot
+                self._iterator = again
+                rows = self._next()
+        return rows
+
+    def _next(self) -> Rows | None:
+        if self._ahead is not None:
+            rows, self._ahead = self._ahead, None
+            return rows
+        assert self._iterator is not None
+        for item in self._iterator:
+            self._seen += 1
+            return self._prepare(item, self._seen - 1)
+        return None
+
+    def _fresh(self, index: int) -> Iterator[Any]:
+        if not self._indexed:
+            return iter(self._batches)
+        count = len(self._batches)
+        if self._seed is None:
+            return (self._batches[i] for i in range(count))
+        order = _core.permutation(count, self._seed, _stream(self._turns + index))
+        return (self._batches[int(i)] for i in order)
+
+
+Source = ArraySource | BatchSource
+
+
+def _stream(number: int) -> int:
+    """A stream of random numbers: epochs before the first one also have theirs."""
+    return number % (1 << 32)
+
+
+def is_batches(x: Any, y: Any) -> bool:
+    """Whether `x` gives batches; an array, or a list that can become one, does not."""
+    if isinstance(x, list):  # of (x, y), not of rows: an x of one batch has two axes or more
+        first = x[0][0] if x and isinstance(x[0], tuple) and x[0] else None
+        return y is None and getattr(first, "ndim", 0) >= 2
+    if x is None or isinstance(x, np.ndarray | tuple | str | bytes | dict | set | int | float):
+        return False
+    if hasattr(x, "__array__"):
+        return False
+    return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+def split_item(item: Any, what: str) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight) of one item of an iterable, or of validation_data."""
+    if isinstance(item, tuple | list) and len(item) in (2, 3):
+        return item[0], item[1], item[2] if len(item) == 3 else None
+    size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+    raise ValueError(
+        f"{what}: expected (x, y) or (x, y, sample_weight), got {type(item).__name__}{size}"
+    )
+
+
+def weights_of_classes(class_weight: Any, y: NDArray[Any], sparse: bool) -> NDArray[np.float32]:
+    """A weight for each row or step from that of its class; 1 for classes not in the dict.
+
+    Raises:
+        TypeError: not a dict from class to number.
+        ValueError: a negative class.
+    """
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight: expected a dict, got {type(class_weight).__name__}")
+    if sparse:
+        labels = np.asarray(y)
+    elif y.shape[-1] == 1:
+        labels = np.asarray(y[..., 0])
+    else:
+        # Row by row: a one-hot target may be far larger than its labels.
+        labels = np.stack([np.argmax(row, axis=-1) for row in y])
+    weights = np.ones(labels.shape, dtype=np.float32)
+    for label, weight in class_weight.items():
+        _checks.natural("class_weight", label)
+        weights[labels == label] = _checks.number("class_weight", weight)
+    return weights

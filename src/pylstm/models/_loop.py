@@ -1,0 +1,159 @@
+"""The loop over batches, for training and for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pylstm.models._compiled import Compiled, Tally
+from pylstm.models._data import Segment, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pylstm._callback import CallbackList
+    from pylstm._progress import Progress
+    from pylstm.models._compilable import Compilable
+
+BUDGET_MS = 50.0  # the engine returns at least this often, for the bar and for Ctrl-C
+
+
+class Loop:
+    """Runs batches through the network of one compiled model."""
+
+    def __init__(self, model: Compilable, compiled: Compiled) -> None:
+        self.network = model._network()
+        self._model, self._compiled = model, compiled
+        self._outputs = model.output_shape
+        first = model.layers[0]
+        self._token_ids = hasattr(first, "mask_zero")
+        self._masked = getattr(first, "mask_zero", False) and len(self._outputs) == 3
+        self._stateful = any(layer.stateful for layer in model.layers)
+
+    def tally(self, y: NDArray[Any]) -> Tally:
+        """A new tally, for targets like `y`; the engine is told which metrics to count."""
+        counted = self._compiled.engine_metrics(
+            sparse=y.ndim < len(self._outputs), outputs=self._outputs[-1] or 1
+        )
+        self._model._count(sorted(set(counted.values())))
+        return Tally(self._compiled, counted, self._token_ids)
+
+    def walk(
+        self,
+        source: Source,
+        index: int,
+        mode: str,
+        tally: Tally,
+        progress: Progress,
+        callbacks: CallbackList,
+        stopped: Callable[[], bool] = lambda: False,
+        tbptt: int = 0,
+    ) -> int:
+        """Pass `index` over `source`, to "fit" or to "evaluate"; the number of batches done.
+
+        `stopped` is asked after each batch that a callback has seen.
+        """
+        kind = "train" if mode == "fit" else "test"
+        single = callbacks.wants_batches(kind)
+        step = 0
+        for segment in source.segments(index):
+            batch = segment.first
+            while batch < segment.last:
+                if single:
+                    callbacks.call(f"on_{kind}_batch_begin", step, None)
+                reached = self.run(segment, batch, mode, tally, single, tbptt)
+                step += reached - batch
+                batch = reached
+                if single:
+                    callbacks.call(f"on_{kind}_batch_end", step - 1, tally.logs())
+                    if stopped():
+                        return step
+                progress.update(step)
+        return step
+
+    def evaluate(
+        self, source: Source, progress: Progress, callbacks: CallbackList
+    ) -> dict[str, float]:
+        """Loss and metrics over `source`."""
+        tally = self.tally(source.first().y)
+        callbacks.call("on_test_begin", None)
+        try:
+            progress.begin("", source.steps, tally)
+            steps = self.walk(source, 0, "evaluate", tally, progress, callbacks)
+            logs = tally.logs()
+            progress.end(steps, logs)
+        finally:
+            progress.close()
+        callbacks.call("on_test_end", logs)
+        return logs
+
+    def run(
+        self,
+        segment: Segment,
+        batch: int,
+        mode: str,
+        tally: Tally,
+        single: bool = False,
+        tbptt: int = 0,
+    ) -> int:
+        """Batches of `segment` from `batch` on, only that one if `single`; the next one's index."""
+        tally.follow(segment.rows.data)
+        in_python = self._compiled.in_python
+        reached = batch + 1 if single or in_python else segment.last
+        if self._compiled.function is not None:
+            self._python_loss(segment, batch, mode == "fit", tally)
+        else:
+            if in_python:
+                self._watch(segment, batch, mode == "fit", tally)
+            reached = self.network.run(
+                segment.rows.data,
+                mode,
+                segment.order,
+                segment.batch_size,
+                batch,
+                reached,
+                BUDGET_MS,
+                tbptt,
+            )
+        tally.rows += segment.rows_in(batch, reached)
+        return reached
+
+    def _python_loss(self, segment: Segment, batch: int, training: bool, tally: Tally) -> None:
+        """One batch with a loss written in Python."""
+        function = self._compiled.function
+        assert function is not None
+        y_pred = self.network.forward(
+            segment.rows.data, segment.order, segment.batch_size, batch, training
+        )
+        y_true = self._show(segment, batch, y_pred, tally)
+        loss, gradient = function(y_true, y_pred)
+        applied = not training or self.network.backward(gradient)
+        tally.add_loss(loss, len(y_true), applied)
+
+    def _watch(self, segment: Segment, batch: int, training: bool, tally: Tally) -> None:
+        """Show a batch to the metrics written in Python, before the engine runs it."""
+        network = self.network
+        carried = network.get_state("predict") if self._stateful else []
+        if self._stateful and training:
+            network.set_state("predict", network.get_state("fit"))
+        y_pred = network.forward(segment.rows.data, segment.order, segment.batch_size, batch, False)
+        if self._stateful:
+            network.set_state("predict", carried)
+        self._show(segment, batch, y_pred, tally)
+
+    def _show(
+        self, segment: Segment, batch: int, y_pred: NDArray[Any], tally: Tally
+    ) -> NDArray[Any]:
+        """Count the metrics written in Python; the targets of the batch."""
+        members = segment.members(batch)
+        y_true: NDArray[Any] = segment.rows.y[members]
+        tally.add_batch(y_true, y_pred, self._padding(segment.rows.x, members))
+        return y_true
+
+    def _padding(self, x: NDArray[Any], members: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """(rows, steps) mask of one batch's outputs; None if nothing is masked."""
+        if not self._masked:
+            return None
+        mask: NDArray[np.bool_] = x[members] != 0
+        return mask

@@ -1,0 +1,227 @@
+"""From a user's arguments to checked batches. Nothing is trained before everything is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pylstm import _checks, _core
+from pylstm._checks import Shape
+from pylstm.models._data import (
+    ArraySource,
+    BatchSource,
+    Rows,
+    Source,
+    is_batches,
+    split_item,
+    weights_of_classes,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pylstm.models._compiled import Compiled
+    from pylstm.models._structure import Structure
+
+BATCH_SIZE = 32
+
+
+class FitData(NamedTuple):
+    """The arguments of `fit` that say which batches there are."""
+
+    x: Any
+    y: Any
+    sample_weight: Any
+    class_weight: Any
+    batch_size: int | None
+    shuffle: bool
+    steps: int | None
+    validation_split: float
+    validation_data: Any
+    validation_steps: int | None
+    validation_batch_size: int | None
+
+
+class Preparer:
+    """Checks data for one call on one compiled model; builds the model if need be."""
+
+    def __init__(self, model: Structure, compiled: Compiled) -> None:
+        self._model, self._compiled = model, compiled
+
+    def rows(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Rows:
+        """One set of arrays for training or evaluation."""
+        x = _checks.array("x", x)
+        if y is None:
+            raise ValueError("y: expected targets, got None")
+        y = _checks.array("y", y)
+        self._model._build_for(x)
+        function, loss = self._compiled.function, self._compiled.loss
+        assert loss is not None
+        if function is None:
+            y = _checks.targets(y, self._output_shape(x), len(x), loss.sparse)
+        elif y.ndim == 0 or len(y) != len(x):
+            raise ValueError(f"y: expected {len(x)} rows, as many as x has; got shape {y.shape}")
+        weight = self._weight(x, y, sample_weight, class_weight, loss.sparse)
+        if function is not None and weight is not None:
+            raise ValueError(
+                "sample_weight, class_weight: a loss written in Python does its own weighting"
+            )
+        data = _core.Data(x, y if function is None else None, weight)
+        self._model._network().check(data, "fit")
+        return Rows(x, y, data)
+
+    def source(
+        self, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None
+    ) -> Source:
+        """Batches for an evaluation."""
+        if is_batches(x, y):
+            _no_arrays_with_batches(y, sample_weight, None, batch_size)
+            return self._batches(x, steps)
+        size = _checks.positive_int("batch_size", BATCH_SIZE if batch_size is None else batch_size)
+        rows = self.rows(x, y, sample_weight, None)
+        if steps is not None:
+            steps = min(steps, -(-len(rows.x) // size))
+        self._check_stateful(len(rows.x), size)
+        return ArraySource(rows, 0, len(rows.x), size, steps=steps)
+
+    def fit_sources(
+        self, data: FitData, seed: int, turns: int, begin: int
+    ) -> tuple[Source, Source | None]:
+        """Batches for training, from epoch `begin` on, and for validation.
+
+        Their order in an epoch follows from `seed` and `turns` + epoch.
+        """
+        split = _checks.below_one("validation_split", data.validation_split)
+        order = seed if data.shuffle else None
+        validation: Source | None = None
+        source: Source
+        if is_batches(data.x, data.y):
+            _no_arrays_with_batches(data.y, data.sample_weight, data.class_weight, data.batch_size)
+            if split:
+                raise ValueError("validation_split: it needs arrays; x is an iterable of batches")
+            source = self._batches(data.x, data.steps, order, turns, begin)
+        else:
+            size = BATCH_SIZE if data.batch_size is None else data.batch_size
+            size = _checks.positive_int("batch_size", size)
+            rows = self.rows(data.x, data.y, data.sample_weight, data.class_weight)
+            stop = len(rows.x)
+            if split and data.validation_data is None:
+                stop = _split(stop, split)
+                validation = self._held_out(rows, stop, size, data)
+            self._check_stateful(stop, size)
+            source = ArraySource(rows, 0, stop, size, order, data.steps, turns)
+        if data.validation_data is not None:
+            validation = self._validation(data)
+        return source, validation
+
+    def _held_out(self, rows: Rows, stop: int, size: int, data: FitData) -> Source:
+        """The last rows, for validation; class weights do not count there."""
+        rows = self.rows(data.x, data.y, data.sample_weight, None)
+        size = data.validation_batch_size or size
+        self._check_stateful(len(rows.x) - stop, size)
+        return ArraySource(rows, stop, len(rows.x), size, steps=data.validation_steps)
+
+    def _validation(self, data: FitData) -> Source:
+        given = data.validation_data
+        size = data.validation_batch_size or data.batch_size
+        if isinstance(given, tuple):
+            x, y, weight = split_item(given, "validation_data")
+            return self.source(x, y, weight, size, data.validation_steps)
+        if not is_batches(given, None):
+            raise TypeError(
+                f"validation_data: expected (x, y), (x, y, sample_weight) or an iterable of "
+                f"batches, got {type(given).__name__}"
+            )
+        return self._batches(given, data.validation_steps)
+
+    def _batches(
+        self,
+        batches: Any,
+        steps: int | None,
+        seed: int | None = None,
+        turns: int = 0,
+        begin: int = 0,
+    ) -> BatchSource:
+        def prepare(item: Any, number: int) -> Rows:
+            x, y, weight = split_item(item, f"x: batch {number}")
+            return self.rows(x, y, weight, None)
+
+        source = BatchSource(batches, prepare, steps, seed, turns, begin)
+        source.first()
+        return source
+
+    def _output_shape(self, x: NDArray[Any]) -> Shape:
+        shape = self._model.output_shape
+        return (shape[0], x.shape[1], shape[2]) if len(shape) == 3 else shape
+
+    def _weight(
+        self, x: NDArray[Any], y: NDArray[Any], sample_weight: Any, class_weight: Any, sparse: bool
+    ) -> NDArray[Any] | None:
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError("class_weight and sample_weight cannot both be given")
+            return weights_of_classes(class_weight, y, sparse)
+        if sample_weight is None:
+            return None
+        weight = _checks.array("sample_weight", sample_weight)
+        steps = x.shape[1] if len(self._model.output_shape) == 3 else None
+        return _checks.weights(weight, len(x), steps)
+
+    def _check_stateful(self, rows: int, batch_size: int) -> None:
+        for layer in self._model.layers:
+            if layer.stateful and rows > batch_size and rows % batch_size:
+                raise ValueError(
+                    f"batch_size: layer {layer.name!r} is stateful, so all batches must be equal; "
+                    f"{rows} rows in batches of {batch_size} leave a last one of "
+                    f"{rows % batch_size}"
+                )
+
+    def window(self, tbptt: int | None) -> int:
+        """`tbptt` checked against the layers; 0 if there is none."""
+        if tbptt is None:
+            return 0
+        window = _checks.positive_int("tbptt", tbptt)
+        if len(self._model.output_shape) != 3:
+            raise ValueError("tbptt: the model gives one output a row; every step needs one")
+        if self._compiled.in_python:
+            raise ValueError("tbptt: not with a loss or a metric written in Python")
+        for layer in self._model.layers:
+            if getattr(layer, "go_backwards", False) or hasattr(layer, "backward_layer"):
+                raise ValueError(f"tbptt: layer {layer.name!r} reads backward")
+        return window
+
+
+def optional_count(argument: str, value: Any) -> int | None:
+    """None, or `value` as an int >= 1."""
+    return None if value is None else _checks.positive_int(argument, value)
+
+
+def validation_epochs(frequency: Any) -> Callable[[int], bool]:
+    """Whether there is a validation after an epoch (counted from 0)."""
+    if isinstance(frequency, list | tuple | set):
+        epochs = {_checks.positive_int("validation_freq", epoch) for epoch in frequency}
+        return lambda epoch: epoch + 1 in epochs
+    every = _checks.positive_int("validation_freq", frequency)
+    return lambda epoch: (epoch + 1) % every == 0
+
+
+def _split(rows: int, share: float) -> int:
+    """Where the held-out rows begin."""
+    stop = int(rows * (1.0 - share))
+    if stop in (0, rows):
+        raise ValueError(
+            f"validation_split: {share} of {rows} rows leaves {stop} for training and "
+            f"{rows - stop} for validation"
+        )
+    return stop
+
+
+def _no_arrays_with_batches(y: Any, sample_weight: Any, class_weight: Any, batch_size: Any) -> None:
+    for argument, value in (
+        ("y", y),
+        ("sample_weight", sample_weight),
+        ("class_weight", class_weight),
+        ("batch_size", batch_size),
+    ):
+        if value is not None:
+            raise ValueError(f"{argument}: must be None when x is an iterable of batches")

@@ -1,0 +1,51 @@
+"""Which layers may join a model, and under which name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylstm._checks import Shape
+from pylstm.layers import Embedding, Layer
+
+
+def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
+    """Raise TypeError or ValueError if `layer` cannot come on top of `layers`."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"layer: expected a pylstm layer, got {layer!r}")
+    if layer.owner is not None:
+        raise ValueError(
+            f"layer {layer.name!r} belongs to a model already; make a new one with "
+            f"from_config(layer.get_config()) and copy its weights with set_weights"
+        )
+    if layers and isinstance(layer, Embedding):
+        raise ValueError(f"layer {layer.name!r}: an Embedding must be the first layer")
+    if getattr(layer, "return_state", False) or getattr(layer, "merge_mode", "") is None:
+        raise ValueError(
+            f"layer {layer.name!r} has more than one output (return_state=True or "
+            f"merge_mode=None); in a model each layer has one"
+        )
+    if layer.dtype not in (None, dtype):
+        raise ValueError(
+            f"layer {layer.name!r}: dtype {layer.dtype} differs from the model's {dtype}"
+        )
+    if not layer.auto_named and any(layer.name == other.name for other in layers):
+        raise ValueError(f"name: the model has a layer {layer.name!r} already")
+
+
+def check_features(layer: Layer, shape: Shape) -> None:
+    """Raise ValueError if `layer` has weights for another number of features than `shape` has."""
+    if layer.held and layer.input_shape[-1] != shape[-1]:
+        raise ValueError(
+            f"layer {layer.name!r} has weights for {layer.input_shape[-1]} features, "
+            f"its input here has {shape[-1]}"
+        )
+
+
+def free_name(layer: Layer, layers: list[Layer]) -> str:
+    """The layer's name, with a number if it is taken: "lstm", "lstm_1"."""
+    taken = {other.name for other in layers}
+    name, count = layer.name, 0
+    while name in taken:
+        count += 1
+        name = f"{layer.name}_{count}"
+    return name

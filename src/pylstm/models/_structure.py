@@ -1,0 +1,369 @@
+"""The layers of a model, their shapes, names and weights, and the network made from them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pylstm import _checks, _core, _json
+from pylstm._checks import Shape
+from pylstm._runtime import draw_seed
+from pylstm.layers import InputLayer, Layer, serialize
+from pylstm.layers._base import Variable, declared_shape, layer_name, match_weights
+from pylstm.layers._call import engine_shape, open_shape
+from pylstm.models._rules import check_features, check_new, free_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BUSY = "the model is being trained"
+_STREAMS_PER_LAYER = 1 << 16
+
+
+class Structure:
+    """A stack of layers. The engine's network is made when it is first needed."""
+
+    def __init__(
+        self,
+        layers: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        self.name = "sequential" if name is None else layer_name(name)
+        self.trainable = _checks.boolean("trainable", trainable)
+        self.dtype = _checks.choice("dtype", dtype, ("float32", "float64"))
+        self._layers: list[Layer] = []
+        self._declared: Shape | None = None
+        self._input_shape: Shape | None = None
+        self._core: _core.Network | None = None
+        self._lock = threading.RLock()
+        self._trainer: int | None = None
+        self._seed = draw_seed()
+        if layers is not None and not isinstance(layers, list | tuple):
+            raise TypeError(f"layers: expected a list of layers, got {type(layers).__name__}")
+        for layer in layers or ():
+            self.add(layer)
+
+    # ---- layers
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order; changing the list does not change the model."""
+        return list(self._layers)
+
+    def add(self, layer: Any) -> None:
+        """Put a layer on top. Weights of layers that are there stay as they are.
+
+        Raises:
+            TypeError: not a layer.
+            ValueError: it cannot take the output of the layer below; its name is taken; it belongs
+                to a model already; it gives more than one output.
+            RuntimeError: the model is being trained.
+        """
+        self._enter_idle()
+        if isinstance(layer, InputLayer):
+            self._declare(layer)
+            return
+        check_new(layer, self._layers, self.dtype)
+        first = not self._layers
+        shape = self._input_shape
+        if shape is None and first:
+            shape = self._declared or layer.declared_shape
+        below = self.output_shape if self._input_shape is not None and not first else shape
+        if below is not None:
+            layer.compute_output_shape(below)
+            check_features(layer, below)
+        self._keep_weights()
+        layer.name = free_name(layer, self._layers)
+        layer.dtype = self.dtype
+        layer.attach(self, below)
+        self._layers.append(layer)
+        self._input_shape = shape
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the top layer off and return it; it keeps its weights.
+
+        Raises:
+            ValueError: there is no layer.
+            RuntimeError: the model is being trained.
+        """
+        self._enter_idle()
+        if not self._layers:
+            raise ValueError("pop: the model has no layers")
+        self._keep_weights()
+        layer = self._layers.pop()
+        layer.detach(layer.held)
+        if not self._layers:
+            self._input_shape = self._declared
+        return layer
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name or index.
+
+        Raises:
+            ValueError: neither or both given, or there is no such layer.
+        """
+        if (name is None) == (index is None):
+            raise ValueError("get_layer: give either a name or an index")
+        if index is not None:
+            _checks.integer("index", index, -len(self._layers), "the index of a layer")
+            if index >= len(self._layers):
+                raise ValueError(f"index: the model has {len(self._layers)} layers, got {index}")
+            return self._layers[index]
+        for layer in self._layers:
+            if layer.name == name:
+                return layer
+        raise _checks.unknown("name", name, [layer.name for layer in self._layers])
+
+    def _declare(self, declaration: InputLayer) -> None:
+        if self._layers or self._declared is not None:
+            raise ValueError("Input: it must be the first thing in the model")
+        self._declared = self._input_shape = declaration.batch_shape
+
+    # ---- shapes
+
+    @property
+    def built(self) -> bool:
+        """Whether the shape of the input is known, and with it that of every weight."""
+        return self._input_shape is not None and bool(self._layers)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, rows first, None where the size is open."""
+        return self._known_shape()
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, rows first, None where the size is open."""
+        shape = self._known_shape()
+        for layer in self._layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def build(self, input_shape: Any = None) -> None:
+        """Fix the shape of the input (rows first), as the first data otherwise does.
+
+        Raises:
+            ValueError: no layers; a layer cannot take its input; built for another shape already.
+            RuntimeError: the model is being trained.
+        """
+        self._enter_idle()
+        if input_shape is None:
+            self._known_shape()
+            return
+        shape = declared_shape(None, input_shape)
+        assert shape is not None
+        if not self._layers:
+            raise ValueError("build: the model has no layers")
+        known = self._input_shape
+        if known is not None:
+            fits = [a is None or b is None or a == b for a, b in zip(known, shape, strict=False)]
+            if len(known) != len(shape) or not all(fits):
+                raise ValueError(
+                    f"input_shape: the model is built for {_checks.shape_text(known)}, "
+                    f"got {_checks.shape_text(shape)}"
+                )
+            shape = tuple(b if a is None else a for a, b in zip(known, shape, strict=True))
+        self._build(shape)
+
+    def _build(self, shape: Shape) -> None:
+        """Fix the shapes of all layers, or of none."""
+        below = [shape]
+        for layer in self._layers:
+            check_features(layer, below[-1])
+            below.append(layer.compute_output_shape(below[-1]))
+        for layer, layer_shape in zip(self._layers, below, strict=False):
+            layer.attach(self, layer_shape)
+        self._input_shape = shape
+
+    def _build_for(self, x: NDArray[Any]) -> None:
+        """Check the shape of `x`; build for its rows if that is still to do."""
+        if self._input_shape is not None and self._layers:
+            _checks.inputs(x, self._input_shape)
+            return
+        if not self._layers:
+            raise ValueError("the model has no layers")
+        shape = open_shape(x.shape, token_ids=False)
+        _checks.inputs(x, shape)
+        self._build(shape)
+
+    def _unbuild(self, fresh: list[Layer]) -> None:
+        """Undo `_build_for`, which built the layers `fresh`: its data turned out to be bad."""
+        self._keep_weights()
+        self._input_shape = None
+        for layer in fresh:
+            layer.forget()
+
+    def _known_shape(self) -> Shape:
+        if self._input_shape is None:
+            raise ValueError(
+                "the model is not built: the shape of its input is not known yet; begin with "
+                "Input(shape), call build(input_shape) or fit the model"
+            )
+        return self._input_shape
+
+    def count_params(self) -> int:
+        """Number of weights.
+
+        Raises:
+            ValueError: the model is not built.
+        """
+        self._known_shape()
+        return sum(layer.count_params() for layer in self._layers)
+
+    # ---- weights
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All variables with their paths, in order."""
+        self._known_shape()
+        return [
+            v._replace(trainable=v.trainable and self.trainable)
+            for layer in self._layers
+            for v in layer.weights
+        ]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The variables that training changes."""
+        return [v for v in self.weights if v.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The variables that training leaves alone."""
+        return [v for v in self.weights if not v.trainable]
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Copies of all weights, layer by layer, in Keras' order.
+
+        Raises:
+            ValueError: the model is not built.
+            RuntimeError: another thread is training the model.
+        """
+        self._enter()
+        return self._network().get_weights()
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Replace all weights, or none.
+
+        Raises:
+            ValueError: not as many arrays, or not of the shapes, that `get_weights` gives.
+            RuntimeError: another thread is training the model.
+        """
+        self._enter()
+        paths, shapes = self._paths()
+        checked = match_weights(weights, paths, shapes)
+        self._network().set_weights([self._converted(w) for w in checked])
+
+    def _paths(self) -> tuple[list[str], list[tuple[int, ...]]]:
+        """Path and shape of each variable."""
+        self._known_shape()
+        found = [
+            (f"{layer.name}/{spec.name}", spec.shape)
+            for layer in self._layers
+            for spec in layer.specs(layer.input_shape)
+        ]
+        return [path for path, _ in found], [shape for _, shape in found]
+
+    def _span(self, layer: Layer) -> tuple[int, int]:
+        """First and last + 1 of a layer's variables among all."""
+        first = 0
+        for other in self._layers:
+            count = len(other.specs(other.input_shape))
+            if other is layer:
+                return first, first + count
+            first += count
+        raise ValueError(f"layer {layer.name!r} is not in this model")
+
+    def _layer_weights(self, layer: Layer) -> list[NDArray[Any]]:
+        self._enter()
+        first, last = self._span(layer)
+        return self._network().get_weights()[first:last]
+
+    def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None:
+        self._enter()
+        first, last = self._span(layer)
+        network = self._network()
+        everything = network.get_weights()
+        everything[first:last] = [self._converted(w) for w in weights]
+        network.set_weights(everything)
+
+    def _converted(self, weight: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(weight, dtype=self.dtype)
+
+    # ---- the network
+
+    def _enter(self) -> None:
+        """Before the model is used: refuse other threads than the one that trains it."""
+        if self._trainer is not None and self._trainer != threading.get_ident():
+            raise RuntimeError(BUSY)
+
+    def _enter_idle(self) -> None:
+        """Before the model is changed: refuse all threads during training."""
+        if self._trainer is not None:
+            raise RuntimeError(BUSY)
+
+    def _network(self) -> _core.Network:
+        """The network, made now if it is not there."""
+        if self._core is not None:
+            return self._core
+        with self._lock:
+            if self._core is None:
+                self._core = self._make_network()
+        return self._core
+
+    def _make_network(self) -> _core.Network:
+        shape = self._known_shape()
+        network = _core.Network(_json.dumps(self.get_config()), engine_shape(shape), self.dtype)
+        shapes = [tuple(v[1]) for v in network.variables()]
+        if shapes != self._paths()[1]:
+            raise RuntimeError(f"engine and layers disagree about the weights' shapes: {shapes}")
+        weights: list[NDArray[Any]] = []
+        spans = []
+        for i, layer in enumerate(self._layers):
+            own = layer.held
+            if own is None:
+                own = layer.draw_weights(self._seed, i * _STREAMS_PER_LAYER)
+            spans.append((len(weights), len(weights) + len(own)))
+            weights += own
+        network.set_weights([self._converted(w) for w in weights])
+        network.set_seed(self._seed)
+        self._network_made(network)
+        for layer, (first, last) in zip(self._layers, spans, strict=True):
+            layer.settle(network, first, last)
+        return network
+
+    def _network_made(self, network: _core.Network) -> None:
+        """Called with every new network; a trainer compiles it."""
+
+    def _keep_weights(self) -> None:
+        """Before the layers change: give the weights back to the layers, forget the network."""
+        if self._core is None:
+            return
+        weights = self._core.get_weights()
+        for layer in self._layers:
+            first, last = self._span(layer)
+            layer.hold(weights[first:last])
+        self._core = None
+
+    def _trainable_flags(self) -> list[bool]:
+        return [
+            self.trainable and layer.trainable
+            for layer in self._layers
+            for _ in layer.specs(layer.input_shape)
+        ]
+
+    # ---- configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """The model's architecture, ready for JSON; the engine reads the same."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.dtype,
+            "layers": [serialize(layer) for layer in self._layers],
+            "build_input_shape": None if self._input_shape is None else list(self._input_shape),
+        }

@@ -1,0 +1,367 @@
+"""Trainer: fit, evaluate, predict, and the same for one batch.
+
+The engine runs whole stretches of batches in one call; Python comes in between only to move the
+progress bar, to call callbacks, and for losses and metrics written in Python.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pylstm import _checks, _core, _progress
+from pylstm._callback import CallbackList, History
+from pylstm.models._compilable import Compilable
+from pylstm.models._compiled import Compiled, Tally
+from pylstm.models._data import Segment, Source, is_batches
+from pylstm.models._loop import BUDGET_MS, Loop
+from pylstm.models._predict import predict_batches, predict_slowly
+from pylstm.models._prepare import (
+    BATCH_SIZE,
+    FitData,
+    Preparer,
+    optional_count,
+    validation_epochs,
+)
+from pylstm.models._structure import BUSY
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Trainer(Compilable):
+    """A model that can be fitted."""
+
+    def __init__(
+        self,
+        layers: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(layers, trainable, name, dtype)
+        self.stop_training = False
+        self.history: History | None = None
+        self._epochs_done = 0
+        self._training = threading.Lock()
+        self._numpy_dtype = np.dtype(self.dtype)
+
+    # ---- fit
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        tbptt: int | None = None,
+    ) -> History:
+        """Train the model.
+
+        Args:
+            x: Rows: (rows, steps, features), (rows, steps) token ids or (rows, features), of any
+                real type; or an iterable of batches (x, y) or (x, y, sample_weight).
+            y: Targets; not with an iterable.
+            batch_size: Rows a step, 32 if not given; the last batch of an epoch may be smaller.
+            epochs: Epoch to stop at.
+            verbose: "auto" or 1: a bar on a terminal or in a notebook, else a line an epoch; 2:
+                lines; 0: nothing.
+            callbacks: A list of `callbacks.Callback`.
+            validation_split: Share of the rows, the last ones, that is kept for validation.
+            validation_data: (x, y), (x, y, sample_weight) or an iterable of batches.
+            shuffle: New order of the rows each epoch (of the batches if x is a sequence of them).
+            class_weight: Weight of each class in the loss; 1 for those not named.
+            sample_weight: (rows,) or (rows, steps) weights in the loss.
+            initial_epoch: Epoch to start at.
+            steps_per_epoch: Batches an epoch; all if not given.
+            validation_steps: Batches of a validation; all if not given.
+            validation_batch_size: Rows a batch in validation; batch_size if not given.
+            validation_freq: Validate every so many epochs, or after the epochs (from 1) in a list.
+            tbptt: Cut each batch into windows of this many steps: one optimizer step each, states
+                carried over, gradients not.
+
+        Returns:
+            The history; `history.history` maps names to one value an epoch.
+
+        Raises:
+            RuntimeError: the model is not compiled, or is being trained.
+            ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged.
+            KeyboardInterrupt: Ctrl-C, after a whole number of steps; the model can be used on.
+        """
+        compiled = self._ready()
+        first = _checks.natural("initial_epoch", initial_epoch)
+        last = _checks.natural("epochs", epochs)
+        due = validation_epochs(validation_freq)
+        callback_list = CallbackList(callbacks)
+        progress = _progress.make(verbose)
+        data = FitData(
+            x,
+            y,
+            sample_weight,
+            class_weight,
+            batch_size,
+            _checks.boolean("shuffle", shuffle),
+            optional_count("steps_per_epoch", steps_per_epoch),
+            validation_split,
+            validation_data,
+            optional_count("validation_steps", validation_steps),
+            optional_count("validation_batch_size", validation_batch_size),
+        )
+        self._enter_idle()
+        with self._checking():
+            preparer = Preparer(self, compiled)
+            turns = self._epochs_done - first  # a resumed run goes on where it was
+            source, validation = preparer.fit_sources(data, self._seed, turns, first)
+            window = preparer.window(tbptt)
+
+        with self._train(source.first().data):
+            loop, logs = Loop(self, compiled), {}
+            history = self.history = History()
+            self.stop_training = False
+            params = {"verbose": verbose, "epochs": last, "steps": source.steps}
+            callback_list.begin(self, history, params)
+            callback_list.call("on_train_begin", None)
+            for epoch in range(first, last):
+                callback_list.call("on_epoch_begin", epoch, None)
+                tally = loop.tally(source.first().y)
+                progress.begin(_progress.title(epoch, last), source.steps, tally)
+                try:
+                    steps = loop.walk(
+                        source,
+                        epoch,
+                        "fit",
+                        tally,
+                        progress,
+                        callback_list,
+                        lambda: self.stop_training,
+                        window,
+                    )
+                    if steps == 0:  # the iterable is used up
+                        break
+                    self._epochs_done += 1
+                    logs = tally.logs()
+                    _warn_of_skipped(tally, steps)
+                    if validation is not None and due(epoch):
+                        found = self._validate(loop, validation, callback_list)
+                        logs |= {f"val_{name}": value for name, value in found.items()}
+                    progress.end(steps, logs)
+                finally:
+                    progress.close()
+                callback_list.call("on_epoch_end", epoch, logs)
+                if self.stop_training or source.exhausted:
+                    break
+            callback_list.call("on_train_end", logs)
+        return history
+
+    # ---- evaluate and predict
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics on data; arguments as in `fit`.
+
+        Returns:
+            The loss; [loss, metric, …] if there are metrics; a dict if `return_dict`.
+
+        Raises:
+            RuntimeError: the model is not compiled, or another thread is training it.
+            ValueError, TypeError, IndexError: bad data or arguments.
+        """
+        compiled = self._ready()
+        callback_list = CallbackList(callbacks)
+        progress = _progress.make(verbose)
+        count = optional_count("steps", steps)
+        self._enter()
+        with self._checking():
+            source = Preparer(self, compiled).source(x, y, sample_weight, batch_size, count)
+        callback_list.begin(self, None, {"verbose": verbose, "steps": source.steps})
+        logs = Loop(self, compiled).evaluate(source, progress, callback_list)
+        return _result(logs, compiled, return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> NDArray[Any]:
+        """The outputs for `x`, rows first. Each row's output depends on that row alone.
+
+        Args:
+            x: As in `fit`; or an iterable of batches x, or (x, …).
+            batch_size: Rows computed at a time, 32 if not given; the result does not depend on it.
+            verbose: As in `fit`; "auto" prints nothing but a bar, and that only if it takes long.
+            steps: Batches to predict; all if not given.
+            callbacks: A list of `callbacks.Callback`.
+
+        Raises:
+            RuntimeError: another thread is training the model.
+            ValueError, TypeError, IndexError: bad data or arguments.
+        """
+        self._enter()
+        if type(x) is not np.ndarray and is_batches(x, None):
+            return predict_batches(self, x, batch_size, steps, callbacks)
+        x = _checks.array("x", x)
+        if self._core is None:
+            with self._checking():
+                network, data = self._checked(x)
+        else:
+            network, data = self._checked(x)
+        size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
+        count = len(x)
+        if steps is not None:
+            count = min(count, _checks.positive_int("steps", steps) * size)
+        shape = network.output_shape()
+        if -1 in shape:
+            shape = tuple(x.shape[1] if d == -1 else d for d in shape)
+        out = np.empty((len(x), *shape), self._numpy_dtype)
+        batches, done = -(-count // size), 0
+        if callbacks is None and verbose in ("auto", 0):
+            done = network.predict(data, size, 0, batches, BUDGET_MS, out)
+        if done < batches:
+            predict_slowly(self, data, size, done, batches, out, verbose, callbacks)
+        return out if count == len(x) else out[:count]
+
+    # ---- one batch
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One optimizer step on one batch; returns what `evaluate` returns, before the step.
+
+        Raises:
+            RuntimeError: the model is not compiled, or is being trained.
+            ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged.
+        """
+        compiled = self._ready()
+        self._enter_idle()
+        with self._checking():
+            rows = Preparer(self, compiled).rows(x, y, sample_weight, class_weight)
+        count = len(rows.x)
+        with self._train(rows.data):
+            loop = Loop(self, compiled)
+            tally = loop.tally(rows.y)
+            loop.run(Segment(rows, np.arange(count, dtype=np.int64), count, 0, 1), 0, "fit", tally)
+            logs = tally.logs()
+            _warn_of_skipped(tally, 1)
+        return _result(logs, compiled, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """`evaluate` of one batch."""
+        x = _checks.array("x", x)
+        return self.evaluate(x, y, _length(x), 0, sample_weight, return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> NDArray[Any]:
+        """`predict` of one batch."""
+        x = _checks.array("x", x)
+        return self.predict(x, batch_size=_length(x), verbose=0)
+
+    # ---- parts
+
+    def _validate(self, loop: Loop, source: Source, callbacks: CallbackList) -> dict[str, float]:
+        """An evaluation during `fit`: from zero states, and what `predict` carries stays."""
+        carried = self._carried_states()
+        if carried:
+            loop.network.reset_state("predict")
+        logs = loop.evaluate(source, _progress.Progress(), callbacks)
+        if carried:
+            loop.network.set_state("predict", carried["predict"])
+        return logs
+
+    def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
+        """What stateful layers carry, by mode."""
+        if self._core is None or not any(layer.stateful for layer in self._layers):
+            return {}
+        return {mode: self._core.get_state(mode) for mode in ("fit", "predict")}
+
+    @contextmanager
+    def _train(self, data: _core.Data) -> Iterator[None]:
+        """The right to train on `data`, for a `with` block; its thread may use the model."""
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError(BUSY)
+        try:
+            network = self._network()
+            network.set_trainable(self._trainable_flags())
+            network.start(data, "fit")
+            self._trainer = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._trainer = None
+                network.finish("fit")
+        finally:
+            self._training.release()
+
+    def _checked(self, x: NDArray[Any]) -> tuple[_core.Network, _core.Data]:
+        """The network, and the rows of `x` checked for it."""
+        self._build_for(x)
+        network, data = self._core or self._network(), _core.Data(x)
+        network.check(data, "predict")
+        return network, data
+
+    @contextmanager
+    def _checking(self) -> Iterator[None]:
+        """Around checks of data: if they fail, a model that they built is as before."""
+        was_built, fresh = self.built, [layer for layer in self._layers if not layer.built]
+        try:
+            yield
+        except BaseException:
+            if self.built and not was_built:
+                self._unbuild(fresh)
+            raise
+
+
+def _warn_of_skipped(tally: Tally, steps: int) -> None:
+    if tally.skipped:
+        warnings.warn(
+            f"{tally.skipped} steps in {steps} batches were not applied: the loss or a gradient "
+            f"was not finite; a smaller learning rate or clipnorm may help",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _length(x: NDArray[Any]) -> int:
+    """Rows of `x`; 1 if it has none, which is an error that `predict` reports."""
+    return max(1, len(x)) if x.ndim else 1
+
+
+def _result(logs: dict[str, float], compiled: Compiled, return_dict: bool) -> Any:
+    """Values of one pass as `evaluate` returns them."""
+    if return_dict:
+        return logs
+    values = [logs[name] for name in compiled.names()]
+    return values[0] if len(values) == 1 else values

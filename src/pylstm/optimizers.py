@@ -1,0 +1,287 @@
+"""Optimizers: the arguments of the engine's update rules, with Keras' names and defaults."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pylstm import _checks, _json
+
+if TYPE_CHECKING:
+    from pylstm._core import Network
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Args:
+        learning_rate: Step size; may be set at any time, also while training.
+        weight_decay: Decoupled decay: each step also subtracts learning_rate * weight_decay * w.
+        clipnorm: Largest norm of each variable's gradient.
+        clipvalue: Largest size of each element of the gradient.
+        global_clipnorm: Largest norm of all gradients together.
+        name: Accepted; it names nothing here.
+
+    Raises:
+        TypeError: an argument of the wrong type, or a learning-rate schedule.
+        ValueError: a number out of range, more than one of the three clips, or a Keras setting
+            that is not supported (`use_ema`, `amsgrad`, `gradient_accumulation_steps`,
+            `loss_scale_factor`).
+    """
+
+    engine_name = ""
+    _arguments: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        learning_rate: float,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        _checks.unsupported("use_ema", use_ema, (False,))
+        _checks.unsupported("loss_scale_factor", loss_scale_factor, (None,))
+        _checks.unsupported("gradient_accumulation_steps", gradient_accumulation_steps, (None,))
+        self._networks: list[weakref.ref[Network]] = []
+        self._last: Network | None = None  # kept; others live as long as their models
+        self.learning_rate = learning_rate
+        self.weight_decay = _optional("weight_decay", weight_decay, 0.0)
+        self.clipnorm = _clip("clipnorm", clipnorm)
+        self.clipvalue = _clip("clipvalue", clipvalue)
+        self.global_clipnorm = _clip("global_clipnorm", global_clipnorm)
+        self.name = name or type(self).__name__.lower()
+        clips = ("clipnorm", "clipvalue", "global_clipnorm")
+        if sum(getattr(self, clip) is not None for clip in clips) > 1:
+            raise ValueError("only one of clipnorm, clipvalue and global_clipnorm can be set")
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size of the next step."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if callable(value) or hasattr(value, "get_config"):
+            raise TypeError(
+                "learning_rate: expected a number; for a schedule use "
+                "callbacks.LearningRateScheduler"
+            )
+        self._learning_rate = _checks.number("learning_rate", value, 0.0)
+        for network in self._bound():
+            network.set_learning_rate(self._learning_rate)
+
+    @property
+    def iterations(self) -> int:
+        """Steps done on the model that the optimizer was compiled into last."""
+        return 0 if self._last is None else self._last.iterations
+
+    def bind(self, network: Network) -> None:
+        """Let changes of the learning rate reach `network`."""
+        self._networks = [weakref.ref(n) for n in self._bound() if n is not network]
+        self._networks.append(weakref.ref(network))
+        self._last = network
+
+    def _bound(self) -> list[Network]:
+        networks = (reference() for reference in self._networks)
+        return [network for network in networks if network is not None]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, with the learning rate as it is now."""
+        common = ("learning_rate", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+        return {name: getattr(self, name) for name in (*common, *self._arguments)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+        """A new optimizer from what `get_config` gave."""
+        return cls(**config)
+
+    def engine_text(self) -> str:
+        """The optimizer as the engine reads it."""
+        return _json.dumps({"name": self.engine_name, **self.get_config()})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_networks", "_last")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._networks, self._last = [], None
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum; `nesterov` looks one step ahead.
+
+    >>> SGD(0.1, momentum=0.9).momentum
+    0.9
+    """
+
+    engine_name = "sgd"
+    _arguments = ("momentum", "nesterov")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs
+        )
+        self.momentum = _checks.number("momentum", momentum, 0.0, 1.0)
+        self.nesterov = _checks.boolean("nesterov", nesterov)
+
+
+class RMSprop(Optimizer):
+    """Gradients divided by a running root mean square; `centered` subtracts their mean."""
+
+    engine_name = "rmsprop"
+    _arguments = ("rho", "momentum", "epsilon", "centered")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs
+        )
+        self.rho = _checks.below_one("rho", rho)
+        self.momentum = _checks.number("momentum", momentum, 0.0, 1.0)
+        self.epsilon = _checks.number("epsilon", epsilon, 0.0)
+        self.centered = _checks.boolean("centered", centered)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba 2015), with Keras' epsilon of 1e-7.
+
+    >>> Adam(clipnorm=1.0).get_config()["learning_rate"]
+    0.001
+    """
+
+    engine_name = "adam"
+    _arguments = ("beta_1", "beta_2", "epsilon")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs
+        )
+        _checks.unsupported("amsgrad", amsgrad, (False,))
+        self.beta_1 = _checks.below_one("beta_1", beta_1)
+        self.beta_2 = _checks.below_one("beta_2", beta_2)
+        self.epsilon = _checks.number("epsilon", epsilon, 0.0)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    engine_name = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        weight_decay: float | None = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            amsgrad,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            **kwargs,
+        )
+
+
+_CLASSES: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def get(identifier: object) -> Optimizer:
+    """The optimizer that a name, a serialized dict or an Optimizer means.
+
+    Raises:
+        ValueError: unknown name; the nearest one is suggested.
+        TypeError: anything else.
+
+    >>> get("adam").beta_1
+    0.9
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, str):
+        return deserialize({"class_name": identifier, "config": {}})
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    raise TypeError(f"optimizer: expected a name or an Optimizer, got {identifier!r}")
+
+
+def serialize(optimizer: Optimizer) -> dict[str, Any]:
+    """`optimizer` as {"class_name": …, "config": {…}}."""
+    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+
+
+def deserialize(config: dict[str, Any]) -> Optimizer:
+    """The optimizer of a serialized dict; only classes of this module can be named."""
+    name, arguments = config.get("class_name"), config.get("config", {})
+    if not isinstance(name, str) or name.lower() not in _CLASSES:
+        raise _checks.unknown("optimizer", name, _CLASSES)
+    if not isinstance(arguments, dict):
+        raise TypeError(f"optimizer: expected a dict of arguments, got {arguments!r}")
+    return _CLASSES[name.lower()].from_config(arguments)
+
+
+def _optional(argument: str, value: object, low: float) -> float | None:
+    return None if value is None else _checks.number(argument, value, low)
+
+
+def _clip(argument: str, value: object) -> float | None:
+    limit = _optional(argument, value, 0.0)
+    if limit == 0.0:
+        raise ValueError(f"{argument}: expected a number above 0, got {value!r}")
+    return limit
