@@ -1,0 +1,155 @@
+"""A model in several threads: one may train, and interrupting it leaves it whole."""
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import Sequential, callbacks, layers, optimizers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(22, 6, 3)).astype("f4")
+Y = RNG.normal(size=(22, 2)).astype("f4")
+
+
+def regression():
+    pylstm.set_seed(3)
+    model = Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(2)])
+    model.compile(optimizers.SGD(0.1), "mse")
+    return model
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def fit(model, x=X, y=Y, **kwargs):
+    return model.fit(x, y, **{"verbose": 0, "batch_size": 5, **kwargs})
+
+
+class During(callbacks.Callback):
+    """Runs something once, after the second batch."""
+
+    def __init__(self, action):
+        self.action, self.result = action, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 1:
+            try:
+                self.result = self.action()
+            except Exception as error:
+                self.result = error
+
+
+def elsewhere(action):
+    """`action` run in another thread; its result or error."""
+    found = []
+
+    def run():
+        try:
+            found.append(action())
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m: m.fit(X, Y, verbose=0),
+        lambda m: m.train_on_batch(X, Y),
+        lambda m: m.predict(X),
+        lambda m: m.evaluate(X, Y, verbose=0),
+        lambda m: m.set_weights(m.get_weights()),
+        lambda m: m.compile("sgd", "mse"),
+        lambda m: m.pop(),
+    ],
+    ids=["fit", "train_on_batch", "predict", "evaluate", "set_weights", "compile", "pop"],
+)
+def test_a_model_being_trained_is_left_alone_by_other_threads(use):
+    model, alone = regression(), regression()
+    during = During(lambda: elsewhere(lambda: use(model)))
+    fit(model, callbacks=[during])
+    fit(alone)
+    assert isinstance(during.result, RuntimeError)
+    assert str(during.result) == "the model is being trained"
+    assert same(model, alone)
+    use(model)
+
+
+def test_the_training_thread_may_use_the_model():
+    model, alone = regression(), regression()
+    seen = []
+    during = During(
+        lambda: (model.predict(X), model.get_weights(), model.evaluate(X, Y, verbose=0))
+    )
+    watch = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.predict(X)))
+    fit(model, callbacks=[during, watch])
+    fit(alone)
+    assert same(model, alone)
+    prediction, weights, loss = during.result
+    alone.set_weights(weights)
+    assert np.array_equal(alone.predict(X), prediction)
+    assert alone.evaluate(X, Y, verbose=0) == loss
+    assert np.array_equal(seen[0], model.predict(X))
+    again = During(lambda: model.fit(X, Y))
+    fit(model, callbacks=[again])
+    assert isinstance(again.result, RuntimeError)
+
+
+def test_many_threads_predict_with_one_model():
+    model = regression()
+    expected, found = model.predict(X), []
+
+    def work():
+        for _ in range(20):
+            found.append(np.array_equal(model.predict(X), expected))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 80
+
+
+def test_threads_that_evaluate_at_once_do_not_mix_their_sums():
+    model = regression()
+    parts = [slice(0, 5), slice(5, 22)]
+    expected = [model.evaluate(X[p], Y[p], verbose=0) for p in parts]
+    found = [[], []]
+
+    def work(k):
+        for _ in range(20):
+            found[k].append(model.evaluate(X[parts[k]], Y[parts[k]], verbose=0))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[value] * 20 for value in expected]
+
+
+def test_ctrl_c_ends_fit_between_two_steps():
+    model = regression()
+    timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, np.tile(X, (40, 1, 1)), np.tile(Y, (40, 1)), epochs=10**6)
+    timer.join()
+    steps = model.optimizer.iterations
+    assert steps > 0
+    weights = model.get_weights()
+    assert all(np.isfinite(w).all() for w in weights)
+    twin = regression()
+    twin.set_weights(weights)
+    assert np.array_equal(twin.predict(X), model.predict(X))
+    fit(model)
+    assert model.optimizer.iterations == steps + 5

@@ -1,0 +1,351 @@
+"""Callbacks: when they are called, and what each of Keras' callbacks does."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import Sequential, callbacks, layers, optimizers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(20, 5, 3))
+Y = RNG.normal(size=(20, 2))
+
+
+def model(rate=0.1, **kwargs):
+    pylstm.set_seed(3)
+    net = Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(2)])
+    net.compile(optimizers.SGD(rate), "mse", **kwargs)
+    return net
+
+
+def fit(net, *used, **kwargs):
+    settings = {"batch_size": 5, "epochs": 2, "verbose": 0, "callbacks": list(used), **kwargs}
+    return net.fit(X, Y, **settings)
+
+
+class Recorder(callbacks.Callback):
+    """Notes every call."""
+
+    def __init__(self):
+        self.calls = []
+
+
+def _note(name):
+    def method(self, *args):
+        self.calls.append((name, *args[:-1], None if args[-1] is None else sorted(args[-1])))
+
+    return method
+
+
+for _name in dir(callbacks.Callback):
+    if _name.startswith("on_") and _name not in ("on_batch_begin", "on_batch_end"):
+        setattr(Recorder, _name, _note(_name))
+
+
+class Fake:
+    """As much of a model as a callback needs."""
+
+    def __init__(self, rate=1.0):
+        self.optimizer = optimizers.SGD(rate)
+        self.stop_training = False
+        self.weights = 0
+
+    def get_weights(self):
+        return [self.weights]
+
+    def set_weights(self, weights):
+        (self.weights,) = weights
+
+
+def feed(callback, values, name="val_loss", fake=None):
+    """The epochs that a callback lets run when its value goes like `values`."""
+    fake = fake or Fake()
+    callback.set_model(fake)
+    callback.on_train_begin()
+    for epoch, value in enumerate(values):
+        fake.weights = epoch
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch, {name: value})
+        if fake.stop_training:
+            break
+    callback.on_train_end()
+    return epoch + 1, fake
+
+
+# ---- calls
+
+
+def test_calls_come_in_keras_order():
+    recorder, net = Recorder(), model()
+    fit(net, recorder, epochs=1, validation_data=(X[:7], Y[:7]))
+    batch = [["on_train_batch_begin", None], ["on_train_batch_end", ["loss"]]]
+    test = [["on_test_batch_begin", None], ["on_test_batch_end", ["loss"]]]
+    expected = [("on_train_begin", None), ("on_epoch_begin", 0, None)]
+    for i in range(4):
+        expected += [(name, i, logs) for name, logs in batch]
+    expected += [("on_test_begin", None)]
+    for i in range(2):
+        expected += [(name, i, logs) for name, logs in test]
+    expected += [
+        ("on_test_end", ["loss"]),
+        ("on_epoch_end", 0, ["loss", "val_loss"]),
+        ("on_train_end", ["loss", "val_loss"]),
+    ]
+    assert recorder.calls == expected
+    assert recorder.model is net
+    assert recorder.params == {"verbose": 0, "epochs": 1, "steps": 4}
+
+
+def test_evaluate_and_predict_call_too():
+    recorder, net = Recorder(), model()
+    net.evaluate(X, Y, 15, verbose=0, callbacks=[recorder])
+    assert [call[0] for call in recorder.calls] == [
+        "on_test_begin",
+        *["on_test_batch_begin", "on_test_batch_end"] * 2,
+        "on_test_end",
+    ]
+    recorder = Recorder()
+    found = net.predict(X, 15, verbose=0, callbacks=[recorder])
+    assert np.array_equal(found, net.predict(X))
+    assert [call[0] for call in recorder.calls] == [
+        "on_predict_begin",
+        *["on_predict_batch_begin", "on_predict_batch_end"] * 2,
+        "on_predict_end",
+    ]
+
+
+def test_watching_batches_changes_nothing():
+    a, b = model(), model()
+    one, two = fit(a, Recorder()), fit(b)
+    assert one.history == two.history
+    assert all(np.array_equal(u, v) for u, v in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def test_only_callbacks_that_override_them_are_called_for_batches():
+    class Epochs(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            pass
+
+    class Old(callbacks.Callback):
+        def on_batch_end(self, batch, logs=None):
+            pass
+
+    assert not Epochs().wants_batches("train")
+    assert Old().wants_batches("train")
+    assert not Old().wants_batches("test")
+    assert callbacks.TerminateOnNaN().wants_batches("train")
+    assert not callbacks.ModelCheckpoint("x").wants_batches("train")
+    assert callbacks.ModelCheckpoint("x", save_freq=3).wants_batches("train")
+    assert callbacks.LambdaCallback(on_train_batch_end=print).wants_batches("train")
+    assert not callbacks.LambdaCallback(on_epoch_end=print).wants_batches("train")
+
+
+def test_stop_training_ends_the_epoch_after_the_batch():
+    class Stop(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    net = model()
+    history = fit(net, Stop(), epochs=5)
+    assert net.optimizer.iterations == 2
+    assert history.epoch == [0]
+    fit(net, epochs=1)
+    assert net.optimizer.iterations == 6
+
+
+def test_what_callbacks_put_into_logs_is_in_the_history():
+    extra = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(extra=epoch))
+    assert fit(model(), extra).history["extra"] == [0, 1]
+
+
+def test_only_callbacks_are_accepted():
+    for bad in ("EarlyStopping", [print], [callbacks.EarlyStopping], {"a": 1}):
+        with pytest.raises(TypeError, match="callbacks"):
+            model().fit(X, Y, verbose=0, callbacks=bad)
+    model().fit(X, Y, verbose=0, callbacks=callbacks.TerminateOnNaN())
+    with pytest.raises(TypeError, match="on_epoch_finish"):
+        callbacks.LambdaCallback(on_epoch_finish=print)
+
+
+# ---- EarlyStopping
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "epochs"),
+    [
+        ({}, [3, 2, 2, 1], 3),
+        ({"patience": 2}, [3, 2, 2.5, 1.9, 2, 2, 2], 6),
+        ({"min_delta": 0.5, "patience": 1}, [3, 2.7, 2.6, 1], 2),
+        ({"mode": "max"}, [1, 2, 3, 3, 4], 4),
+        ({"baseline": 2.5, "patience": 2}, [3, 2.9, 2.8], 2),
+        ({"baseline": 2.5, "patience": 2}, [3, 2.4, 2.5, 2.5, 2.5], 4),
+        ({"start_from_epoch": 3}, [1, 2, 3, 4, 5, 6], 5),
+        ({}, [math.nan, math.nan, 1], 2),
+    ],
+)
+def test_early_stopping_waits(settings, values, epochs):
+    assert feed(callbacks.EarlyStopping(**settings), values)[0] == epochs
+
+
+def test_early_stopping_knows_what_is_better_by_name():
+    assert feed(callbacks.EarlyStopping("val_accuracy"), [1, 2, 3, 2], "val_accuracy")[0] == 4
+    assert feed(callbacks.EarlyStopping("acc"), [1, 2, 3, 2], "acc")[0] == 4
+    assert feed(callbacks.EarlyStopping("val_loss"), [1, 2, 3])[0] == 2
+
+
+def test_early_stopping_restores_the_best_weights():
+    stop = callbacks.EarlyStopping(patience=2, restore_best_weights=True)
+    epochs, fake = feed(stop, [3, 1, 2, 2, 0])
+    assert (epochs, fake.weights, stop.stopped_epoch, stop.best_epoch) == (4, 1, 3, 1)
+    _, fake = feed(stop, [3, 2, 1])
+    assert fake.weights == 2  # also at a normal end
+
+    net, seen = model(), []
+    watch = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(net.get_weights()))
+    rising = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: logs.update(rising=e))
+    stop = callbacks.EarlyStopping("rising", patience=3, restore_best_weights=True)
+    fit(net, watch, rising, stop, epochs=9)
+    assert len(seen) == 4
+    for a, b in zip(net.get_weights(), seen[0], strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_value_that_is_not_there_is_told():
+    with pytest.warns(RuntimeWarning, match="no 'val_loss' in logs, which have loss"):
+        fit(model(), callbacks.EarlyStopping(), epochs=1)
+
+
+# ---- ModelCheckpoint
+
+
+def test_checkpoints_have_the_names_and_the_weights_of_their_epochs(tmp_path):
+    net, seen = model(), []
+    save = callbacks.ModelCheckpoint(tmp_path / "m-{epoch:02d}-{loss:.2f}.safetensors")
+    watch = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(net.get_weights()))
+    history = fit(net, save, watch)
+    names = [
+        f"m-{i + 1:02d}-{loss:.2f}.safetensors" for i, loss in enumerate(history.history["loss"])
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    for name, weights in zip(names, seen, strict=True):
+        loaded = pylstm.load_model(tmp_path / name)
+        for a, b in zip(loaded.get_weights(), weights, strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_the_best_checkpoint_stays(tmp_path):
+    saved = []
+
+    class Saves(Fake):
+        def save(self, path, include_optimizer):
+            saved.append((self.weights, include_optimizer))
+
+    path = tmp_path / "best"
+    feed(
+        callbacks.ModelCheckpoint(path, save_best_only=True),
+        [3, 4, 2, 2, math.nan, 1],
+        fake=Saves(),
+    )
+    assert saved == [(0, True), (2, True), (5, True)]
+    saved.clear()
+    only = callbacks.ModelCheckpoint(
+        path, save_best_only=True, save_weights_only=True, initial_value_threshold=2.5, mode="min"
+    )
+    feed(only, [3, 2, 4], fake=Saves())
+    assert saved == [(1, False)]
+
+
+def test_checkpoints_by_batches(tmp_path):
+    net = model()
+    fit(net, callbacks.ModelCheckpoint(tmp_path / "m{epoch}", save_freq=3))
+    steps = [pylstm.load_model(tmp_path / f"m{i}").optimizer.iterations for i in (1, 2)]
+    assert steps == [3, 6]
+    with pytest.raises(ValueError, match="accuracy"):
+        fit(net, callbacks.ModelCheckpoint(tmp_path / "m{accuracy}"))
+
+
+# ---- learning rates
+
+
+def test_reduce_lr_on_plateau():
+    def rates(values, **settings):
+        reduce = callbacks.ReduceLROnPlateau(factor=0.5, **settings)
+        fake, found = Fake(), []
+        reduce.set_model(fake)
+        reduce.on_train_begin()
+        for epoch, value in enumerate(values):
+            logs = {"val_loss": value}
+            reduce.on_epoch_end(epoch, logs)
+            found.append(logs["learning_rate"])
+        return [*found, fake.optimizer.learning_rate]
+
+    assert rates([2, 2, 2, 2], patience=2) == [1, 1, 1, 0.5, 0.5]
+    assert rates([2, 2, 1, 1, 1], patience=2) == [1, 1, 1, 1, 1, 0.5]
+    assert rates([2] * 5, patience=1, cooldown=2) == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert rates([2] * 4, patience=1, min_lr=0.4) == [1, 1, 0.5, 0.4, 0.4]
+    assert rates([2, 1.99995, 1.9999], patience=1) == [1, 1, 0.5, 0.25]
+
+
+def test_a_schedule_sets_the_rate_of_each_epoch():
+    net = model()
+    history = fit(net, callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1)), epochs=3)
+    assert history.history["learning_rate"] == [0.1, 0.05, 0.1 / 3]
+    fit(net, callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2), epochs=2)
+    assert net.optimizer.learning_rate == pytest.approx(0.1 / 12)
+    still, moved = net.get_weights(), fit(net, callbacks.LearningRateScheduler(lambda e: 0.0))
+    assert all(np.array_equal(a, b) for a, b in zip(still, net.get_weights(), strict=True))
+    assert moved.history["loss"][0] == pytest.approx(moved.history["loss"][1], rel=1e-6)
+    with pytest.raises(TypeError, match="schedule"):
+        callbacks.LearningRateScheduler(0.1)
+
+
+# ---- the others
+
+
+def test_csv_logger(tmp_path):
+    path = tmp_path / "log.csv"
+    history = fit(model(), callbacks.CSVLogger(path))
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert [float(row["loss"]) for row in rows] == history.history["loss"]
+    fit(model(), callbacks.CSVLogger(path, append=True))
+    assert len(path.read_text().splitlines()) == 5
+    fit(model(), callbacks.CSVLogger(path, separator=";"))
+    assert path.read_text().startswith("epoch;loss\n")
+
+
+def test_terminate_on_nan(capsys):
+    class Diverging(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                logs["loss"] = math.inf
+
+    net = model()
+    history = fit(net, Diverging(), callbacks.TerminateOnNaN())
+    # each callback of a batch gets the same logs, in order
+    assert net.optimizer.iterations == 3
+    assert history.epoch == [0]
+    assert "terminating" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="loss is inf"):
+        fit(net, Diverging(), callbacks.TerminateOnNaN(raise_error=True))
+
+
+def test_an_error_in_a_callback_leaves_the_model_usable():
+    class Boom(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                raise KeyError("boom")
+
+    net = model()
+    with pytest.raises(KeyError):
+        fit(net, Boom())
+    assert net.optimizer.iterations == 2
+    weights = net.get_weights()
+    twin = model()
+    twin.set_weights(weights)
+    assert np.array_equal(twin.predict(X), net.predict(X))
+    fit(net)

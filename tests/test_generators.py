@@ -1,0 +1,182 @@
+"""Batches from generators, iterables and sequences of batches."""
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import Sequential, layers, optimizers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(20, 5, 3))
+Y = RNG.normal(size=(20, 2))
+W = RNG.random(20)
+
+
+def model():
+    pylstm.set_seed(3)
+    net = Sequential([layers.LSTM(4), layers.Dense(2)], dtype="float64")
+    net.compile(optimizers.SGD(0.1), "mse", metrics=["accuracy"])
+    return net
+
+
+def batches(size=5, weights=False, times=1):
+    for _ in range(times):
+        for i in range(0, 20, size):
+            rows = slice(i, i + size)
+            yield (X[rows], Y[rows], W[rows]) if weights else (X[rows], Y[rows])
+
+
+class Many:
+    """An iterable that can be iterated again."""
+
+    def __init__(self, **kwargs):
+        self.kwargs = kwargs
+
+    def __iter__(self):
+        return batches(**self.kwargs)
+
+
+class Indexed:
+    """A sequence of batches, as Keras' PyDataset."""
+
+    def __init__(self):
+        self.asked, self.ends = [], 0
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        self.asked.append(i)
+        return X[5 * i : 5 * i + 5], Y[5 * i : 5 * i + 5]
+
+    def on_epoch_end(self):
+        self.ends += 1
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def arrays(epochs=1, **kwargs):
+    net = model()
+    history = net.fit(X, Y, batch_size=5, epochs=epochs, shuffle=False, verbose=0, **kwargs)
+    return net, history.history
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_batches_train_like_arrays(weights):
+    net = model()
+    history = net.fit(batches(weights=weights), verbose=0).history
+    expected, values = arrays(sample_weight=W if weights else None)
+    assert same(net, expected)
+    for name, value in values.items():
+        assert history[name] == pytest.approx(value, rel=1e-12)
+
+
+def test_epochs_over_batches():
+    expected, values = arrays(epochs=3)
+    for source, kwargs in [
+        (Many(), {}),
+        (list(batches()), {"shuffle": False}),
+        (batches(times=3), {"steps_per_epoch": 4}),
+        (Many(), {"steps_per_epoch": 4}),
+        (Indexed(), {"shuffle": False}),
+    ]:
+        net = model()
+        history = net.fit(source, epochs=3, verbose=0, **kwargs).history
+        assert same(net, expected)
+        assert history["loss"] == pytest.approx(values["loss"], rel=1e-12)
+
+
+def test_a_sequence_of_batches_is_shuffled_by_the_seed():
+    first, second = Indexed(), Indexed()
+    a, b = model(), model()
+    for net, source in ((a, first), (b, second)):
+        net.fit(source, epochs=3, verbose=0)
+    assert same(a, b)
+    assert first.asked == second.asked
+    orders = [tuple(first.asked[i : i + 4]) for i in (0, 4, 8)]
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    assert len(set(orders)) > 1
+    assert first.ends == 3
+    c, third = model(), Indexed()
+    c.fit(third, epochs=1, verbose=0)
+    c.fit(third, epochs=3, initial_epoch=1, verbose=0)
+    assert third.asked == first.asked
+    assert same(a, c)
+
+
+def test_an_iterable_that_ends_too_early_ends_training():
+    net = model()
+    with pytest.warns(RuntimeWarning, match="ended after 0 batches of epoch 2"):
+        history = net.fit(batches(), epochs=3, verbose=0)
+    assert history.epoch == [0]
+    with pytest.warns(RuntimeWarning, match="ended after 2 batches of epoch 2"):
+        history = net.fit(batches(times=2), epochs=3, steps_per_epoch=6, verbose=0)
+    assert history.epoch == [0, 1]
+    assert net.optimizer.iterations == 4 + 8
+
+
+def test_validation_evaluation_and_prediction_on_batches():
+    net, _ = arrays()
+    expected = net.evaluate(X, Y, 5, verbose=0)
+    assert net.evaluate(batches(), verbose=0) == pytest.approx(expected, rel=1e-12)
+    part = net.evaluate(X[:10], Y[:10], 5, verbose=0)
+    assert net.evaluate(batches(), steps=2, verbose=0) == pytest.approx(part, rel=1e-12)
+    for source in (batches(), (x for x, _ in batches()), Indexed()):
+        assert np.array_equal(net.predict(source), net.predict(X))
+    assert np.array_equal(net.predict(batches(), steps=3), net.predict(X[:15]))
+    history = net.fit(X, Y, epochs=2, verbose=0, validation_data=Many())
+    found = [history.history[f"val_{name}"][-1] for name in ("loss", "accuracy")]
+    assert found == pytest.approx(net.evaluate(X, Y, 5, verbose=0), rel=1e-12)
+
+
+def test_batches_of_different_lengths():
+    net = model()
+    net.fit(((X[:4, :t], Y[:4]) for t in (2, 5, 3)), verbose=0)
+    assert net.optimizer.iterations == 3
+
+
+def test_a_generator_may_use_the_model():
+    net = model()
+
+    def harder():
+        for x, y in batches():
+            yield x, y + net.predict(x)
+
+    net.build((None, None, 3))
+    net.fit(harder(), verbose=0)
+    assert net.optimizer.iterations == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "kwargs", "error", "match"),
+    [
+        (lambda: iter([]), {}, ValueError, "gives no batch"),
+        (lambda: iter([X]), {}, ValueError, "batch 0: expected"),
+        (lambda: iter([(X, Y, W, W)]), {}, ValueError, "tuple of 4"),
+        (lambda: iter([(X, Y[:3])]), {}, ValueError, "y: expected 20 rows"),
+        (lambda: batches(), {"y": Y}, ValueError, "y: must be None"),
+        (lambda: batches(), {"batch_size": 5}, ValueError, "batch_size: must be None"),
+        (lambda: batches(), {"sample_weight": W}, ValueError, "sample_weight: must be None"),
+        (lambda: batches(), {"class_weight": {0: 1.0}}, ValueError, "class_weight"),
+        (lambda: batches(), {"validation_split": 0.5}, ValueError, "validation_split"),
+        (lambda: 5, {"y": Y}, TypeError, "x: expected an array"),
+        (lambda: {"a": X}, {"y": Y}, TypeError, "x: expected an array, got dict"),
+    ],
+)
+def test_bad_iterables_are_refused(source, kwargs, error, match):
+    net = model()
+    with pytest.raises(error, match=match):
+        net.fit(source(), verbose=0, **kwargs)
+    assert not net.built
+
+
+def test_a_bad_batch_in_the_middle_leaves_whole_steps():
+    net = model()
+    bad = X[:5].copy()
+    bad[2, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="row 2"):
+        net.fit(iter([(X[:5], Y[:5]), (bad, Y[:5])]), verbose=0)
+    assert net.optimizer.iterations == 1
+    net.fit(batches(), verbose=0)

@@ -1,0 +1,81 @@
+"""Threads, instruction sets, seeds, and what `import pylstm` brings along."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import pylstm
+from pylstm import _core, _runtime
+
+
+def test_threads_can_be_set():
+    before = pylstm.get_num_threads()
+    try:
+        for count in (1, 3):
+            pylstm.set_num_threads(count)
+            assert pylstm.get_num_threads() == count
+    finally:
+        pylstm.set_num_threads(before)
+
+
+def test_every_instruction_set_here_can_be_used():
+    before = pylstm.active_isa()
+    assert before in pylstm.available_isas()
+    try:
+        for isa in pylstm.available_isas():
+            pylstm.use_isa(isa)
+            assert pylstm.active_isa() == isa
+    finally:
+        pylstm.use_isa(before)
+
+
+def test_the_configuration_is_what_a_bug_report_needs(capsys):
+    pylstm.show_config()
+    text = capsys.readouterr().out
+    for fact in (pylstm.__version__, pylstm.active_isa(), _core.build_info()["compiler"]):
+        assert fact in text
+
+
+def test_seeds_follow_the_seed_and_do_not_repeat():
+    pylstm.set_seed(4)
+    first = [_runtime.draw_seed() for _ in range(1000)]
+    pylstm.set_seed(4)
+    assert [_runtime.draw_seed() for _ in range(1000)] == first
+    pylstm.set_seed(5)
+    other = [_runtime.draw_seed() for _ in range(1000)]
+    assert len({*first, *other}) == 2000
+    assert all(0 <= seed < 2**63 for seed in first)
+
+
+def test_seeds_drawn_by_many_threads_are_all_different():
+    pylstm.set_seed(6)
+    drawn = []
+
+    def draw():
+        drawn.extend([_runtime.draw_seed() for _ in range(500)])
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(drawn)) == 2000
+
+
+@pytest.mark.parametrize("module", ["tqdm", "json", "difflib", "csv", "argparse", "asyncio"])
+def test_importing_leaves_out_what_is_seldom_used(module):
+    code = (
+        "import numpy, sys; before = set(sys.modules); import pylstm; "
+        f"sys.exit({module!r} in set(sys.modules) - before)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_is_there():
+    for name in pylstm.__all__:
+        assert hasattr(pylstm, name)
+    for module in (pylstm.layers, pylstm.callbacks):
+        for name in module.__all__:
+            assert hasattr(module, name)
