@@ -13,12 +13,17 @@ unsigned long long read_state() { return _mm_getcsr(); }
 void write_state(unsigned long long state) { _mm_setcsr(static_cast<unsigned>(state)); }
 unsigned long long our_state() { return kState; }
 #elif defined(__aarch64__)
+// Control word in the low half, sticky flags in the high half.
 unsigned long long read_state() {
-  unsigned long long state;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(state));
-  return state;
+  unsigned long long control, flags;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("mrs %0, fpsr" : "=r"(flags));
+  return control | flags << 32;
 }
-void write_state(unsigned long long state) { __asm__ volatile("msr fpcr, %0" : : "r"(state)); }
+void write_state(unsigned long long state) {
+  __asm__ volatile("msr fpcr, %0" : : "r"(state & 0xFFFFFFFFull));
+  __asm__ volatile("msr fpsr, %0" : : "r"(state >> 32));
+}
 unsigned long long our_state() { return 1ull << 24; }  // FZ, round to nearest
 #else
 unsigned long long read_state() { return 0; }

@@ -32,10 +32,10 @@ struct ExpConstants<double> {
                                    0.16666666666666667452,    0.5};
 };
 
-// x = n ln(2) + r; `expm1_r` is exp(r) - 1 and `n` the integer as bits in the low mantissa.
+// x = n ln(2) + r, exp(r) = 1 + r + r^2 p; `n` is an integer.
 template <class T>
 struct Reduced {
-  V<T> expm1_r;
+  V<T> r, p;
   typename Vec<T>::bits n;
 };
 
@@ -48,29 +48,41 @@ PYLSTM_INLINE Reduced<T> reduce(V<T> x) {
   V<T> p = splat<T>(C::p[0]);
 #pragma GCC unroll 16
   for (int i = 1; i <= C::degree; ++i) p = fma(p, r, splat<T>(C::p[i]));
-  return {fma(r * r, p, r), as_bits<T>(rounded) - as_bits<T>(splat<T>(C::round))};
+  return {r, p, as_bits<T>(rounded) - as_bits<T>(splat<T>(C::round))};
 }
 
-// exp for x in [lowest, highest], or NaN. Adding n to the exponent cannot leave the normal range there.
+// value * 2^n for value = exp(r). Adding n to the exponent cannot leave the normal range for x in [lowest, highest].
 template <class T>
-PYLSTM_INLINE V<T> exp_inside(V<T> x) {
-  const Reduced<T> parts = reduce<T>(x);
-  const V<T> value = from_bits<T>(as_bits<T>(1 + parts.expm1_r) + (parts.n << ExpConstants<T>::mantissa));
-  return x != x ? x : value;  // the exponent of a NaN may have been changed
+PYLSTM_INLINE V<T> times_power(V<T> value, typename Vec<T>::bits n, V<T> x) {
+  const V<T> scaled = from_bits<T>(as_bits<T>(value) + (n << ExpConstants<T>::mantissa));
+  return x != x ? x : scaled;  // the exponent of a NaN may have been changed
 }
 
+// x between the bounds, or NaN.
+template <class T>
+PYLSTM_INLINE V<T> inside(V<T> x) {
+  return at_least<T>(at_most<T>(x, ExpConstants<T>::highest), ExpConstants<T>::lowest);
+}
+
+// 1 + r is rounded once and its error carried on: exp(r) - 1 would be rounded a second time, at half the size of
+// the result's ulp when r < 0.
 template <class T>
 PYLSTM_INLINE V<T> vector_exp(V<T> x) {
   using C = ExpConstants<T>;
-  const V<T> y = exp_inside<T>(at_least<T>(at_most<T>(x, C::highest), C::lowest));
-  const V<T> bounded = x > C::highest ? splat<T>(C::infinity) : y;
+  const V<T> y = inside<T>(x);
+  const Reduced<T> parts = reduce<T>(y);
+  const V<T> sum = 1 + parts.r, low = parts.r - (sum - 1);
+  const V<T> value = times_power<T>(sum + fma(parts.r * parts.r, parts.p, low), parts.n, y);
+  const V<T> bounded = x > C::highest ? splat<T>(C::infinity) : value;
   return x < C::lowest ? V<T>{} : bounded;
 }
 
+// 1 / (1 + exp(-x)), with the shorter exp: its last half ulp is lost in the sum.
 template <class T>
 PYLSTM_INLINE V<T> vector_sigmoid(V<T> x) {
-  using C = ExpConstants<T>;
-  return 1 / (1 + exp_inside<T>(at_least<T>(at_most<T>(-x, C::highest), C::lowest)));
+  const V<T> y = inside<T>(-x);
+  const Reduced<T> parts = reduce<T>(y);
+  return 1 / (1 + times_power<T>(1 + fma(parts.r * parts.r, parts.p, parts.r), parts.n, y));
 }
 
 // expm1(2|x|) / (expm1(2|x|) + 2): no cancellation near 0, at most 1 far from it.
@@ -80,6 +92,6 @@ PYLSTM_INLINE V<T> vector_tanh(V<T> x) {
   const V<T> y = at_most<T>(absolute<T>(x), C::tanh_one);
   const Reduced<T> parts = reduce<T>(y + y);
   const V<T> power = from_bits<T>((parts.n + C::bias) << C::mantissa);  // 2^n
-  const V<T> expm1 = fma(power, parts.expm1_r, power - 1);
+  const V<T> expm1 = fma(power, fma(parts.r * parts.r, parts.p, parts.r), power - 1);
   return with_sign_of<T>(expm1 / (expm1 + 2), x);
 }
