@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks import machine, report
 from benchmarks.problems import GRID
 from benchmarks.timing import pairs
 from benchmarks.worker import Worker
-
 from pylstm import _core
 
 TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
@@ -37,7 +37,9 @@ def _check(ours: list[np.ndarray], peer: list[np.ndarray], name: str) -> None:
             sys.exit(f"{name}: answers differ by {error:.1e} relative; nothing was timed")
 
 
-def _measure(args: argparse.Namespace, isa: str, threads: int, peer: str) -> list[dict[str, object]]:
+def _measure(
+    args: argparse.Namespace, isa: str, threads: int, peer: str
+) -> list[dict[str, object]]:
     peak = machine.peak(isa, threads)
     ours, other = Worker("pylstm_", threads, isa), Worker(f"{peer}_", threads)
     versions = {**other.ask("versions"), **ours.ask("versions")}
@@ -49,13 +51,19 @@ def _measure(args: argparse.Namespace, isa: str, threads: int, peer: str) -> lis
         result = pairs(ours, other, args.pairs, args.seconds)
         rows.append(
             {
-                "problem": problem.name, "peer": peer, "isa": isa, "threads": threads,
-                "microseconds": result.ours * 1e6, "peer_microseconds": result.peer * 1e6,
-                "ratio": result.ratio, "interval": [result.low, result.high],
+                "problem": problem.name,
+                "peer": peer,
+                "isa": isa,
+                "threads": threads,
+                "microseconds": result.ours * 1e6,
+                "peer_microseconds": result.peer * 1e6,
+                "ratio": result.ratio,
+                "interval": [result.low, result.high],
                 "gflops": problem.flops / result.ours / 1e9,
                 "percent_of_peak": 100 * problem.flops / result.ours / peak,
                 "percent_of_peak_best": 100 * problem.flops / result.best / peak,
-                "peak_gflops": peak / 1e9, "versions": versions,
+                "peak_gflops": peak / 1e9,
+                "versions": versions,
             }
         )
         print(report.line(rows[-1]), flush=True)

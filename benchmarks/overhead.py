@@ -43,7 +43,9 @@ def main() -> None:
 
     fit(), engine()
     ours, own = _median(fit, 20), _median(engine, 20)
-    print(f"one engine step {1e6 * own / BATCHES:.2f} µs; fit adds {1e6 * (ours - own) / BATCHES:.2f} µs a step")
+    print(
+        f"one engine step {1e6 * own / BATCHES:.2f} µs; fit adds {1e6 * (ours - own) / BATCHES:.2f} µs a step"
+    )
     row = x[:1]
     calls = 2000
     one = _median(lambda: [model.predict_on_batch(row) for _ in range(calls)], 10) / calls

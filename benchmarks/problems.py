@@ -29,7 +29,9 @@ class Problem:
         if self.kind in ("forward", "step"):
             return rows * cell
         # dW, dU and dh; dX only where something lies below.
-        layer = rows * (3 * cell - (0 if self.kind == "train_step" else 8 * self.units * self.inputs))
+        layer = rows * (
+            3 * cell - (0 if self.kind == "train_step" else 8 * self.units * self.inputs)
+        )
         return layer + (6 * rows * self.units * self.vocabulary if self.kind == "train_step" else 0)
 
     def weights(self) -> list[Array]:

@@ -17,7 +17,9 @@ def main() -> None:
     for isa in _core.available_isas():
         values = [machine.peak(isa, t) / 1e9 for t in threads]
         print(f"{isa:>13}" + "".join(f"{v:12.1f}" for v in values))
-    print("\nread, GB/s   " + "".join(f"{f'{t} threads':>12}" for t in threads) + "  (each its own)")
+    print(
+        "\nread, GB/s   " + "".join(f"{f'{t} threads':>12}" for t in threads) + "  (each its own)"
+    )
     for name, size in machine.LEVELS.items():
         values = [_core.measure_bandwidth(t, size, 0.3) / 1e9 for t in threads]
         print(f"{name:>13}" + "".join(f"{v:12.1f}" for v in values))

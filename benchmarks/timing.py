@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 import numpy as np
+
 from benchmarks.worker import Worker
 
 
@@ -31,13 +32,15 @@ def repeats_for(worker: Worker, seconds: float) -> int:
 
 def pairs(ours: Worker, peer: Worker, count: int, seconds: float) -> Pair:
     n_ours, n_peer = repeats_for(ours, seconds), repeats_for(peer, seconds)
-    times = [
-        (ours.seconds(n_ours) / n_ours, peer.seconds(n_peer) / n_peer) for _ in range(count)
-    ]
+    times = [(ours.seconds(n_ours) / n_ours, peer.seconds(n_peer) / n_peer) for _ in range(count)]
     a, b = np.array(times).T
     draws = np.random.default_rng(0).integers(0, count, (2000, count))
     low, high = np.percentile(np.median((b / a)[draws], axis=1), [2.5, 97.5])
     return Pair(
-        statistics.median(a), statistics.median(b), float(a.min()),
-        statistics.median(b / a), float(low), float(high),
+        statistics.median(a),
+        statistics.median(b),
+        float(a.min()),
+        statistics.median(b / a),
+        float(low),
+        float(high),
     )

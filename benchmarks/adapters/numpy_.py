@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from benchmarks.problems import Problem
 
+from benchmarks.problems import Problem
 from pylstm import reference
 
 Answer = list[Any]

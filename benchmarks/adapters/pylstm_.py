@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from benchmarks.problems import Problem
 
 import pylstm
+from benchmarks.problems import Problem
 from pylstm import Sequential, _core, layers, optimizers
 
 Answer = list[Any]

@@ -85,8 +85,7 @@ Rows<T> LstmLayer<T>::forward(const CallContext<T>& context, const LayerWeights*
   const LstmConfig& config = direction_.config();
   direction_.forward(context, static_cast<const LstmLayerWeights<T>*>(weights)->direction, own.direction, in,
                      state_block(context, config.stateful, first_state_));
-  Rows<T> out = in;
-  out.features = config.units;
+  Rows<T> out = in.with(config.units);
   out.sequence = config.return_sequences;
   if (!out.sequence) {
     out.mask = nullptr;
@@ -147,13 +146,12 @@ Rows<T> BidirectionalLayer<T>::forward(const CallContext<T>& context, const Laye
                                        const Rows<T>& in) const {
   auto& own = static_cast<BidirectionalWork<T>&>(work);
   const auto& w = *static_cast<const BidirectionalWeights<T>*>(weights);
-  Rows<T> out = in;
+  Rows<T> out = in.with(output_shape().features);
   out.sequence = directions_[0].config().return_sequences;
   if (!out.sequence) {
     out.mask = nullptr;
     out.steps = 1;
   }
-  out.features = output_shape().features;
   const Dim rows = out.rows(), n = rows * units();
   out.data = own.y.reserve(rows * out.features);
   const bool concat = merge_ == Merge::kConcat;

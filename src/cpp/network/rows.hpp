@@ -37,6 +37,15 @@ struct Rows {
   const T* at(Dim t, Dim b) const {
     return data + (batch_stride == 0 ? (t * batch + b) * features : t * step_stride + b * batch_stride);
   }
+  // The same rows with other values: dense, no ids.
+  Rows with(Dim new_features) const {
+    Rows out = *this;
+    out.data = nullptr;
+    out.ids = nullptr;
+    out.features = new_features;
+    out.step_stride = out.batch_stride = 0;
+    return out;
+  }
   Dim rows() const { return sequence ? steps * batch : batch; }
 };
 

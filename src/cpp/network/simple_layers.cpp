@@ -86,9 +86,7 @@ template <class T>
 Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>&, const LayerWeights* weights, LayerWork& work,
                                    const Rows<T>& in) const {
   auto& own = static_cast<EmbeddingWork<T>&>(work);
-  Rows<T> out = in;
-  out.ids = nullptr;
-  out.features = output_dim_;
+  Rows<T> out = in.with(output_dim_);
   out.data = own.y.reserve(in.rows() * output_dim_);
   embedding_forward(static_cast<const EmbeddingWeights<T>*>(weights)->table, output_dim_, in.ids, in.rows(), out.data);
   if (mask_zero_) {
@@ -142,8 +140,7 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
                                const Rows<T>& in) const {
   const DenseWeights<T>& w = static_cast<const DenseLayerWeights<T>*>(weights)->dense;
   const KernelTable<T>& kernels = *context.kernels;
-  Rows<T> out = in;
-  out.features = units_;
+  Rows<T> out = in.with(units_);
   out.data = static_cast<DenseWork<T>&>(work).y.reserve(in.rows() * units_);
   dense_forward(kernels, w, in.data, in.rows(), out.data);
   if (activation_ == DenseActivation::kSoftmax) {
@@ -194,7 +191,7 @@ template <class T>
 Rows<T> DropoutLayer<T>::forward(const CallContext<T>& context, const LayerWeights*, LayerWork& work,
                                  const Rows<T>& in) const {
   if (!active(context)) return in;
-  Rows<T> out = in;
+  Rows<T> out = in.with(in.features);
   out.data = static_cast<DropoutWork<T>&>(work).y.reserve(in.rows() * in.features);
   dropout(random(context), rate_, in.rows() * in.features, in.data, out.data);
   return out;
