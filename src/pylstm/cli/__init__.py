@@ -1,0 +1,57 @@
+"""The command line: `pylstm demo`, `train`, `generate` and `info`; also `python -m pylstm`.
+
+Each command is a module with `add_parser` and `run`. What goes wrong with a file or an argument
+becomes one line on standard error and exit code 2; errors in the program keep their traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+FAILED = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    Args:
+        argv: the arguments without the program's name; ``sys.argv`` by default.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except OSError as error:
+        reason = error.strerror if error.strerror and error.filename else str(error)
+        return _fail(f"{error.filename}: {reason}" if error.filename else reason, FAILED)
+    except (ValueError, MemoryError) as error:
+        return _fail(str(error) or "out of memory", FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    import pylstm
+    from pylstm.cli import _demo, _generate, _info, _train
+
+    parser = argparse.ArgumentParser(
+        prog="pylstm", description="Train and use LSTM language models, byte by byte."
+    )
+    parser.add_argument("--version", action="version", version=f"pylstm {pylstm.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in (_demo, _train, _generate, _info):
+        command.add_parser(commands)
+    return parser
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"pylstm: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,69 @@
+"""`pylstm info`: what a model file holds."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+import pylstm
+from pylstm import Sequential, _core
+from pylstm.cli import _arguments
+from pylstm.cli._output import say, write
+
+
+def add_parser(commands: _arguments.Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "info",
+        help="tell what a model file holds",
+        description="Check a model file and print its versions, layers, tensors and sizes.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="file that pylstm saved")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        OSError: the file cannot be read.
+        ModelFileError: it is not a whole, unaltered model file.
+    """
+    path = Path(arguments.model)
+    model = pylstm.load_model(path)  # checks the digest and that the model computes what it did
+    metadata, tensors = _core.read_model_file(str(path), False)
+    say("file", str(path.resolve()))
+    say("size", f"{path.stat().st_size:,} bytes")
+    say("sha256", _sha256(path))
+    for key in ("pylstm_version", "pylstm_format"):
+        if key in metadata:
+            say(key.removeprefix("pylstm_"), f"{metadata[key]} (of the file)")
+    say("pylstm", f"{pylstm.__version__} (reading it), NumPy {np.__version__}")
+    say("input", f"{model.input_shape}, output {model.output_shape}, {model.dtype}")
+    say("parameters", f"{model.count_params():,}")
+    _layers(model)
+    say("tensors", f"{len(tensors)}")
+    width = max(len(name) for name, _ in tensors)
+    for name, tensor in tensors:
+        say("", f"{name:<{width}}  {tensor.dtype.name} {tensor.shape}, {tensor.nbytes:,} bytes")
+    say("config", "")
+    write(json.dumps(json.loads(metadata["config"]), indent=2) + "\n")
+    return 0
+
+
+def _layers(model: Sequential) -> None:
+    say("layers", f"{len(model.layers)}")
+    for layer in model.layers:
+        say("", f"{layer.name} ({type(layer).__name__}), {layer.count_params():,} parameters")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""The main job: train, save, compare with the baselines, write a sample; `demo` and `train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pylstm
+from pylstm import Sequential, _ngram
+from pylstm.cli import INTERRUPTED
+from pylstm.cli import _language_model as language_model
+from pylstm.cli._output import say, write
+
+BASELINES = (("uniform", 0), ("unigram", 1), ("5-gram", 5))
+SAMPLE_BYTES = 300
+SAMPLE_TEMPERATURE = 0.6
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to learn from, what to measure on, where to write."""
+
+    name: str
+    train: bytes
+    held_out: bytes
+    prompt: bytes
+    output: str
+
+
+def run(job: Job, settings: language_model.Settings) -> int:
+    """Do the job and print the report; returns the exit code.
+
+    Raises:
+        OSError: the model cannot be saved where ``job.output`` says.
+        ValueError: there is too little text.
+    """
+    _check_output(job.output)
+    pylstm.set_seed(settings.seed)
+    model = language_model.build(settings, stateful=True)
+    say("text", f"{job.name}: {len(job.train):,} bytes to learn, {len(job.held_out):,} held out")
+    say("model", _describe(model))
+    say("machine", f"{pylstm.active_isa()}, threads: {pylstm.get_num_threads()}")
+
+    training = language_model.train(model, job.train, settings)
+    speed = training.tokens / training.seconds
+    stopped = " until Ctrl-C" if training.interrupted else ""
+    say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")
+    say("speed", f"{speed:,.0f} tokens per second")
+
+    saved = language_model.for_use(model, settings)
+    saved.save(job.output, include_optimizer=False)
+    try:
+        if not training.interrupted:
+            _compare(model, job)
+            _sample(saved, job.prompt, settings.seed)
+    finally:
+        path = Path(job.output)
+        say("saved", f"{path.resolve()}, {path.stat().st_size:,} bytes")
+    return INTERRUPTED if training.interrupted else 0
+
+
+def _compare(model: Sequential, job: Job) -> None:
+    """Bits per byte of the baselines and of the model, all on the same held-out text."""
+    say("held out", f"bits per byte over {len(job.held_out):,} bytes")
+    bits = {name: _ngram.bits_per_byte(job.train, job.held_out, k) for name, k in BASELINES}
+    for name, value in bits.items():
+        say("", f"{name:<9}{value:6.3f}")
+    own = language_model.bits_per_byte(model, job.train[-1], job.held_out)
+    difference = bits["5-gram"] - own
+    side = "below" if difference >= 0 else "above"
+    say("", f"{'pylstm':<9}{own:6.3f}   {abs(difference):.3f} {side} the 5-gram")
+
+
+def _sample(model: Sequential, prompt: bytes, seed: int) -> None:
+    """Text that the model writes."""
+    say("sample", f"temperature {SAMPLE_TEMPERATURE}, after {prompt.decode(errors='replace')!r}")
+    text = language_model.generate(
+        model, prompt, SAMPLE_BYTES, temperature=SAMPLE_TEMPERATURE, seed=seed
+    )
+    write("\n" + (prompt + text).decode(errors="replace") + "\n\n")
+
+
+def _describe(model: Sequential) -> str:
+    parts = []
+    for layer in model.layers:
+        config = layer.get_config()
+        size = config.get("units", config.get("output_dim"))
+        parts.append(f"{type(layer).__name__}({size})")
+    return f"{' -> '.join(parts)}, {model.count_params():,} parameters"
+
+
+def _check_output(output: str) -> None:
+    """Raise now, not after the training, if the model cannot be saved."""
+    path = Path(output).resolve()
+    if path.is_dir():
+        raise IsADirectoryError(f"{output}: expected the path of a file to write, got a folder")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {path.parent} to save the model in")

@@ -1,0 +1,44 @@
+"""`pylstm train`: the main job, on text files of the user."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pylstm.cli import _arguments, _corpus, _job
+from pylstm.cli._language_model import Settings
+
+
+def add_parser(commands: _arguments.Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "train",
+        help="train a language model on text files of yours",
+        description="Train an LSTM language model byte by byte on text in any language, compare "
+        "with n-gram models on held-out text, and let it write. Ctrl-C stops and saves.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="text to learn from")
+    parser.add_argument(
+        "--validation",
+        action="append",
+        metavar="FILE",
+        help="text to measure on (default: the last tenth of the text is held out)",
+    )
+    _arguments.add_training(parser, Settings(epochs=10), "pylstm-model.safetensors")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    for path in [*arguments.files, *(arguments.validation or ())]:
+        if Path(path).resolve() == Path(arguments.output).resolve():
+            raise ValueError(f"--output: expected another file than the text {path}")
+    text = _corpus.read_files(arguments.files)
+    if arguments.validation:
+        train, held_out = text, _corpus.read_files(arguments.validation)
+    else:
+        train, held_out = _corpus.hold_out(text)
+    files = arguments.files
+    name = files[0] if len(files) == 1 else f"{len(files)} files"
+    job = _job.Job(name, train, held_out, held_out[:16], arguments.output)
+    return _job.run(job, _arguments.settings(arguments))

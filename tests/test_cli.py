@@ -1,0 +1,383 @@
+"""The command line, with models so small that each run is a moment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import Sequential, _ngram, callbacks
+from pylstm.cli import _corpus, _job, _language_model, main
+
+TINY = ["--units", "8", "--epochs", "2", "--batch-size", "4", "--seq-length", "10"]
+TEXT = "Grüße aus Köln — the quick brown fox. " * 20
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    source, model = folder / "text.txt", folder / "model.safetensors"
+    source.write_bytes(TEXT.encode())
+    assert main(["train", str(source), *TINY, "-o", str(model)]) == 0
+    return model
+
+
+def generate(capsys: pytest.CaptureFixture[str], model: Path, *options: str) -> str:
+    capsys.readouterr()
+    assert main(["generate", str(model), *options]) == 0
+    return capsys.readouterr().out
+
+
+def one_line_error(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
+    """Standard error of a command that fails; it must be one line, with exit code 2."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("pylstm: ")
+    return error
+
+
+# ---- demo and train
+
+
+def test_demo_reports_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TEXT.encode() * 2
+    monkeypatch.setattr(_corpus, "demo_text", lambda: text)
+    model = tmp_path / "demo.safetensors"
+    assert main(["demo", *TINY, "-o", str(model)]) == 0
+    output = capsys.readouterr().out
+    train, held_out = _corpus.hold_out(text)
+    for name, order in _job.BASELINES:
+        bits = _ngram.bits_per_byte(train, held_out, order)
+        assert re.search(rf"{name} +{bits:.3f}\b", output)
+    assert re.search(r"pylstm +\d\.\d{3} +\d\.\d{3} (below|above) the 5-gram", output)
+    assert re.search(r"[\d,]+ tokens per second", output)
+    assert f"{model}, {model.stat().st_size:,} bytes" in output
+    assert "\r" not in output
+    assert "\x1b" not in output
+
+
+def test_same_seed_trains_the_same_model(text_file: Path, tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        output = tmp_path / f"{name}.safetensors"
+        assert main(["train", str(text_file), *TINY, "--seed", seed, "-o", str(output)]) == 0
+        weights.append(pylstm.load_model(output).get_weights())
+    for a, b, c in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+
+
+def held_out_bits(output: str) -> float:
+    found = re.search(r"pylstm +(\d+\.\d{3}) ", output)
+    assert found
+    return float(found[1])
+
+
+def test_more_epochs_lower_the_bits(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bits = []
+    for epochs in ("1", "40"):
+        options = ["--epochs", epochs, "-o", str(tmp_path / "model.safetensors")]
+        assert main(["train", str(text_file), *TINY, *options]) == 0
+        bits.append(held_out_bits(capsys.readouterr().out))
+    assert bits[1] < bits[0] - 0.5
+
+
+def test_validation_file_is_the_held_out_text(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"quite another text")
+    options = ["--validation", str(other), "-o", str(tmp_path / "model.safetensors")]
+    assert main(["train", str(text_file), *TINY, *options]) == 0
+    output = capsys.readouterr().out
+    assert f"{len(TEXT.encode()):,} bytes to learn, 18 held out" in output
+    assert f"{_ngram.bits_per_byte(TEXT.encode(), b'quite another text', 5):.3f}" in output
+
+
+def test_layers_are_stacked(text_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model.safetensors"
+    assert main(["train", str(text_file), *TINY, "--layers", "2", "-o", str(output)]) == 0
+    kinds = [type(layer).__name__ for layer in pylstm.load_model(output).layers]
+    assert kinds == ["Embedding", "LSTM", "LSTM", "Dense"]
+
+
+def test_saved_model_carries_no_state(trained: Path) -> None:
+    model = pylstm.load_model(trained)
+    x = np.frombuffer(TEXT.encode()[:20], np.uint8)[None]
+    first = model.predict(x, verbose=0)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), first)
+
+
+def test_ctrl_c_saves_what_was_learned(
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin = _language_model._EpochStart.on_epoch_begin
+
+    def interrupt(self: callbacks.Callback, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(self, epoch, logs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_language_model._EpochStart, "on_epoch_begin", interrupt)
+    output = tmp_path / "model.safetensors"
+    assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 130
+    printed = capsys.readouterr().out
+    assert "until Ctrl-C" in printed
+    assert str(output) in printed
+    monkeypatch.undo()
+    tokens = _corpus.windows(_corpus.hold_out(TEXT.encode())[0], 4, 10)[0].size
+    assert f"{tokens:,} tokens" in printed
+    assert generate(capsys, output, "--max-new-tokens", "3")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_sigint_stops_a_running_train_and_saves(tmp_path: Path) -> None:
+    source, output = tmp_path / "text.txt", tmp_path / "model.safetensors"
+    source.write_bytes(TEXT.encode() * 50)
+    command = [sys.executable, "-m", "pylstm", "train", str(source), "--units", "8"]
+    process = subprocess.Popen(
+        [*command, "--epochs", "1000000", "-o", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("Epoch 2/"):  # epoch 1 is over
+            break
+    process.send_signal(2)
+    printed, error = process.communicate()
+    watchdog.cancel()
+    assert process.returncode == 130, error
+    assert "until Ctrl-C" in printed
+    assert "Traceback" not in error
+    assert pylstm.load_model(output).count_params() > 0
+
+
+# ---- generate
+
+
+def test_same_seed_writes_the_same_text(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--prompt", "the ", "--max-new-tokens", "80", "--temperature", "1.5"]
+    first, again, other = (
+        generate(capsys, trained, *options, "--seed", seed) for seed in ("5", "5", "6")
+    )
+    assert first == again != other
+    assert first.startswith("the ")
+
+
+def test_top_1_is_greedy_whatever_the_seed(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    greedy = generate(capsys, trained, "--max-new-tokens", "40", "--temperature", "0")
+    for seed in ("1", "2"):
+        options = ["--temperature", "2", "--top-k", "1", "--seed", seed]
+        assert generate(capsys, trained, "--max-new-tokens", "40", *options) == greedy
+        options = ["--temperature", "2", "--top-p", "1e-9", "--seed", seed]
+        assert generate(capsys, trained, "--max-new-tokens", "40", *options) == greedy
+
+
+def test_prompt_alone_comes_back(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "Köln — 東京 🦊"
+    options = ["--prompt", prompt, "--max-new-tokens", "0"]
+    assert generate(capsys, trained, *options) == prompt + "\n"
+
+
+def test_bytes_that_are_no_text_are_replaced(
+    monkeypatch: pytest.MonkeyPatch, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_language_model, "generate", lambda *a, **k: b"\xff ok \xc3")
+    assert generate(capsys, trained, "--prompt", "a") == "a\N{REPLACEMENT CHARACTER} ok " + (
+        "\N{REPLACEMENT CHARACTER}\n"
+    )
+
+
+# ---- info
+
+
+def test_info_tells_what_the_file_holds(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["info", str(trained)]) == 0
+    output = capsys.readouterr().out
+    assert hashlib.sha256(trained.read_bytes()).hexdigest() in output
+    assert f"{trained.stat().st_size:,} bytes" in output
+    assert f"{pylstm.load_model(trained).count_params():,}" in output
+    assert pylstm.__version__ in output
+    for text in ("lstm/recurrent_kernel", "(8, 32)", "float32", "return_sequences"):
+        assert text in output
+
+
+# ---- errors
+
+
+def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = str(tmp_path / "missing.txt")
+    for arguments in (["train", missing], ["generate", missing], ["info", missing]):
+        assert missing in one_line_error(capsys, arguments)
+
+
+def test_missing_validation_file_is_told_before_training(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "missing.txt")
+    assert missing in one_line_error(capsys, ["train", str(text_file), "--validation", missing])
+    assert capsys.readouterr().out == ""
+
+
+def test_empty_file_is_one_line(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    error = one_line_error(capsys, ["train", str(text_file), str(empty)])
+    assert f"{empty}: expected a text file with at least one byte" in error
+
+
+def test_text_too_short_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short, one = tmp_path / "short.txt", tmp_path / "one.txt"
+    short.write_bytes(b"123456789")
+    one.write_bytes(b"1")
+    assert "at least 10 bytes" in one_line_error(capsys, ["train", str(short)])
+    arguments = ["train", str(one), "--validation", str(short), "-o", str(tmp_path / "model")]
+    assert "at least 2 bytes" in one_line_error(capsys, arguments)
+    assert not (tmp_path / "model").exists()
+
+
+def test_folder_in_place_of_a_file_is_one_line(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert str(tmp_path) in one_line_error(capsys, ["train", str(tmp_path)])
+    assert "got a folder" in one_line_error(capsys, ["train", str(text_file), "-o", str(tmp_path)])
+    nowhere = str(tmp_path / "nowhere" / "model")
+    assert "no folder" in one_line_error(capsys, ["train", str(text_file), "-o", nowhere])
+
+
+def test_text_is_never_written_over(text_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = text_file.read_bytes()
+    output = str(text_file.parent / "." / text_file.name)
+    assert "another file" in one_line_error(capsys, ["train", str(text_file), "-o", output])
+    assert text_file.read_bytes() == before
+
+
+def test_foreign_file_is_no_model(text_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("generate", "info"):
+        assert str(text_file) in one_line_error(capsys, [command, str(text_file)])
+
+
+def test_altered_model_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(trained.read_bytes())
+    content[len(content) // 2] ^= 1
+    altered = tmp_path / "altered.safetensors"
+    altered.write_bytes(content)
+    for command in ("generate", "info"):
+        one_line_error(capsys, [command, str(altered)])
+
+
+def test_generate_wants_a_model_of_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Sequential([pylstm.layers.LSTM(2), pylstm.layers.Dense(1)])
+    model.build((None, None, 3))
+    path = tmp_path / "other.safetensors"
+    model.save(path)
+    assert "expected a model from bytes to bytes" in one_line_error(capsys, ["generate", str(path)])
+
+
+def test_empty_prompt_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--prompt" in one_line_error(capsys, ["generate", str(trained), "--prompt", ""])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--units", "0", "a whole number of at least 1"),
+        ("--epochs", "1.5", "a whole number of at least 1"),
+        ("--seed", "-1", "a whole number of at least 0"),
+        ("--learning-rate", "0", "a number above 0"),
+        ("--learning-rate", "nan", "a number above 0"),
+        ("--learning-rate", "inf", "a number above 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(
+    option: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["demo", f"{option}={value}"])
+    assert raised.value.code == 2
+    error = capsys.readouterr().err
+    assert option in error
+    assert expected in error
+    assert repr(value) in error
+
+
+# ---- the program
+
+
+def run_program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "pylstm", *arguments],
+        capture_output=True,
+        check=False,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def test_module_runs_as_a_program(tmp_path: Path) -> None:
+    result = run_program("--version")
+    assert result.stdout.split() == [b"pylstm", pylstm.__version__.encode()]
+    result = run_program("info", str(tmp_path / "missing"))
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(b"pylstm: ")
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_output_that_cannot_show_a_character_is_no_error(trained: Path) -> None:
+    arguments = ["generate", str(trained), "--prompt", "Köln", "--max-new-tokens", "0"]
+    result = run_program(*arguments, PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [b"K?ln"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a pipe's reading end")
+def test_closed_pipe_ends_quietly(trained: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(
+        [sys.executable, "-m", "pylstm", "generate", str(trained), "--max-new-tokens", "9"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
+    )
+    os.close(write)
+    assert result.stderr == b""
