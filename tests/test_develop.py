@@ -124,5 +124,5 @@ def test_digest_changes_with_the_options_of_the_build(
 ) -> None:
     before = develop.digest()
     assert develop.digest() == before
-    monkeypatch.setenv("CMAKE_ARGS", "-DPYLSTM_OPENMP=OFF")
+    monkeypatch.setenv("CMAKE_ARGS", "-DPYLSTM_THREADS=none")
     assert develop.digest() != before

@@ -27,7 +27,7 @@ def available_cores() -> int:
     """Processors that this process may use."""
 
 def build_info() -> dict[str, str]:
-    """version, compiler, openmp and isas of this build."""
+    """version, compiler, thread_backend and isas of this build."""
 
 def measure_peak(threads: int, seconds: float, is_double: bool = False) -> float:
     """Floating-point operations a second that multiply-adds reach on the active instruction set."""

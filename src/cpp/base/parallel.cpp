@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <mutex>
 #include <string>
 #include <thread>
 
 #include "base/check.hpp"
 #include "base/env.hpp"
 #include "base/float_env.hpp"
+#include "base/thread_pool.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -26,7 +28,7 @@ namespace pylstm {
 namespace {
 
 std::atomic<int> user_threads{0};   // 0: not set
-std::atomic<bool> in_child{false};  // libgomp's pool does not survive a fork
+std::atomic<bool> in_child{false};  // a team of threads does not survive a fork
 thread_local bool in_region = false;
 
 #if !defined(_WIN32)
@@ -67,13 +69,19 @@ int requested_by_environment() {
   return static_cast<int>(n);
 }
 
+// 0: the variable is not set, or is a list for nested regions that does not begin with a number.
+int requested_by_openmp() { return std::atoi(environment("OMP_NUM_THREADS").c_str()); }
+
 int default_threads() {
-#if defined(_OPENMP)
   static const int cores = available_cores();
+#if defined(_OPENMP)
   // Read at each call: threadpoolctl and omp_set_num_threads change it for the calling thread.
   return std::max(1, std::min(cores, omp_get_max_threads()));
+#elif defined(PYLSTM_POOL)
+  static const int requested = requested_by_openmp();
+  return requested > 0 ? std::min(cores, requested) : cores;
 #else
-  return 1;
+  return std::min(cores, 1);
 #endif
 }
 
@@ -81,11 +89,13 @@ int default_threads() {
 
 int available_cores() { return std::min(affinity_cores(), quota_cores()); }
 
-bool openmp_enabled() {
+const char* thread_backend() {
 #if defined(_OPENMP)
-  return true;
+  return "openmp";
+#elif defined(PYLSTM_POOL)
+  return "pool";
 #else
-  return false;
+  return "none";
 #endif
 }
 
@@ -102,39 +112,52 @@ void set_num_threads(int n) {
   user_threads.store(n);
 }
 
-void parallel_region(int threads, const std::function<void(int, int)>& body) {
-  if (in_region || threads <= 1 || in_child.load(std::memory_order_relaxed)) {
+namespace {
+
+// body in our floating-point state; an exception stays behind in `first`.
+class Guarded {
+ public:
+  explicit Guarded(const std::function<void(int, int)>& body) : body_(body) {}
+  void operator()(int index, int size) {
     const FloatEnvironment guard;
     const bool outer = in_region;
     in_region = true;
     try {
-      body(0, 1);
+      body_(index, size);
     } catch (...) {
-      in_region = outer;
-      throw;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!first_) first_ = std::current_exception();
     }
     in_region = outer;
-    return;
   }
+  void rethrow() const {
+    if (first_) std::rethrow_exception(first_);
+  }
+
+ private:
+  const std::function<void(int, int)>& body_;
+  std::mutex mutex_;
+  std::exception_ptr first_;
+};
+
+}  // namespace
+
+void parallel_region(int threads, const std::function<void(int, int)>& body) {
+  Guarded guarded(body);
+  const bool alone = in_region || threads <= 1 || in_child.load(std::memory_order_relaxed);
+  if (alone) {
+    guarded(0, 1);
+  } else {
 #if defined(_OPENMP)
-  std::exception_ptr first;
 #pragma omp parallel num_threads(threads)
-  {
-    const FloatEnvironment guard;
-    in_region = true;
-    try {
-      body(omp_get_thread_num(), omp_get_num_threads());
-    } catch (...) {
-#pragma omp critical(pylstm_first_exception)
-      if (!first) first = std::current_exception();
-    }
-    in_region = false;
-  }
-  if (first) std::rethrow_exception(first);
+    guarded(omp_get_thread_num(), omp_get_num_threads());
+#elif defined(PYLSTM_POOL)
+    if (!run_on_team(threads, std::ref(guarded))) guarded(0, 1);
 #else
-  const FloatEnvironment guard;
-  body(0, 1);
+    guarded(0, 1);
 #endif
+  }
+  guarded.rethrow();
 }
 
 Range split(Dim n, int index, int size, Dim multiple) {

@@ -8,10 +8,10 @@
 
 namespace pylstm {
 
-int num_threads();            // threads that a region started now may use, >= 1
-void set_num_threads(int n);  // throws std::invalid_argument for n < 1
-int available_cores();        // affinity and cgroup quota, >= 1
-bool openmp_enabled();        // false for a build without OpenMP
+int num_threads();             // threads that a region started now may use, >= 1
+void set_num_threads(int n);   // throws std::invalid_argument for n < 1
+int available_cores();         // affinity and cgroup quota, >= 1
+const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 
 // Runs body(index, size) on `threads` threads, index 0 on the caller. Inside a region, in a
 // forked child and with threads <= 1 it runs body(0, 1). The first exception is rethrown.

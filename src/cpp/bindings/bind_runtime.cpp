@@ -51,7 +51,7 @@ void register_runtime(py::module_& m) {
   m.def("build_info", [] {
     return std::map<std::string, std::string>{{"version", PYLSTM_VERSION},
                                               {"compiler", compiler()},
-                                              {"openmp", openmp_enabled() ? "yes" : "no"},
+                                              {"thread_backend", thread_backend()},
                                               {"isas", joined(compiled_isas())}};
   });
   m.def(

@@ -1,0 +1,136 @@
+#include "base/thread_pool.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace pylstm {
+namespace {
+
+using Body = std::function<void(int, int)>;
+
+// About the longest pause between two regions of one training step, and well below a time slice.
+constexpr auto kSpin = std::chrono::microseconds(50);
+// A team still awake after a call takes its core only from idleness; then it sleeps.
+constexpr auto kYield = std::chrono::milliseconds(2);
+
+void relax() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Spins, then yields, until ready() holds (true) or the time is up (false).
+template <class Ready>
+bool wait_awake(Ready ready) {
+  const auto start = std::chrono::steady_clock::now();
+  for (;;) {
+    for (int i = 0; i < 64; ++i) {
+      if (ready()) return true;
+      relax();
+    }
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > kSpin + kYield) return false;
+    if (waited > kSpin) std::this_thread::yield();
+  }
+}
+
+// A flag that can be waited for awake and asleep. The pair (value, sleeping) is sequentially consistent: either
+// the waker sees the sleeper or the sleeper sees the value.
+class Gate {
+ public:
+  void set(unsigned value) {
+    value_.store(value);
+    if (!sleeping_.load()) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    wake_.notify_one();
+  }
+  void wait(unsigned value) {
+    if (wait_awake([&] { return value_.load(std::memory_order_acquire) == value; })) return;
+    std::unique_lock<std::mutex> lock(mutex_);
+    sleeping_.store(true);
+    wake_.wait(lock, [&] { return value_.load() == value; });
+    sleeping_.store(false);
+  }
+
+ private:
+  alignas(64) std::atomic<unsigned> value_{0};
+  std::atomic<bool> sleeping_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+class Team {
+ public:
+  bool run(int size, const Body& body) {
+    const std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
+    if (!owner) return false;
+    while (static_cast<int>(starts_.size()) < size - 1) {
+      if (!add_worker()) return false;
+    }
+    body_ = &body;
+    size_ = size;
+    running_.store(size - 1);
+    ++round_;
+    for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size); ++i) starts_[i]->set(++rounds_[i]);
+    body(0, size);
+    done_.wait(round_);
+    return true;
+  }
+
+ private:
+  // False if the system has no thread to give.
+  bool add_worker() {
+    starts_.push_back(std::make_unique<Gate>());
+    rounds_.push_back(0);
+    Gate* start = starts_.back().get();
+    const int index = static_cast<int>(starts_.size());
+    try {
+      std::thread([this, start, index] { serve(*start, index); }).detach();
+      return true;
+    } catch (const std::system_error&) {
+      starts_.pop_back();
+      rounds_.pop_back();
+      return false;
+    }
+  }
+
+  void serve(Gate& start, int index) {
+    for (unsigned next = 1;; ++next) {
+      start.wait(next);
+      (*body_)(index, size_);
+      const unsigned round = round_;  // read before the owner can start another
+      if (running_.fetch_sub(1) == 1) done_.set(round);
+    }
+  }
+
+  std::mutex owner_;
+  std::vector<std::unique_ptr<Gate>> starts_;
+  std::vector<unsigned> rounds_;
+  const Body* body_ = nullptr;
+  int size_ = 0;
+  unsigned round_ = 0;
+  std::atomic<int> running_{0};
+  Gate done_;
+};
+
+}  // namespace
+
+bool run_on_team(int size, const Body& body) {
+  // Never destroyed: its threads outlive static destructors, and a forked child has none of them to join.
+  static Team* const team = new Team;
+  return team->run(size, body);
+}
+
+}  // namespace pylstm

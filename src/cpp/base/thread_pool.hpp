@@ -1,0 +1,15 @@
+// A team of threads that waits in three stages: it spins for the next region of a running step, then
+// yields its core to whoever wants it, then sleeps. A runtime that spins longer stalls a busy
+// machine: the thread that waits keeps the core from the thread that it waits for.
+#pragma once
+
+#include <functional>
+
+namespace pylstm {
+
+// Runs body(index, size) for index 0 .. size - 1, 0 on the caller. Threads are made when first needed and kept.
+// False, with nothing run, if the team serves another thread at the moment or the system gives no more threads. The
+// body must not throw.
+bool run_on_team(int size, const std::function<void(int index, int size)>& body);
+
+}  // namespace pylstm
