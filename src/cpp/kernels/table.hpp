@@ -125,8 +125,8 @@ struct KernelTable {
   void (*softmax_backward)(Dim rows, Dim columns, const T* y, const T* dy, T* dx);
   // Softmax cross-entropy of one row of logits. loss = logsumexp(z) * sum(target) - sum(target * z); with
   // `gradient`, z becomes scale * (softmax(z) * sum(target) - target). target = (1 - smoothing) * given + smoothing /
-  // columns. label >= 0: given is one-hot and `target` is ignored. Returns the loss; *argmax is the first largest
-  // logit.
+  // columns. label >= 0: given is one-hot and `target` is ignored. Returns the loss; *argmax (may be null) is the
+  // first largest logit.
   double (*softmax_cross_entropy)(Dim columns, T* z, const T* target, Dim label, T smoothing, T scale, bool gradient,
                                   Dim* argmax);
 

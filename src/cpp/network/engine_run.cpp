@@ -92,7 +92,7 @@ template <class T>
 T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, double scale,
                            bool gradient) const {
   const Dim rows = out.rows(), columns = out.features;
-  const LossResult<T> result = {work.row_loss.data(), work.argmax.data()};
+  const LossResult<T> result = {work.row_loss.data(), metrics_.empty() ? nullptr : work.argmax.data()};
   T* dy = gradient ? work.dy.reserve(rows * columns) : nullptr;
   const bool crossentropy =
       loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
@@ -105,7 +105,7 @@ T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<
   } else {
     elementwise_loss(loss_.kind, loss_.from_logits, loss_.smoothing, out.data, rows, columns, targets, scale, dy,
                      result);
-    for (Dim row = 0; row < rows; ++row) {
+    for (Dim row = 0; row < rows && !metrics_.empty(); ++row) {
       work.argmax[at(row)] = static_cast<std::int32_t>(largest_index(out.data + row * columns, columns));
     }
   }
@@ -171,7 +171,8 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
     dy = gradient ? work.dy.reserve(rows * out.features) : nullptr;
     const DenseGradients<T> outputs = {mine.empty() ? nullptr : mine[0], mine.size() < 2 ? nullptr : mine[1], dy};
     dense_softmax_cross_entropy(*work.context.kernels, dense, out.data, rows, targets, loss_.smoothing, scale,
-                                gradient ? &outputs : nullptr, LossResult<T>{work.row_loss.data(), work.argmax.data()},
+                                gradient ? &outputs : nullptr,
+                                LossResult<T>{work.row_loss.data(), metrics_.empty() ? nullptr : work.argmax.data()},
                                 work.context.interrupt, work.cross_entropy);
   } else {
     dy = generic_loss(work, out, targets, scale, gradient);

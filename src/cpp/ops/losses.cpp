@@ -51,13 +51,14 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
                            double smoothing, double scale, bool gradient, const LossResult<T>& result) {
   for (Dim row = 0; row < rows; ++row) {
     Dim best = 0;
+    Dim* const wanted = result.argmax == nullptr ? nullptr : &best;
     const T* dense = targets.dense == nullptr ? nullptr : targets.dense + row * columns;
     const Dim label = targets.labels == nullptr ? -1 : targets.labels[row];
     const T row_scale = static_cast<T>(scale * weight_of(targets, row));
     store_row(result, row,
               kernels.softmax_cross_entropy(columns, z + row * columns, dense, label, static_cast<T>(smoothing),
-                                            row_scale, gradient, &best));
-    if (result.argmax != nullptr) result.argmax[row] = static_cast<std::int32_t>(best);
+                                            row_scale, gradient, wanted));
+    if (wanted != nullptr) result.argmax[row] = static_cast<std::int32_t>(best);
   }
 }
 
@@ -127,11 +128,13 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
                                  CrossEntropyScratch<T>& scratch) {
   const Dim columns = w.units;
-  const Dim chunk = std::max<Dim>(48, kChunkBytes / (columns * static_cast<Dim>(sizeof(T))));
-  T* z = scratch.logits.reserve(std::min(chunk, rows) * columns);
-  for (Dim begin = 0; begin < rows; begin += chunk) {
+  const Dim most = std::max<Dim>(48, kChunkBytes / (columns * static_cast<Dim>(sizeof(T))));
+  const Dim chunks = (rows + most - 1) / most;
+  T* z = scratch.logits.reserve(std::min(most, rows) * columns);
+  for (Dim i = 0; i < chunks; ++i) {
+    const Dim begin = rows * i / chunks;
     if (stop_requested(interrupt)) return;
-    const Dim count = std::min(chunk, rows - begin);
+    const Dim count = rows * (i + 1) / chunks - begin;
     const double flops =
         2.0 * static_cast<double>(count) * static_cast<double>(columns) * static_cast<double>(w.inputs);
     parallel_region(useful_threads(flops), [&](int index, int size) {

@@ -7,7 +7,7 @@ namespace {
 
 // Rows that one pass of a sum over rows packs: a panel of D stays in the first-level cache and
 // the tiles of A in the second (elements of a panel column).
-constexpr Dim kRowBlock = 192;
+constexpr Dim kRowBlock = 256;
 
 // Below this a fork and join costs more than the second core gives.
 constexpr double kFlopsPerThread = 1e6;
@@ -55,13 +55,14 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
     first_of[f] = outputs;
     outputs += round_up(factors[f].columns, tile);
   }
-  const Dim block = std::min(rows, kRowBlock);
+  const Dim blocks = std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock);
+  const Dim block = (rows + blocks - 1) / blocks;  // nearly equal: a short one would pay for all the outputs
   T* packed_a = scratch.a.reserve(outputs * block);
   T* packed_d = scratch.d.reserve(kernels.packed_b(block, columns));
   const int threads =
       useful_threads(2.0 * static_cast<double>(outputs) * static_cast<double>(columns) * static_cast<double>(block));
-  for (Dim begin = 0; begin < std::max<Dim>(rows, 1); begin += kRowBlock) {
-    const Dim count = std::min(kRowBlock, rows - begin);
+  for (Dim i = 0; i < blocks; ++i) {
+    const Dim begin = rows * i / blocks, count = rows * (i + 1) / blocks - begin;
     parallel_region(threads, [&](int index, int size) {
       for (std::size_t f = 0; f < factors.size(); ++f) {
         const Range part = split(factors[f].columns, index, size, tile);

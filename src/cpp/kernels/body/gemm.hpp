@@ -237,6 +237,14 @@ void gemm(const GemmArgs<T>& p) {
   }
 }
 
+template <class T>
+PYLSTM_INLINE void prefetch_tile(const GemmPackedArgs<T>& p, Dim row, Dim column, Dim columns) {
+  constexpr Dim kLine = 64 / sizeof(T);
+  for (Dim r = row; r < smaller(row + kTileRows, p.rows); ++r) {
+    for (Dim c = 0; c < smaller(columns, kPanel<T>); c += kLine) __builtin_prefetch(p.c + r * p.c_row + column + c, 1);
+  }
+}
+
 // A sum over rows has no chains: its outputs are many, and one row never runs alone.
 template <class T>
 void gemm_packed(const GemmPackedArgs<T>& p) {
@@ -246,6 +254,8 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
     for (Dim row = 0; row < p.rows; row += kTileRows) {
+      // The next tile's sums come from far away, and its first multiply-add would wait for them.
+      if (p.init == Init::kKeep) prefetch_tile<T>(p, row + kTileRows, column, columns);
       Block<T> block = {p.a + row * p.inner,
                         1,
                         kTileRows,
