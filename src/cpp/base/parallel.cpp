@@ -69,16 +69,14 @@ int requested_by_environment() {
   return static_cast<int>(n);
 }
 
-// 0: the variable is not set, or is a list for nested regions that does not begin with a number.
-int requested_by_openmp() { return std::atoi(environment("OMP_NUM_THREADS").c_str()); }
-
 int default_threads() {
   static const int cores = available_cores();
 #if defined(_OPENMP)
   // Read at each call: threadpoolctl and omp_set_num_threads change it for the calling thread.
   return std::max(1, std::min(cores, omp_get_max_threads()));
 #elif defined(PYLSTM_POOL)
-  static const int requested = requested_by_openmp();
+  // The variable that people set for every library; 0 when it is not set or does not begin with a number.
+  static const int requested = std::atoi(environment("OMP_NUM_THREADS").c_str());
   return requested > 0 ? std::min(cores, requested) : cores;
 #else
   return std::min(cores, 1);

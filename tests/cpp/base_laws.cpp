@@ -1,0 +1,213 @@
+// The base room: random numbers, floating-point state, threads, buffers, checks.
+#include <atomic>
+#include <cfenv>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/float_env.hpp"
+#include "base/parallel.hpp"
+#include "base/philox.hpp"
+#include "check.hpp"
+
+namespace pylstm::test {
+namespace {
+
+// Known answers of the generator's authors (Random123, kat_vectors): counter, key, result.
+void philox_known_answers() {
+  struct Known {
+    std::uint64_t index, seed;
+    std::array<std::uint32_t, 4> words;
+  };
+  // The counter's upper half holds step and purpose; all zeros there is purpose 0, stream 0, step 0.
+  const Known zero = {0, 0, {0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}};
+  const Philox random(zero.seed, static_cast<Purpose>(0), 0, 0);
+  PYLSTM_EXPECT(random.block(zero.index) == zero.words, "Philox4x32-10 of zeros differs from its known answer");
+  const Philox ones(~0ull, static_cast<Purpose>(0xFF), 0x00FFFFFFu, 0xFFFFFFFFu);
+  const std::array<std::uint32_t, 4> answer = {0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu};
+  PYLSTM_EXPECT(ones.block(~0ull) == answer, "Philox4x32-10 of ones differs from its known answer");
+}
+
+void uniform_numbers() {
+  const Philox random(7, Purpose::kInitialize, 3, 4);
+  double sum = 0;
+  constexpr int kCount = 20000;
+  for (int i = 0; i < kCount; ++i) {
+    const double u = random.uniform(static_cast<std::uint64_t>(i));
+    PYLSTM_EXPECT(u >= 0 && u < 1, "uniform(", i, ") is ", u);
+    sum += u;
+  }
+  // Six standard deviations of a mean of kCount uniform numbers.
+  PYLSTM_EXPECT(std::fabs(sum / kCount - 0.5) < 6 * std::sqrt(1.0 / 12 / kCount), "mean of uniform numbers is ",
+                sum / kCount);
+  PYLSTM_EXPECT(random.word(5) == random.block(1)[1], "word(5) is not the second word of block 1");
+}
+
+// Through volatile variables: what the compiler computes itself shows nothing of the state.
+double half_of(double x) {
+  volatile double whole = x;
+  volatile double half = whole / 2;
+  return half;
+}
+bool rounds_upward() {
+  volatile double one = 1, tiny = 1e-30;
+  volatile double sum = one + tiny;
+  return sum > one;
+}
+
+void floating_point_state() {
+  const double smallest = std::numeric_limits<double>::min();
+  PYLSTM_EXPECT(half_of(smallest) > 0, "a test must start without flushing");
+  std::fesetround(FE_UPWARD);
+  std::feclearexcept(FE_ALL_EXCEPT);
+  {
+    const FloatEnvironment guard;
+    PYLSTM_EXPECT(half_of(smallest) == 0, "denormals survive inside FloatEnvironment");
+    PYLSTM_EXPECT(!rounds_upward(), "FloatEnvironment does not round to nearest");
+    {
+      const FloatEnvironment inner;
+      PYLSTM_EXPECT(half_of(smallest) == 0, "denormals survive inside two of them");
+    }
+    PYLSTM_EXPECT(half_of(smallest) == 0, "the inner FloatEnvironment ended the outer one");
+    volatile double zero = 0;
+    volatile double inexact = 1 / (zero + 3), infinite = 1 / zero;
+    (void)inexact;
+    (void)infinite;
+  }
+  PYLSTM_EXPECT(rounds_upward(), "the caller's rounding was not restored");
+  PYLSTM_EXPECT(std::fetestexcept(FE_DIVBYZERO) == 0, "our exceptions show in the caller's flags");
+  std::fesetround(FE_TONEAREST);
+  PYLSTM_EXPECT(half_of(smallest) > 0, "denormals were not restored");
+}
+
+void splitting() {
+  for (const Dim n : {0, 1, 7, 64, 1000}) {
+    for (const int size : {1, 2, 3, 5, 16}) {
+      for (const Dim multiple : {1, 6, 64}) {
+        Dim next = 0;
+        for (int i = 0; i < size; ++i) {
+          const Range part = split(n, i, size, multiple);
+          PYLSTM_EXPECT(part.begin == next && part.end >= part.begin && (part.end % multiple == 0 || part.end == n),
+                        "split(", n, ", ", i, ", ", size, ", ", multiple, ") is [", part.begin, ", ", part.end, ")");
+          next = part.end;
+        }
+        PYLSTM_EXPECT(next == n, "parts of ", n, " end at ", next);
+      }
+    }
+  }
+}
+
+void regions() {
+  for (const int threads : {1, 2, 3, 5}) {
+    set_num_threads(threads);
+    PYLSTM_EXPECT(num_threads() == threads, "num_threads is ", num_threads());
+    std::vector<std::atomic<int>> visits(1000);
+    std::atomic<int> nested{0}, flushed{0}, parts{0};
+    parallel_for(1000, 10, [&](Range range) {
+      ++parts;
+      flushed += half_of(std::numeric_limits<double>::min()) == 0;
+      for (Dim i = range.begin; i < range.end; ++i) ++visits[static_cast<std::size_t>(i)];
+      parallel_region(4, [&](int index, int size) { nested += index == 0 && size == 1; });
+    });
+    for (const auto& count : visits) PYLSTM_EXPECT(count == 1, "an element was visited ", count, " times");
+    PYLSTM_EXPECT(parts <= threads && parts >= 1, parts, " parts on ", threads, " threads");
+    PYLSTM_EXPECT(flushed == parts, "a thread of a region does not flush denormals");
+    PYLSTM_EXPECT(nested == parts, "a region inside a region is not serial");
+    std::atomic<int> small{0};
+    parallel_for(9, 10, [&](Range) { ++small; });
+    PYLSTM_EXPECT(small == 1, "9 elements with a grain of 10 ran in ", small, " parts");
+    bool caught = false;
+    try {
+      parallel_region(threads, [](int index, int size) {
+        if (index == size - 1) throw std::runtime_error("from a thread");
+      });
+    } catch (const std::runtime_error& error) {
+      caught = std::string(error.what()) == "from a thread";
+    }
+    PYLSTM_EXPECT(caught, "an exception in a region was lost");
+    PYLSTM_EXPECT(half_of(std::numeric_limits<double>::min()) > 0, "a region left denormals flushed");
+  }
+}
+
+// Every index of every region runs once, before the region returns, and sees what the caller wrote.
+void many_regions(int regions, int pause_every) {
+  std::vector<int> seen(8);
+  for (int round = 1; round <= regions; ++round) {
+    const int threads = 1 + round % 7;
+    int size_seen = 0;
+    parallel_region(threads, [&](int index, int size) {
+      seen[static_cast<std::size_t>(index)] = round;
+      if (index == 0) size_seen = size;
+    });
+    int ran = 0;
+    for (const int last : seen) ran += last == round;
+    if (!PYLSTM_EXPECT(ran == size_seen && ran <= threads, "region ", round, " ran ", ran, " of ", size_seen)) return;
+    if (pause_every > 0 && round % pause_every == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+void teams() {
+  many_regions(8000, 0);
+  many_regions(60, 1);  // the threads have gone to sleep before each
+  many_regions(3000, 100);
+  // Callers at once: whoever does not get the threads runs alone, and none waits for another.
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong{0};
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&wrong, caller] {
+      for (int round = 0; round < 2000; ++round) {
+        std::vector<int> parts(100, 0);
+        parallel_for(100, 10, [&](Range range) {
+          for (Dim i = range.begin; i < range.end; ++i) parts[static_cast<std::size_t>(i)] += caller + round;
+        });
+        for (const int part : parts) wrong += part != caller + round;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  PYLSTM_EXPECT(wrong == 0, wrong, " elements are wrong when regions run at once");
+}
+
+template <class F>
+bool throws_invalid(F f) {
+  try {
+    f();
+  } catch (const std::invalid_argument&) {
+    return true;
+  }
+  return false;
+}
+
+void buffers_and_checks() {
+  Buffer<float> buffer;
+  float* first = buffer.reserve(100);
+  PYLSTM_EXPECT(reinterpret_cast<std::uintptr_t>(first) % kAlignment == 0, "a buffer is not aligned");
+  PYLSTM_EXPECT(buffer.reserve(50) == first && buffer.count() == 100, "a buffer shrank");
+  bool refused = false;
+  try {
+    Buffer<double> huge(std::numeric_limits<Dim>::max() / 4);
+  } catch (const std::bad_alloc&) {
+    refused = true;
+  }
+  PYLSTM_EXPECT(refused, "a buffer larger than the address space was granted");
+  PYLSTM_EXPECT(throws_invalid([] { set_num_threads(0); }), "0 threads are accepted");
+  PYLSTM_EXPECT(throws_invalid([] { check(false, "n must be ", 3); }), "check(false) does not throw");
+  PYLSTM_EXPECT(shape_text({3, -1, 4}) == "(3, None, 4)", "shape_text gives ", shape_text({3, -1, 4}));
+}
+
+}  // namespace
+}  // namespace pylstm::test
+
+int main() {
+  using namespace pylstm::test;
+  philox_known_answers();
+  uniform_numbers();
+  floating_point_state();
+  splitting();
+  regions();
+  teams();
+  buffers_and_checks();
+  return finish("base_laws");
+}

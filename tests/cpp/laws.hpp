@@ -1,0 +1,51 @@
+// The laws of the kernel table, one function for each group, for T float and double. Every law is
+// checked for the active instruction set against a plain reference of higher precision.
+#pragma once
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "guarded.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace pylstm::test {
+
+struct Options {
+  bool quick = false;     // fewer sizes and points: under an emulator
+  long points = 1000000;  // sampled arguments of each sign of every activation
+};
+
+// A type whose rounding is far below that of T: long double has 64 bits on x86, 113 on AArch64.
+template <class T>
+using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
+
+template <class T>
+constexpr double kEps = static_cast<double>(std::numeric_limits<T>::epsilon());  // spacing at 1
+
+// 0, 1, and what lies around one, two and three vectors.
+template <class T>
+std::vector<Dim> lengths(const KernelTable<T>& k) {
+  const Dim w = k.width;
+  return {0, 1, w - 1, w, w + 1, 2 * w - 1, 2 * w, 2 * w + 1, 3 * w + 2};
+}
+
+template <class T>
+void product_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
+void lstm_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
+void softmax_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
+void elementwise_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
+void optimizer_laws(const KernelTable<T>& k, const Options& options);
+// Arrays: any length, place and aliasing gives each element the same bits; special values.
+template <class T>
+void activation_laws(const KernelTable<T>& k, const Options& options);
+// Accuracy, for all instruction sets at once: the reference is what takes the time.
+template <class T>
+void accuracy_laws(const std::vector<std::string>& isas, const Options& options);
+
+}  // namespace pylstm::test

@@ -1,0 +1,264 @@
+// Packing and the two products.
+#include <algorithm>
+
+#include "laws.hpp"
+
+namespace pylstm::test {
+namespace {
+
+// A and B at random with strides, their product in Wide, and the sum of the magnitudes of its terms.
+template <class T>
+struct Problem {
+  Dim rows, columns, inner;
+  Dim a_row, a_inner, b_row, b_column;
+  T* a;
+  T* b;
+  std::vector<Wide<T>> sum, magnitude;  // [rows, columns]
+};
+
+template <class T>
+struct Memory {
+  explicit Memory(Dim count)
+      : a(count), b(count), packed_a(count), packed_b(count), c(count), alone(count), bias(count) {}
+  Guarded<T> a, b, packed_a, packed_b, c, alone, bias;
+};
+
+// Element (i, j) of i_count x j_count elements with these strides lies below this.
+Dim extent(Dim i_count, Dim i_stride, Dim j_count, Dim j_stride) {
+  return i_count == 0 || j_count == 0 ? 0 : (i_count - 1) * i_stride + (j_count - 1) * j_stride + 1;
+}
+
+template <class T>
+Problem<T> make_problem(Memory<T>& memory, Dim rows, Dim columns, Dim inner, bool transposed, Random& random) {
+  Problem<T> p = {};
+  p.rows = rows;
+  p.columns = columns;
+  p.inner = inner;
+  p.a_row = transposed ? 1 : inner + 3;
+  p.a_inner = transposed ? rows + 2 : 1;
+  p.b_row = transposed ? 1 : columns + 1;
+  p.b_column = transposed ? inner + 5 : 1;
+  p.a = memory.a.take(extent(rows, p.a_row, inner, p.a_inner));
+  p.b = memory.b.take(extent(inner, p.b_row, columns, p.b_column));
+  for (Dim k = 0; k < inner; ++k) {
+    for (Dim r = 0; r < rows; ++r) p.a[r * p.a_row + k * p.a_inner] = random.uniform<T>(-1, 1);
+    for (Dim n = 0; n < columns; ++n) p.b[k * p.b_row + n * p.b_column] = random.uniform<T>(-1, 1);
+  }
+  const auto size = static_cast<std::size_t>(rows * columns);
+  p.sum.assign(size, 0);
+  p.magnitude.assign(size, 0);
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim k = 0; k < inner; ++k) {
+      const Wide<T> x = p.a[r * p.a_row + k * p.a_inner];
+      for (Dim n = 0; n < columns; ++n) {
+        const Wide<T> term = x * p.b[k * p.b_row + n * p.b_column];
+        const auto i = static_cast<std::size_t>(r * columns + n);
+        p.sum[i] += term;
+        p.magnitude[i] += term < 0 ? -term : term;
+      }
+    }
+  }
+  return p;
+}
+
+// A sum of n terms with one rounding each, a rounding of each product (no fused multiply-add), up
+// to four chains and the start: half an eps for each rounding.
+template <class T>
+double tolerance(Dim inner, Wide<T> magnitude) {
+  return 0.5 * kEps<T> * static_cast<double>(inner + 6) * static_cast<double>(magnitude);
+}
+
+template <class T>
+std::string where(const Problem<T>& p, const char* what, Dim r, Dim n) {
+  std::ostringstream out;
+  out << what << " rows " << p.rows << " columns " << p.columns << " inner " << p.inner << " at (" << r << ", " << n
+      << ")";
+  return out.str();
+}
+
+// Fills C by f(r, n); what lies between rows stays a sentinel.
+template <class T, class F>
+T* fill_c(Guarded<T>& memory, Dim rows, Dim columns, Dim c_row, F f) {
+  T* c = memory.take(extent(rows, c_row, columns, 1));
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim n = 0; n < columns; ++n) c[r * c_row + n] = f(r, n);
+  }
+  return c;
+}
+
+// C against start + product; gaps between rows and the front untouched.
+template <class T, class F>
+bool check_c(const Problem<T>& p, const Guarded<T>& memory, const T* c, Dim c_row, const char* what, F start) {
+  bool right = PYLSTM_EXPECT(memory.intact(), what, " wrote in front of C");
+  for (Dim r = 0; r < p.rows; ++r) {
+    for (Dim n = 0; n < p.columns; ++n) {
+      const auto i = static_cast<std::size_t>(r * p.columns + n);
+      const Wide<T> first = start(r, n), want = first + p.sum[i];
+      const double error = std::fabs(static_cast<double>(c[r * c_row + n] - want));
+      const double limit = tolerance<T>(p.inner, p.magnitude[i] + (first < 0 ? -first : first));
+      right = PYLSTM_EXPECT(error <= limit, where(p, what, r, n), ": ", c[r * c_row + n], ", want ", want) && right;
+    }
+    for (Dim n = p.columns; n < c_row && r + 1 < p.rows && p.columns > 0; ++n) {
+      right =
+          PYLSTM_EXPECT(is_sentinel(c[r * c_row + n]), where(p, what, r, n), ": written beyond the columns") && right;
+    }
+  }
+  return right;
+}
+
+template <class T>
+void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, bool transposed,
+               Random& random) {
+  const Problem<T> p = make_problem(memory, rows, columns, inner, transposed, random);
+  T* packed = memory.packed_b.take(k.packed_b(inner, columns));
+  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed);
+  PYLSTM_EXPECT(memory.packed_b.intact(), "pack_b wrote in front of its output");
+  T* bias = memory.bias.take(columns);
+  for (Dim n = 0; n < columns; ++n) bias[n] = random.uniform<T>(-2, 2);
+  const Dim c_row = columns + (transposed ? 0 : 3);
+  const auto bias_at = [&](Dim, Dim n) { return bias[n]; };
+  const auto zero_at = [](Dim, Dim) { return T(0); };
+  const auto run = [&](Init init, T* c) {
+    k.gemm(
+        {p.a, p.a_row, p.a_inner, packed, c, c_row, init == Init::kBias ? bias : nullptr, rows, columns, inner, init});
+  };
+  const auto rows_alone = [&](Init init, const T* c, const char* what) {
+    for (Dim r = 0; r < rows; ++r) {
+      T* one =
+          fill_c(memory.alone, 1, columns, c_row, [&](Dim, Dim n) { return init == Init::kZero ? T(0) : bias[n]; });
+      k.gemm({p.a + r * p.a_row, p.a_row, p.a_inner, packed, one, c_row, bias, 1, columns, inner, init});
+      for (Dim n = 0; n < columns; ++n) {
+        PYLSTM_EXPECT(same_bits(one[n], c[r * c_row + n]), where(p, what, r, n), ": a row alone has other bits");
+      }
+    }
+  };
+
+  T* c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+  run(Init::kZero, c);
+  check_c(p, memory.c, c, c_row, "gemm kZero", zero_at);
+  rows_alone(Init::kZero, c, "gemm kZero");
+
+  c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+  run(Init::kBias, c);
+  check_c(p, memory.c, c, c_row, "gemm kBias", bias_at);
+  rows_alone(Init::kBias, c, "gemm kBias");
+  const std::vector<T> biased(c, c + extent(rows, c_row, columns, 1));
+
+  c = fill_c(memory.c, rows, columns, c_row, bias_at);
+  run(Init::kKeep, c);
+  check_c(p, memory.c, c, c_row, "gemm kKeep", bias_at);
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim n = 0; n < columns; ++n) {
+      const auto i = static_cast<std::size_t>(r * c_row + n);
+      PYLSTM_EXPECT(same_bits(c[i], biased[i]), where(p, "gemm", r, n), ": kKeep and kBias differ in bits");
+    }
+  }
+}
+
+// A^T from rows [inner][columns of A]; its tiles are checked as such, then the product.
+template <class T>
+void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, Random& random) {
+  Problem<T> p = make_problem(memory, rows, columns, inner, true, random);
+  const Dim first = 2, tiles = (rows + k.tile_rows - 1) / k.tile_rows;
+  std::vector<const T*> sources;
+  for (Dim i = 0; i < inner; ++i) sources.push_back(p.a + i * p.a_inner - first);
+  T* packed_a = memory.packed_a.take(tiles * k.tile_rows * inner);
+  k.pack_a(sources.data(), first, inner, rows, packed_a);
+  PYLSTM_EXPECT(memory.packed_a.intact(), "pack_a wrote in front of its output");
+  for (Dim r = 0; r < tiles * k.tile_rows; ++r) {
+    for (Dim i = 0; i < inner; ++i) {
+      const T got = packed_a[(r / k.tile_rows * inner + i) * k.tile_rows + r % k.tile_rows];
+      PYLSTM_EXPECT(same_bits(got, r < rows ? p.a[r * p.a_row + i * p.a_inner] : T(0)), where(p, "pack_a", r, i));
+    }
+  }
+  T* packed_b = memory.packed_b.take(k.packed_b(inner, columns));
+  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed_b);
+  const Dim c_row = columns + 3;
+  T* c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+  k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kZero});
+  if (!check_c(p, memory.c, c, c_row, "gemm_packed kZero", [](Dim, Dim) { return T(0); })) return;
+  const std::vector<T> whole(c, c + extent(rows, c_row, columns, 1));
+
+  c = fill_c(memory.c, rows, columns, c_row, [](Dim r, Dim n) { return T(r) - T(n); });
+  k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kKeep});
+  check_c(p, memory.c, c, c_row, "gemm_packed kKeep", [](Dim r, Dim n) { return T(r) - T(n); });
+
+  // Cut where a caller cuts: the sum into two calls, the columns at a panel.
+  const Dim panel = k.panel_vectors * k.width, cut_columns = std::min(columns, panel), cut = inner / 3;
+  c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+  for (const Range part : {Range{0, cut_columns}, Range{cut_columns, columns}}) {
+    for (const Range sum : {Range{0, cut}, Range{cut, inner}}) {
+      const Dim n = part.end - part.begin, count = sum.end - sum.begin;
+      packed_a = memory.packed_a.take(tiles * k.tile_rows * count);
+      k.pack_a(sources.data() + sum.begin, first, count, rows, packed_a);
+      packed_b = memory.packed_b.take(k.packed_b(count, n));
+      k.pack_b(p.b + sum.begin * p.b_row + part.begin * p.b_column, p.b_row, p.b_column, count, n, packed_b);
+      k.gemm_packed({packed_a, packed_b, c + part.begin, c_row, rows, n, count,
+                     sum.begin == 0 && sum.end == cut ? Init::kZero : Init::kKeep});
+    }
+  }
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim n = 0; n < columns; ++n) {
+      const auto i = static_cast<std::size_t>(r * c_row + n);
+      PYLSTM_EXPECT(same_bits(c[i], whole[i]), where(p, "gemm_packed", r, n), ": cutting sum and columns changes bits");
+    }
+  }
+}
+
+// A range of columns that begins at a panel is packed as it is inside the whole.
+template <class T>
+void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
+  const Dim panel = k.panel_vectors * k.width, columns = 3 * panel + 1, inner = 19;
+  const Problem<T> p = make_problem(memory, 0, columns, inner, false, random);
+  const Dim size = k.packed_b(inner, columns);
+  PYLSTM_EXPECT(size >= inner * columns && size < inner * (columns + k.width), "packed_b(", inner, ", ", columns,
+                ") is ", size);
+  T* whole = memory.packed_b.take(size);
+  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, whole);
+  for (Dim first = 0; first < columns; first += panel) {
+    T* part = memory.packed_a.take(k.packed_b(inner, columns - first));
+    k.pack_b(p.b + first * p.b_column, p.b_row, p.b_column, inner, columns - first, part);
+    const auto bytes = static_cast<std::size_t>(k.packed_b(inner, columns - first)) * sizeof(T);
+    PYLSTM_EXPECT(std::memcmp(part, whole + first * inner, bytes) == 0, "pack_b from column ", first, " differs");
+  }
+}
+
+}  // namespace
+
+template <class T>
+void product_laws(const KernelTable<T>& k, const Options& options) {
+  Random random(1);
+  const Dim w = k.width, panel = k.panel_vectors * w;
+  std::vector<Dim> columns = {
+      0, 1, w - 1, w, w + 1, panel - 1, panel, panel + 1, 2 * panel, 2 * panel + 3, 4 * panel, 4 * panel + w + 1};
+  std::vector<Dim> inner = {0, 1, 7, 8, 9, 31, 32, 33, 127, 128, 129, 300};
+  std::vector<Dim> rows = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  if (options.quick) {
+    columns = {1, w + 1, panel - 1, panel, 4 * panel + w + 1};
+    inner = {0, 1, 8, 33, 129};
+    rows = {0, 1, 2, 3, 4, 5, 6, 7, 13};
+  }
+  std::sort(columns.begin(), columns.end());
+  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+  const Dim longest = 2100;  // longer than two blocks of the inner sum on every instruction set
+  Memory<T> memory((4 * panel + 2 * w + 8) * (longest + 16));
+  bool transposed = false;
+  for (const Dim r : rows) {
+    for (const Dim n : columns) {
+      for (const Dim i : inner) {
+        transposed = !transposed;
+        gemm_case(k, memory, r, n, i, transposed, random);
+        if (i <= 129) gemm_packed_case(k, memory, r, n, i, random);
+      }
+    }
+  }
+  for (const Dim r : {1, 4, 7}) {
+    for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
+  }
+  pack_parts(k, memory, random);
+}
+
+template void product_laws<float>(const KernelTable<float>&, const Options&);
+template void product_laws<double>(const KernelTable<double>&, const Options&);
+
+}  // namespace pylstm::test

@@ -1,0 +1,231 @@
+// Softmax, its backward and its fusion with cross-entropy.
+#include <algorithm>
+
+#include "laws.hpp"
+
+namespace pylstm::test {
+namespace {
+
+// exp(z - largest) / sum in Wide, and log(sum) + largest.
+template <class T>
+std::vector<Wide<T>> probabilities(const T* z, Dim n, Wide<T>* log_sum) {
+  const Wide<T> shift = *std::max_element(z, z + n);
+  std::vector<Wide<T>> p;
+  Wide<T> sum = 0;
+  for (Dim i = 0; i < n; ++i) {
+    p.push_back(std::exp(z[i] - shift));
+    sum += p.back();
+  }
+  for (Wide<T>& value : p) value /= sum;
+  *log_sum = std::log(sum) + shift;
+  return p;
+}
+
+// Relative error of exp(z - shift) / sum: half an eps of the difference moves exp by that times its
+// argument, exp is within one ulp; the same for every term of the sum, n additions, two roundings.
+template <class T>
+double relative(Dim n, Wide<T> spread) {
+  return kEps<T> * (static_cast<double>(spread) + 4 + 0.5 * static_cast<double>(n));
+}
+
+template <class T>
+Wide<T> spread_of(const T* z, Dim n) {
+  return static_cast<Wide<T>>(*std::max_element(z, z + n)) - *std::min_element(z, z + n);
+}
+
+template <class T>
+void softmax_case(const KernelTable<T>& k, Dim rows, Dim n, T scale, bool in_place, Random& random) {
+  const Dim row = n + 3, size = rows == 0 || n == 0 ? 0 : (rows - 1) * row + n;
+  Guarded<T> x_memory(size), y_memory(size);
+  T* x = x_memory.take(size);
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim i = 0; i < n; ++i) x[r * row + i] = random.uniform<T>(-scale, scale);
+  }
+  const std::vector<T> z(x, x + size);
+  T* y = in_place ? x : y_memory.take(size);
+  k.softmax(rows, n, row, x, y);
+  PYLSTM_EXPECT((in_place ? x_memory : y_memory).intact(), "softmax wrote in front of y");
+  for (Dim r = 0; n > 0 && r < rows; ++r) {
+    Wide<T> log_sum;
+    const std::vector<Wide<T>> want = probabilities<T>(z.data() + r * row, n, &log_sum);
+    const double limit = relative<T>(n, spread_of(z.data() + r * row, n));
+    for (Dim i = 0; i < n; ++i) {
+      const Wide<T> p = want[static_cast<std::size_t>(i)];
+      const double error = std::fabs(static_cast<double>(y[r * row + i] - p));
+      PYLSTM_EXPECT(error <= limit * static_cast<double>(p) + std::numeric_limits<T>::min(), "softmax of ", n,
+                    " columns: ", y[r * row + i], ", want ", p);
+    }
+    for (Dim i = n; i < row && r + 1 < rows; ++i)
+      PYLSTM_EXPECT(is_sentinel(y[r * row + i]), "softmax wrote between rows");
+    std::vector<T> alone(z.begin() + r * row, z.begin() + r * row + n);
+    k.softmax(1, n, n, alone.data(), alone.data());
+    PYLSTM_EXPECT(std::memcmp(alone.data(), y + r * row, static_cast<std::size_t>(n) * sizeof(T)) == 0,
+                  "softmax of a row alone has other bits, ", n, " columns");
+  }
+}
+
+template <class T>
+void softmax_special(const KernelTable<T>& k, Dim n) {
+  const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+  for (Dim place = 0; place < n; ++place) {
+    std::vector<T> x(static_cast<std::size_t>(3 * n), T(0.5)), y(x.size());
+    x[static_cast<std::size_t>(n + place)] = nan;
+    k.softmax(3, n, n, x.data(), y.data());
+    for (Dim i = 0; i < 3 * n; ++i) {
+      const T value = y[static_cast<std::size_t>(i)];
+      PYLSTM_EXPECT((value != value) == (i / n == 1), "NaN at ", place, " of ", n, ": softmax gives ", value, " at ",
+                    i);
+    }
+    // One finite value among -inf, and one far above all others, take everything.
+    std::vector<T> alone(static_cast<std::size_t>(n), -inf);
+    alone[static_cast<std::size_t>(place)] = T(3);
+    std::vector<T> peak(static_cast<std::size_t>(n), T(-1e30));
+    peak[static_cast<std::size_t>(place)] = T(1e30);
+    for (std::vector<T>* z : {&alone, &peak}) {
+      k.softmax(1, n, n, z->data(), z->data());
+      for (Dim i = 0; i < n; ++i)
+        PYLSTM_EXPECT((*z)[static_cast<std::size_t>(i)] == T(i == place), "softmax of a peak among ", n);
+    }
+  }
+}
+
+template <class T>
+void backward_case(const KernelTable<T>& k, Dim rows, Dim n, bool in_place, Random& random) {
+  const Dim size = rows * n;
+  Guarded<T> y_memory(size), dy_memory(size), dx_memory(size);
+  T *y = y_memory.take(size), *dy = dy_memory.take(size);
+  for (Dim i = 0; i < size; ++i) {
+    y[i] = random.uniform<T>(0, 1);
+    dy[i] = random.uniform<T>(-1, 1);
+  }
+  const std::vector<T> given(dy, dy + size);
+  T* dx = in_place ? dy : dx_memory.take(size);
+  k.softmax_backward(rows, n, y, dy, dx);
+  PYLSTM_EXPECT((in_place ? dy_memory : dx_memory).intact(), "softmax_backward wrote in front of dx");
+  for (Dim r = 0; r < rows; ++r) {
+    Wide<T> dot = 0, magnitude = 0;
+    for (Dim i = r * n; i < (r + 1) * n; ++i) {
+      const Wide<T> term = static_cast<Wide<T>>(y[i]) * given[static_cast<std::size_t>(i)];
+      dot += term;
+      magnitude += term < 0 ? -term : term;
+    }
+    for (Dim i = r * n; i < (r + 1) * n; ++i) {
+      const Wide<T> d = given[static_cast<std::size_t>(i)], want = y[i] * (d - dot);
+      const double limit =
+          kEps<T> * static_cast<double>(y[i]) * (3 + 0.5 * static_cast<double>(n + 2) * static_cast<double>(magnitude));
+      PYLSTM_EXPECT(std::fabs(static_cast<double>(dx[i] - want)) <= limit, "softmax_backward of ", n,
+                    " columns: ", dx[i], ", want ", want);
+    }
+  }
+}
+
+template <class T>
+struct EntropyCase {
+  Dim columns;
+  Dim label;  // -1: dense targets
+  T smoothing, scale, spread;
+};
+
+template <class T>
+void entropy_case(const KernelTable<T>& k, const EntropyCase<T>& e, Random& random) {
+  const Dim n = e.columns;
+  Guarded<T> z_memory(n), target_memory(n);
+  std::vector<T> logits;
+  for (Dim i = 0; i < n; ++i) logits.push_back(random.uniform<T>(-e.spread, e.spread));
+  if (n > 3) logits[static_cast<std::size_t>(n - 1)] = logits[1] = *std::max_element(logits.begin(), logits.end());
+  T* given = e.label < 0 ? target_memory.take(n) : nullptr;
+  for (Dim i = 0; given != nullptr && i < n; ++i) given[i] = random.uniform<T>(0, 1);
+
+  Wide<T> log_sum, mass = 0, weighted = 0;
+  const std::vector<Wide<T>> p = probabilities<T>(logits.data(), n, &log_sum);
+  const Wide<T> shift = *std::max_element(logits.begin(), logits.end());
+  std::vector<Wide<T>> target;
+  double slack = 0;  // sum of |target * (z - shift)|, each with a few roundings
+  for (Dim i = 0; i < n; ++i) {
+    const Wide<T> one = given != nullptr ? static_cast<Wide<T>>(given[i]) : static_cast<Wide<T>>(i == e.label);
+    target.push_back((1 - static_cast<Wide<T>>(e.smoothing)) * one + static_cast<Wide<T>>(e.smoothing) / n);
+    mass += target.back();
+    weighted += target.back() * logits[static_cast<std::size_t>(i)];
+    slack += static_cast<double>(target.back() * (shift - logits[static_cast<std::size_t>(i)]));
+  }
+  const Wide<T> want_loss = log_sum * mass - weighted;
+  const double m = static_cast<double>(mass), error_of_p = relative<T>(n, spread_of(logits.data(), n));
+  const double loss_limit =
+      m * error_of_p + 4 * kEps<T> * (slack + m * static_cast<double>(log_sum - shift)) + 8 * kEps<double> * m;
+
+  for (const bool gradient : {false, true}) {
+    T* z = z_memory.take(n);
+    std::copy(logits.begin(), logits.end(), z);
+    Dim best = -1;
+    const double loss = k.softmax_cross_entropy(n, z, given, e.label, e.smoothing, e.scale, gradient, &best);
+    PYLSTM_EXPECT(z_memory.intact(), "softmax_cross_entropy wrote in front of z");
+    PYLSTM_EXPECT(std::fabs(static_cast<double>(loss - want_loss)) <= loss_limit, "cross-entropy of ", n,
+                  " columns, label ", e.label, ", smoothing ", e.smoothing, ": ", loss, ", want ", want_loss,
+                  " within ", loss_limit);
+    PYLSTM_EXPECT(best == std::max_element(logits.begin(), logits.end()) - logits.begin(), "argmax of ", n,
+                  " columns is ", best);
+    for (Dim i = 0; gradient && i < n; ++i) {
+      const Wide<T> q = p[static_cast<std::size_t>(i)], t = target[static_cast<std::size_t>(i)];
+      const Wide<T> want = e.scale * (q * mass - t);
+      const double limit =
+          std::fabs(static_cast<double>(e.scale)) *
+              (static_cast<double>(q * mass) * (error_of_p + 4 * kEps<T>)+4 * kEps<T> * static_cast<double>(t)) +
+          std::numeric_limits<T>::min();
+      PYLSTM_EXPECT(std::fabs(static_cast<double>(z[i] - want)) <= limit, "gradient of cross-entropy of ", n,
+                    " columns, label ", e.label, ", smoothing ", e.smoothing, " at ", i, ": ", z[i], ", want ", want,
+                    " within ", limit);
+    }
+  }
+}
+
+template <class T>
+void entropy_special(const KernelTable<T>& k, Dim n) {
+  for (Dim place = 0; place < n; ++place) {
+    std::vector<T> z(static_cast<std::size_t>(n), T(1));
+    z[static_cast<std::size_t>(place)] = std::numeric_limits<T>::quiet_NaN();
+    Dim best = -1;
+    const double loss = k.softmax_cross_entropy(n, z.data(), nullptr, 0, T(0), T(1), true, &best);
+    PYLSTM_EXPECT(loss != loss, "NaN at ", place, " of ", n, " gives a loss of ", loss);
+    PYLSTM_EXPECT(best >= 0 && best < n, "NaN at ", place, " of ", n, " gives argmax ", best);
+    for (const T value : z) PYLSTM_EXPECT(value != value, "NaN at ", place, " of ", n, " gives a gradient of ", value);
+    // Certain and right: no loss; certain and wrong: the distance.
+    std::vector<T> peak(static_cast<std::size_t>(n), T(-200));
+    peak[static_cast<std::size_t>(place)] = T(0);
+    const double sure = k.softmax_cross_entropy(n, peak.data(), nullptr, 0, T(0), T(1), false, &best);
+    PYLSTM_EXPECT(sure == (place == 0 ? 0.0 : 200.0), "a peak at ", place, " of ", n, " gives a loss of ", sure);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void softmax_laws(const KernelTable<T>& k, const Options&) {
+  Random random(3);
+  std::vector<Dim> columns = lengths(k);
+  for (const Dim n : {Dim{100}, Dim{1003}}) columns.push_back(n);
+  for (const Dim n : columns) {
+    for (const Dim rows : {0, 1, 3}) {
+      for (const bool in_place : {false, true}) {
+        softmax_case<T>(k, rows, n, T(2), in_place, random);
+        softmax_case<T>(k, rows, n, T(40), in_place, random);
+        backward_case(k, rows, n, in_place, random);
+      }
+    }
+    if (n == 0) continue;
+    for (const T smoothing : {T(0), T(0.1)}) {
+      for (const T spread : {T(1), T(30)}) {
+        for (const Dim label : {Dim{-1}, Dim{0}, n / 2, n - 1})
+          entropy_case<T>(k, {n, label, smoothing, T(0.25), spread}, random);
+      }
+    }
+    if (n < 100) {
+      softmax_special(k, n);
+      entropy_special(k, n);
+    }
+  }
+}
+
+template void softmax_laws<float>(const KernelTable<float>&, const Options&);
+template void softmax_laws<double>(const KernelTable<double>&, const Options&);
+
+}  // namespace pylstm::test

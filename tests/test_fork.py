@@ -1,0 +1,120 @@
+"""A child process works whatever its parent did with threads before: no start method hangs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pytest
+
+# Each case is a process of its own, so that a hang is a timeout and not the end of all tests.
+TIMEOUT = 120  # seconds; a case takes about one
+METHODS = [
+    m for m in ("fork", "forkserver", "spawn") if m in multiprocessing.get_all_start_methods()
+]
+
+PROGRAM = """
+import multiprocessing
+import sys
+
+import numpy as np
+from helpers import all_same_bits, dense, fit, lstm, network, predict
+
+from pylstm import _core
+
+
+def train(threads):
+    # far above a million floating-point operations for each thread
+    _core.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    net = network(
+        [lstm(64, return_sequences=True), lstm(32), dense(3)],
+        (-1, 24),
+        "float32",
+        rng=rng,
+        loss="mean_squared_error",
+    )
+    x, y = rng.uniform(-1, 1, (24, 20, 24)), rng.uniform(-1, 1, (24, 3))
+    fit(net, x, y, batch_size=12)
+    return [*net.get_weights(), predict(net, x)]
+
+
+def child(queue, threads):
+    queue.put(train(threads))
+
+
+if __name__ == "__main__":
+    method, before, at_once = sys.argv[1], sys.argv[2] == "threads", int(sys.argv[3])
+    expected = train(3) if before else None
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    children = [context.Process(target=child, args=(queue, 2)) for _ in range(at_once)]
+    for process in children:
+        process.start()
+    results = [queue.get() for _ in children]
+    for process in children:
+        process.join()
+        assert process.exitcode == 0, process.exitcode
+    after = train(3)  # the parent's own threads work on
+    for result in results:
+        assert all_same_bits(result, after)
+    assert expected is None or all_same_bits(expected, after)
+    print("equal")
+"""
+
+
+def run(program: str, *arguments: str) -> str:
+    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("fork") / "program.py"  # spawn imports it again
+    path.write_text(PROGRAM)
+    return str(path)
+
+
+@pytest.mark.parametrize("children", [1, 3])
+@pytest.mark.parametrize("before", ["threads", "nothing"])
+@pytest.mark.parametrize("method", METHODS)
+def test_children_compute_what_their_parent_computes(
+    method: str, before: str, children: int, program: str
+) -> None:
+    assert run(program, method, before, str(children)) == "equal\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_uses_one_thread(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A pool of threads does not survive a fork; the child says so and can fork again."""
+    path = tmp_path_factory.mktemp("fork") / "one.py"
+    path.write_text(
+        PROGRAM.split('if __name__ == "__main__":')[0]
+        + """
+import os
+
+expected = train(3)
+if os.fork() == 0:
+    threads = _core.get_num_threads()
+    equal = all_same_bits(train(2), expected)
+    if os.fork() == 0:
+        os._exit(0 if all_same_bits(train(2), expected) else 9)
+    code = os.waitstatus_to_exitcode(os.wait()[1])
+    os._exit(code or (threads != 1) * 2 + (not equal) * 4)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+assert _core.get_num_threads() == 3
+print("equal")
+"""
+    )
+    assert run(str(path)) == "equal\n"

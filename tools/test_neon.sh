@@ -1,0 +1,25 @@
+#!/bin/sh
+# Builds the engine for AArch64 and runs the laws of base and kernels under user-mode emulation.
+# Without the tools it says so and succeeds. Usage: tools/test_neon.sh [build directory]
+# Debian: apt install cmake g++-aarch64-linux-gnu qemu-user
+set -eu
+
+for tool in cmake ctest aarch64-linux-gnu-g++ qemu-aarch64; do
+  if ! command -v "$tool" >/dev/null 2>&1; then
+    echo "NEON laws NOT RUN: $tool is missing (Debian: cmake g++-aarch64-linux-gnu qemu-user)"
+    exit 0
+  fi
+done
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+if [ $# -gt 0 ]; then
+  build=$1
+else
+  build=$(mktemp -d)
+  trap 'rm -rf "$build"' EXIT
+fi
+
+cmake -S "$root" -B "$build" -DCMAKE_TOOLCHAIN_FILE="$root/cmake/aarch64-toolchain.cmake" \
+  -DPYLSTM_PYTHON=OFF -DPYLSTM_THREADS=none -DPYLSTM_TESTS=ON -DPYLSTM_LAW_ARGUMENTS=quick
+cmake --build "$build" --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
+ctest --test-dir "$build" --verbose
