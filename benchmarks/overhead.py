@@ -44,7 +44,8 @@ def main() -> None:
     fit(), engine()
     ours, own = _median(fit, 20), _median(engine, 20)
     print(
-        f"one engine step {1e6 * own / BATCHES:.2f} µs; fit adds {1e6 * (ours - own) / BATCHES:.2f} µs a step"
+        f"one engine step {1e6 * own / BATCHES:.2f} µs; "
+        f"fit adds {1e6 * (ours - own) / BATCHES:.2f} µs a step"
     )
     row = x[:1]
     calls = 2000

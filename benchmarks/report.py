@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 HEADER = (
-    "| problem | ISA | threads | time | GFLOP/s | % of peak (best) | peer | peer's time | ratio (95 %) |\n"
+    "| problem | ISA | threads | time | GFLOP/s | % of peak (best) "
+    "| peer | peer's time | ratio (95 %) |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
 

@@ -58,9 +58,9 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
   const Dim blocks = std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock);
   const Dim block = (rows + blocks - 1) / blocks;  // nearly equal: a short one would pay for all the outputs
   T* packed_a = scratch.a.reserve(outputs * block);
-  T* packed_d = scratch.d.reserve(kernels.packed_b(block, columns));
   const int threads =
       useful_threads(2.0 * static_cast<double>(outputs) * static_cast<double>(columns) * static_cast<double>(block));
+  T* packed_d = scratch.d.reserve(threads * panel * block);
   for (Dim i = 0; i < blocks; ++i) {
     const Dim begin = rows * i / blocks, count = rows * (i + 1) / blocks - begin;
     parallel_region(threads, [&](int index, int size) {
@@ -75,13 +75,16 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
     const Init init = begin == 0 && !accumulate ? Init::kZero : Init::kKeep;
     parallel_region(threads, [&](int index, int size) {
       const Range part = split(columns, index, size, panel);
-      if (part.begin == part.end) return;
-      T* mine = packed_d + part.begin * count;
-      kernels.pack_b(d + begin * d_row + part.begin, d_row, 1, count, part.end - part.begin, mine);
-      for (std::size_t f = 0; f < factors.size(); ++f) {
-        const RowFactor<T>& factor = factors[f];
-        kernels.gemm_packed({packed_a + first_of[f] * count, mine, factor.output + part.begin, factor.output_row,
-                             factor.columns, part.end - part.begin, count, init});
+      T* mine = packed_d + index * panel * block;
+      // Panel by panel: what has just been packed is used while it is in the second-level cache.
+      for (Dim column = part.begin; column < part.end; column += panel) {
+        const Dim width = std::min(panel, part.end - column);
+        kernels.pack_b(d + begin * d_row + column, d_row, 1, count, width, mine);
+        for (std::size_t f = 0; f < factors.size(); ++f) {
+          const RowFactor<T>& factor = factors[f];
+          kernels.gemm_packed({packed_a + first_of[f] * count, mine, factor.output + column, factor.output_row,
+                               factor.columns, width, count, init});
+        }
       }
     });
   }
