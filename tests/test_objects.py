@@ -34,7 +34,8 @@ only_x86 = pytest.mark.skipif(not X86, reason="x86-64's instruction sets")
 def object_of(isa: str, compiler: str, build: Build) -> Path:
     name = f"pylstm_isa_{isa}"
     folder = build(compiler, [f"pylstm_isa_{other}" for other in ISAS])
-    found = list((folder / "CMakeFiles" / f"{name}.dir").rglob("isa.cpp.o*"))
+    files = (folder / "CMakeFiles" / f"{name}.dir").rglob("isa.cpp.*")
+    found = [file for file in files if file.suffix in (".o", ".obj")]  # not make's .o.d
     assert len(found) == 1, found
     return found[0]
 

@@ -15,6 +15,7 @@ PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_strid
   if (column_stride == 1) {
     for (Dim k = 0; k < inner; ++k) {
       const T* row = source + k * row_stride;
+      __builtin_prefetch(row + kPanel<T>, 0, 2);  // of the next panel: rows are pages apart, so no hardware looks ahead
       store(packed + k * packed_row, count == W ? load(row) : load_n(row, count));
     }
     return;
