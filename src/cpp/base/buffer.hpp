@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/types.hpp"
@@ -26,7 +27,7 @@ class Buffer {
     reserve(other.count_);
     if (count_ > 0) std::memcpy(data(), other.data(), bytes());
   }
-  Buffer(Buffer&& other) noexcept = default;
+  Buffer(Buffer&& other) noexcept : memory_(std::move(other.memory_)), count_(std::exchange(other.count_, 0)) {}
   Buffer& operator=(Buffer other) noexcept {
     memory_.swap(other.memory_);
     std::swap(count_, other.count_);

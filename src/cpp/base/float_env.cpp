@@ -34,6 +34,8 @@ unsigned long long our_state() { return 0; }
 }  // namespace
 
 FloatEnvironment::FloatEnvironment() noexcept : saved_(read_state()) { write_state(our_state()); }
+FloatEnvironment::FloatEnvironment(unsigned long long state) noexcept : saved_(read_state()) { write_state(state); }
+unsigned long long float_state() noexcept { return read_state(); }
 FloatEnvironment::~FloatEnvironment() { write_state(saved_); }
 
 }  // namespace pylstm

@@ -4,9 +4,12 @@
 
 namespace pylstm {
 
+unsigned long long float_state() noexcept;  // of this thread
+
 class FloatEnvironment {
  public:
   FloatEnvironment() noexcept;
+  explicit FloatEnvironment(unsigned long long state) noexcept;  // float_state() of another time: a caller's
   ~FloatEnvironment();
   FloatEnvironment(const FloatEnvironment&) = delete;
   FloatEnvironment& operator=(const FloatEnvironment&) = delete;

@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -92,6 +91,8 @@ class Team {
  private:
   // False if the system has no thread to give.
   bool add_worker() {
+    starts_.reserve(starts_.size() + 1);
+    rounds_.reserve(rounds_.size() + 1);
     starts_.push_back(std::make_unique<Gate>());
     rounds_.push_back(0);
     Gate* start = starts_.back().get();
@@ -99,7 +100,7 @@ class Team {
     try {
       std::thread([this, start, index] { serve(*start, index); }).detach();
       return true;
-    } catch (const std::system_error&) {
+    } catch (...) {  // std::system_error, std::bad_alloc
       starts_.pop_back();
       rounds_.pop_back();
       return false;

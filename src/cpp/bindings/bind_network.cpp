@@ -1,4 +1,5 @@
 // Network for Python: arguments in, the GIL released, results out.
+#include "base/float_env.hpp"
 #include "bindings/py_data.hpp"
 
 namespace py = pybind11;
@@ -22,11 +23,13 @@ class SignalPoll {
  private:
   bool look() {
     const py::gil_scoped_acquire locked;
+    const FloatEnvironment callers(state_);  // a signal handler is the caller's code
     raised_ = PyErr_CheckSignals() != 0;
     if (raised_) PyErr_Fetch(&type_, &value_, &trace_);
     return raised_;
   }
 
+  unsigned long long state_ = float_state();
   bool raised_ = false;
   PyObject *type_ = nullptr, *value_ = nullptr, *trace_ = nullptr;
   Interrupt interrupt_;
@@ -146,6 +149,8 @@ py::array generate(Network& self, const py::array& prompt, Dim count, double tem
 }  // namespace
 
 void register_network(py::module_& m) {
+  // These wait for running calls, which may want the GIL to look for signals.
+  using Release = py::call_guard<py::gil_scoped_release>;
   py::class_<Network>(m, "Network")
       .def(py::init([](const std::string& config, const py::tuple& input_shape, const std::string& dtype) {
              return Network::create(config, dims_of(input_shape), dtype);
@@ -159,20 +164,28 @@ void register_network(py::module_& m) {
           "set_weights",
           [](Network& self, const std::vector<py::array>& w) { self.set_weights(views_of(w, "weights")); },
           py::arg("weights"))
-      .def("set_trainable", &Network::set_trainable, py::arg("flags"))
+      .def("set_trainable", &Network::set_trainable, py::arg("flags"), Release())
       .def(
           "compile",
           [](Network& self, const std::string& loss, const std::string& optimizer) {
-            self.compile(parse_loss(loss), parse_optimizer(optimizer));
+            const LossConfig l = parse_loss(loss);
+            const OptimizerConfig o = parse_optimizer(optimizer);
+            const py::gil_scoped_release release;
+            self.compile(l, o);
           },
           py::arg("loss"), py::arg("optimizer"))
       .def("set_learning_rate", &Network::set_learning_rate, py::arg("lr"))
       .def_property("iterations", &Network::iterations, &Network::set_iterations)
       .def("get_slots", &slots)
       .def(
-          "set_slots", [](Network& self, const std::vector<py::array>& s) { self.set_slots(views_of(s, "slots")); },
+          "set_slots",
+          [](Network& self, const std::vector<py::array>& s) {
+            const std::vector<ArrayView> views = views_of(s, "slots");
+            const py::gil_scoped_release release;
+            self.set_slots(views);
+          },
           py::arg("slots"))
-      .def("set_metrics", &Network::set_metrics, py::arg("names"))
+      .def("set_metrics", &Network::set_metrics, py::arg("names"), Release())
       .def("set_seed", &Network::set_seed, py::arg("seed"))
       .def(
           "check",

@@ -1,4 +1,4 @@
-// Compiled once for each row of the instruction-set table in CMakeLists.txt, which defines
+// Compiled once for each row of cmake/isa_table.cmake, which defines
 // PYLSTM_ISA (the name) and PYLSTM_ISA_HEADER (its vector shim). Everything but the table lives
 // in an unnamed namespace: a symbol that two of these objects shared would let the linker mix
 // instruction sets.

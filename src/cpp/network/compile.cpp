@@ -70,7 +70,7 @@ OptimizerConfig parse_optimizer(const std::string& json) {
   o.beta_1 = number(config, "beta_1", 0.9);
   o.beta_2 = number(config, "beta_2", 0.999);
   o.epsilon = number(config, "epsilon", 1e-7);
-  o.weight_decay = number(config, "weight_decay", name == "adamw" ? 0.004 : 0);
+  o.weight_decay = number(config, "weight_decay", name == "adamw" && !config.find("weight_decay") ? 0.004 : 0);
   o.clipnorm = positive_or_off(config, "clipnorm");
   o.global_clipnorm = positive_or_off(config, "global_clipnorm");
   o.clipvalue = positive_or_off(config, "clipvalue");

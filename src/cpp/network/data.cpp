@@ -51,33 +51,35 @@ std::vector<Dim> index_of(const ArrayView& array, Dim n, Dim t, std::size_t i) {
   return {n, t, static_cast<Dim>(i)};
 }
 
-// True if the run of T at `from` is dense, in this machine's order, and finite throughout: x * 0 is 0 for finite x
-// alone.
-template <class T>
+// True if the run of T at `from` is dense, in this machine's order, and finite as Working throughout: x * 0 is 0 for
+// finite x alone.
+template <class T, class Working>
 bool dense_and_finite(const ArrayView& array, const unsigned char* from, Dim stride, Dim count) {
   if (array.swapped || stride != static_cast<Dim>(sizeof(T)) ||
       reinterpret_cast<std::uintptr_t>(from) % sizeof(T) != 0) {
     return false;
   }
   const T* values = reinterpret_cast<const T*>(from);
-  T poison[8] = {};
+  Working poison[8] = {};
   Dim i = 0;
   for (; i + 8 <= count; i += 8) {
-    for (Dim l = 0; l < 8; ++l) poison[l] += values[i + l] * T(0);
+    for (Dim l = 0; l < 8; ++l) poison[l] += static_cast<Working>(values[i + l]) * Working(0);
   }
-  for (; i < count; ++i) poison[0] += values[i] * T(0);
+  for (; i < count; ++i) poison[0] += static_cast<Working>(values[i]) * Working(0);
   bool finite = true;
-  for (const T lane : poison) finite = finite && lane == T(0);
+  for (const Working lane : poison) finite = finite && lane == Working(0);
   return finite;
 }
 
-void check_finite(const ArrayView& array, const char* name) {
+// single: the working type is float, and a double beyond its range becomes infinite there.
+void check_finite(const ArrayView& array, const char* name, bool single) {
   if (!is_floating(array.type)) return;
   const Dim rank = array.rank(), inner = rank >= 2 ? array.shape.back() : 1;
   const Dim stride = rank >= 2 ? array.strides.back() : static_cast<Dim>(element_size(array.type));
   const auto clean = [&](const unsigned char* from, Dim n) {
-    return (array.type == ElementType::kF32 && dense_and_finite<float>(array, from, stride, n)) ||
-           (array.type == ElementType::kF64 && dense_and_finite<double>(array, from, stride, n));
+    return (array.type == ElementType::kF32 && dense_and_finite<float, float>(array, from, stride, n)) ||
+           (array.type == ElementType::kF64 && single && dense_and_finite<double, float>(array, from, stride, n)) ||
+           (array.type == ElementType::kF64 && !single && dense_and_finite<double, double>(array, from, stride, n));
   };
   Dim count = 1;
   bool dense = true;
@@ -89,9 +91,9 @@ void check_finite(const ArrayView& array, const char* name) {
   const auto clean_run = [&](const unsigned char* from) { return clean(from, inner); };
   each_run<double>(array, clean_run, [&](Dim n, Dim t, const std::vector<double>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (std::isfinite(values[i])) continue;
-      throw std::invalid_argument(
-          text(name, " must be finite, got ", values[i], " at ", place(index_of(array, n, t, i))));
+      if (single ? std::isfinite(static_cast<float>(values[i])) : std::isfinite(values[i])) continue;
+      throw std::invalid_argument(text(name, " must be finite", std::isfinite(values[i]) ? " as float32" : "", ", got ",
+                                       values[i], " at ", place(index_of(array, n, t, i))));
     }
   });
 }
@@ -205,12 +207,13 @@ bool stays_in_place(const ArrayView& x, const std::int64_t* rows, Dim count) {
 
 }  // namespace
 
-void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode) {
+void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode,
+                bool single) {
   check_input(data, input);
   if (input.tokens) {
     check_whole(data.x, "x", "a token id", vocabulary, true);
   } else if (mode != Mode::kPredict) {
-    check_finite(data.x, "x");
+    check_finite(data.x, "x", single);
   }
   if (mode == Mode::kPredict || !target.present) return;
   check_targets(data, target);
@@ -218,14 +221,26 @@ void check_data(const Data& data, const SampleShape& input, Dim vocabulary, cons
   if (target.labels) {
     check_whole(data.y, "y", "a class label", target.columns, target.sequence);
   } else {
-    check_finite(data.y, "y");
+    check_finite(data.y, "y", single);
   }
-  if (!data.sample_weight.empty()) check_finite(data.sample_weight, "sample_weight");
+  if (!data.sample_weight.empty()) check_finite(data.sample_weight, "sample_weight", single);
 }
 
+namespace {
+
+// Arrays may have changed since they were checked; what indexes memory is looked at again.
+void check_indices(const Buffer<std::int32_t>& values, Dim count, Dim limit, const char* name) {
+  bool inside = true;
+  for (Dim i = 0; i < count; ++i) inside = inside && values[i] >= 0 && values[i] < limit;
+  if (!inside)
+    throw std::out_of_range(text(name, " changed while it was in use: it must hold numbers from 0 to ", limit - 1));
+}
+
+}  // namespace
+
 template <class T>
-void gather_batch(const Data& data, const SampleShape& input, const TargetShape& target, const std::int64_t* rows,
-                  Dim count, Dim first, Dim last, bool in_place, Batch<T>& batch) {
+void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target,
+                  const std::int64_t* rows, Dim count, Dim first, Dim last, bool in_place, Batch<T>& batch) {
   Rows<T>& x = batch.x;
   x = {};
   x.batch = count;
@@ -237,6 +252,7 @@ void gather_batch(const Data& data, const SampleShape& input, const TargetShape&
     std::int32_t* ids = batch.ids.reserve(x.rows());
     gather(data.x, rows, count, first, last, true, 1, ids);
     x.ids = ids;
+    check_indices(batch.ids, x.rows(), vocabulary, "x");
   } else if (in_place && stays_in_place<T>(data.x, rows, count)) {
     const auto size = static_cast<Dim>(sizeof(T));
     x.batch_stride = data.x.strides[0] / size;
@@ -253,10 +269,11 @@ void gather_batch(const Data& data, const SampleShape& input, const TargetShape&
     x.mask = mask;
   }
   if (!target.present || data.y.empty()) return;
-  const Dim end = target.sequence ? last : first + 1, begin = target.sequence ? first : first;
+  const Dim end = target.sequence ? last : first + 1, begin = first;
   const Dim target_rows = target.sequence ? x.rows() : count;
   if (target.labels) {
     gather(data.y, rows, count, begin, end, target.sequence, 1, batch.labels.reserve(target_rows));
+    check_indices(batch.labels, target_rows, target.columns, "y");
   } else {
     gather(data.y, rows, count, begin, end, target.sequence, target.columns,
            batch.targets.reserve(target_rows * target.columns));
@@ -267,9 +284,9 @@ void gather_batch(const Data& data, const SampleShape& input, const TargetShape&
   gather(data.sample_weight, rows, count, begin, end, target.sequence, 1, weights);
 }
 
-template void gather_batch<float>(const Data&, const SampleShape&, const TargetShape&, const std::int64_t*, Dim, Dim,
-                                  Dim, bool, Batch<float>&);
-template void gather_batch<double>(const Data&, const SampleShape&, const TargetShape&, const std::int64_t*, Dim, Dim,
-                                   Dim, bool, Batch<double>&);
+template void gather_batch<float>(const Data&, const SampleShape&, Dim, const TargetShape&, const std::int64_t*, Dim,
+                                  Dim, Dim, bool, Batch<float>&);
+template void gather_batch<double>(const Data&, const SampleShape&, Dim, const TargetShape&, const std::int64_t*, Dim,
+                                   Dim, Dim, bool, Batch<double>&);
 
 }  // namespace pylstm

@@ -33,8 +33,10 @@ struct Data {
 
 // Shapes against the network and each other, then a full scan: finite values (fit and evaluate),
 // token ids and labels in range. Throws std::invalid_argument or std::out_of_range that names the
-// argument, the place and the value; for tokens `vocabulary` is their number.
-void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode);
+// argument, the place and the value; for tokens `vocabulary` is their number;
+// single: the working type is float.
+void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode,
+                bool single);
 
 // Rows of one batch, time-major and converted. Buffers keep their memory between batches.
 template <class T>
@@ -56,7 +58,7 @@ struct Batch {
 // Samples rows[0..count), steps [first_step, last_step) of sequences. y is gathered when `target.present`. in_place:
 // x may stay where it is, with strides, if it is of type T and the samples are consecutive.
 template <class T>
-void gather_batch(const Data& data, const SampleShape& input, const TargetShape& target, const std::int64_t* rows,
-                  Dim count, Dim first_step, Dim last_step, bool in_place, Batch<T>& batch);
+void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target,
+                  const std::int64_t* rows, Dim count, Dim first_step, Dim last_step, bool in_place, Batch<T>& batch);
 
 }  // namespace pylstm

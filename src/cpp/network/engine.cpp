@@ -92,6 +92,7 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
   if (training_ && trainer_.load() != std::this_thread::get_id()) throw std::runtime_error(kBeingTrained);
   pylstm::check(weights.size() == variables_.size(), "weights must be a list of ", variables_.size(), " arrays, got ",
                 weights.size());
+  const FloatEnvironment guard;
   Buffer<T> fresh;
   fresh.reserve_zeroed(flat_count_);
   for (std::size_t i = 0; i < weights.size(); ++i) {
@@ -108,6 +109,7 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
 
 template <class T>
 void Engine<T>::set_trainable(const std::vector<bool>& flags) {
+  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   pylstm::check(flags.size() == ranges_.size(), "flags must have one entry for each of the ", ranges_.size(),
                 " variables, got ", flags.size());
   for (std::size_t i = 0; i < flags.size(); ++i) ranges_[i].trainable = flags[i];
@@ -115,6 +117,7 @@ void Engine<T>::set_trainable(const std::vector<bool>& flags) {
 
 template <class T>
 void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer) {
+  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
   loss_ = loss;
   optimizer_ = optimizer;
@@ -142,10 +145,12 @@ std::vector<std::pair<std::string, OwnedArray>> Engine<T>::get_slots() const {
 
 template <class T>
 void Engine<T>::set_slots(const std::vector<ArrayView>& arrays) {
+  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
   const std::vector<std::string> names = slot_names(optimizer_);
   pylstm::check(arrays.size() == slots_.size() * variables_.size(), "slots must be a list of ",
                 slots_.size() * variables_.size(), " arrays, got ", arrays.size());
+  const FloatEnvironment guard;
   std::vector<Buffer<T>> fresh(slots_.size());
   std::size_t next = 0;
   for (std::size_t s = 0; s < fresh.size(); ++s) {
@@ -163,6 +168,11 @@ void Engine<T>::set_metrics(const std::vector<std::string>& names) {
     pylstm::check(name == "sparse_categorical_accuracy" || name == "categorical_accuracy" || name == "binary_accuracy",
                   "metrics: unknown name '", name, "'");
   }
+  {
+    const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+    if (metrics_ == names) return;
+  }
+  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   metrics_ = names;
 }
 
@@ -177,9 +187,14 @@ void Engine<T>::start(Mode mode) {
 template <class T>
 void Engine<T>::finish(Mode mode) {
   if (mode != Mode::kFit) return;
+  struct Release {  // also when memory for the snapshot is short
+    Engine* engine;
+    ~Release() {
+      engine->trainer_ = std::thread::id();
+      engine->training_ = false;
+    }
+  } release{this};
   publish();
-  trainer_ = std::thread::id();
-  training_ = false;
 }
 
 template <class T>
@@ -301,6 +316,7 @@ std::vector<OwnedArray> Engine<T>::get_state(Mode mode) const {
 
 template <class T>
 void Engine<T>::set_state(Mode mode, const std::vector<ArrayView>& arrays) {
+  const FloatEnvironment guard;
   State<T> fresh = empty_state();
   pylstm::check(arrays.size() == 2 * fresh.size(), "state must be a list of ", 2 * fresh.size(), " arrays, got ",
                 arrays.size());
@@ -323,8 +339,9 @@ TargetShape Engine<T>::target_shape() const {
 
 template <class T>
 void Engine<T>::check(const Data& data, Mode mode) const {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   pylstm::check(mode == Mode::kPredict || compiled_, "the model has no loss: call compile first");
-  check_data(data, input_, vocabulary_, target_shape(), mode);
+  check_data(data, input_, vocabulary_, target_shape(), mode, sizeof(T) == 4);
 }
 
 template <class T>

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "kernels/dispatch.hpp"
@@ -107,7 +108,8 @@ class Engine final : public Network {
   void open_state(CallWork<T>& work, State<T>& state, Dim batch, bool window) const;
   bool loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, bool gradient, StepResult& result) const;
   T* generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, double scale, bool gradient) const;
-  void count_metrics(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, Totals& totals) const;
+  Targets<T> targets_of(const CallWork<T>& work) const;
+  void count_metrics(const CallWork<T>& work, Totals& totals) const;
   void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
   std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;
   StepResult train_window(CallWork<T>& work, Totals& totals, Interrupt* interrupt);
@@ -123,12 +125,14 @@ class Engine final : public Network {
   Buffer<T> parameters_;
   mutable std::mutex parameters_mutex_;  // held while parameters_ change or are read as a whole
   std::vector<Buffer<T>> slots_;
+  // Shared by every running call; alone for compile and the like, which wait for them.
+  mutable std::shared_mutex settings_mutex_;
   LossConfig loss_;
   bool compiled_ = false;
   OptimizerConfig optimizer_;
-  long long iterations_ = 0;
+  std::atomic<long long> iterations_{0};
   std::vector<std::string> metrics_;
-  std::uint64_t seed_ = 0;
+  std::atomic<std::uint64_t> seed_{0};
 
   WeightsList<T> training_weights_;
   const Kernels* training_kernels_ = nullptr;

@@ -100,6 +100,7 @@ Dim sample(const std::vector<double>& p, const SampleOptions& options, double un
 
 template <class T>
 OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const Dim steps = input_.sequence ? data.steps() : 1;
   OwnedArray result;
   const auto run_on = [&](CallWork<T>& work, const WeightsList<T>& weights, const Kernels& kernels, State<T>& state) {
@@ -110,10 +111,16 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
       work.context.training = work.context.keep = training;
       work.context.step = static_cast<std::uint32_t>(iterations_);
       work.context.interrupt = interrupt;
-      open_state(work, state, count, false);
+      State<T> carried;
+      if (any_stateful()) {
+        const std::lock_guard<std::mutex> lock(state_mutex_);
+        carried = state;
+      }
+      open_state(work, carried, count, false);
       run_layers(work, weights, layers_.size());
       if (stop_requested(interrupt)) return false;
-      if (work.context.state != nullptr) {
+      // Training commits its state in backward, when the step has succeeded.
+      if (work.context.state != nullptr && !training) {
         const std::lock_guard<std::mutex> lock(state_mutex_);
         state = work.state;
       }
@@ -137,6 +144,7 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
 
 template <class T>
 bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
   pylstm::check(train_work_ && !train_work_->rows.empty() && train_work_->context.keep,
                 "backward: call forward with training=True first");
@@ -147,11 +155,17 @@ bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
   read_time_major(dy, out, "the loss gradient", d);
   backward_layers(work, training_weights_, layers_.size(), d, nullptr);
   work.context.keep = false;
-  return !stop_requested(interrupt) && update(work);
+  if (stop_requested(interrupt) || !update(work)) return false;
+  if (work.context.state != nullptr) {
+    const std::lock_guard<std::mutex> lock(state_mutex_);
+    fit_state_ = work.state;
+  }
+  return true;
 }
 
 template <class T>
 std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data) {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
   start(Mode::kFit);
   struct Finish {
@@ -179,8 +193,9 @@ std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data
 
 template <class T>
 std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<ArrayView>& states, bool training) {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
-  check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict);
+  check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, sizeof(T) == 4);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
   const std::vector<std::int64_t> rows = all_rows(data.samples());
@@ -208,7 +223,7 @@ template <class T>
 Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::vector<ArrayView>& states,
                                                  const std::vector<ArrayView>& dy, bool training) {
   const FloatEnvironment guard;
-  check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict);
+  check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, sizeof(T) == 4);
   const std::unique_ptr<CallWork<T>> work = acquire_work();
   const Dim batch = data.samples();
   WeightsList<T> weights;
@@ -291,6 +306,7 @@ std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& p
   work->state = empty_state();
   work->context = {};
   work->context.kernels = &table_of<T>(*snap->kernels);
+  work->context.interrupt = interrupt;
   work->context.state = &work->state;
   work->context.only_stateful = false;
   std::vector<std::int32_t> input(prompt.size()), output(at(rows * count));

@@ -21,7 +21,8 @@ Dim largest_index(const T* row, Dim columns) {
 template <class T>
 void Engine<T>::gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
                        Dim last_step, CallWork<T>& work) const {
-  gather_batch(data, input_, target, rows, count, first_step, last_step, layers_.front()->reads_in_place(), work.batch);
+  gather_batch(data, input_, vocabulary_, target, rows, count, first_step, last_step, layers_.front()->reads_in_place(),
+               work.batch);
 }
 
 // rows[0] is set; runs the first `count` layers.
@@ -112,9 +113,23 @@ T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<
   return dy;
 }
 
-// Accuracies over real steps; out.data is null when the fused loss gave argmax alone.
 template <class T>
-void Engine<T>::count_metrics(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, Totals& totals) const {
+Targets<T> Engine<T>::targets_of(const CallWork<T>& work) const {
+  Targets<T> targets;
+  if (target_shape().labels) {
+    targets.labels = work.batch.labels.data();
+  } else {
+    targets.dense = work.batch.targets.data();
+  }
+  return targets;
+}
+
+// Accuracies over real steps of the batch that has just run. A fused loss leaves argmax and no outputs.
+template <class T>
+void Engine<T>::count_metrics(const CallWork<T>& work, Totals& totals) const {
+  if (metrics_.empty()) return;
+  const Rows<T>& out = work.rows[layers_.size() - (fused_dense() != nullptr)];
+  const Targets<T> targets = targets_of(work);
   const Dim columns = output_.features;
   for (const std::string& name : metrics_) {
     double right = 0, count = 0;
@@ -149,9 +164,7 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
   const Dim rows = out.rows();
   work.row_loss.assign(at(rows), 0.0);
   work.argmax.assign(at(rows), 0);
-  Targets<T> targets;
-  targets.labels = target_shape().labels ? work.batch.labels.data() : nullptr;
-  targets.dense = target_shape().labels ? nullptr : work.batch.targets.data();
+  Targets<T> targets = targets_of(work);
   result.weight = static_cast<double>(rows);
   if (work.batch.has_weights || out.mask != nullptr) {
     T* w = work.weights.reserve(rows);
@@ -211,23 +224,25 @@ typename Engine<T>::StepResult Engine<T>::train_window(CallWork<T>& work, Totals
   work.context.interrupt = interrupt;
   result.finished = loss_of_batch(work, weights, true, result);
   if (!result.finished) return result;
-  result.finite = std::isfinite(result.loss) && update(work);
+  // Without a real step there is nothing to learn, and a slot's momentum or a decay must not move the weights.
+  result.finite = std::isfinite(result.loss) && (result.weight == 0 || update(work));
   totals["loss"].first += result.loss;
   totals["loss"].second += result.weight;
   totals["tokens"].first += static_cast<double>(work.batch.x.rows());
   totals["skipped"].first += !result.finite;
-  const bool fused = fused_dense() != nullptr;
-  Targets<T> targets;
-  targets.labels = target_shape().labels ? work.batch.labels.data() : nullptr;
-  targets.dense = work.batch.targets.data();
-  count_metrics(work, work.rows[layers_.size() - fused], targets, totals);
+  count_metrics(work, totals);
   return result;
 }
 
 template <class T>
 Dim Engine<T>::run(Data& data, Mode mode, const RunRequest& request, Interrupt* interrupt) {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const TargetShape target = target_shape();
   const Dim steps = input_.sequence ? data.steps() : 1;
+  for (const std::string& metric : metrics_) {
+    pylstm::check(metric != "binary_accuracy" || (!target.labels && fused_dense() == nullptr),
+                  "metrics: binary_accuracy does not fit a categorical loss");
+  }
   if (mode == Mode::kFit) {
     pylstm::check(training_ && trainer_.load() == std::this_thread::get_id(), "run: call start for a fit first");
     pylstm::check(request.tbptt >= 0, "tbptt must be at least 1 step, got ", request.tbptt);
@@ -256,6 +271,7 @@ Dim Engine<T>::run(Data& data, Mode mode, const RunRequest& request, Interrupt* 
       for (Dim first = 0; first < steps; first += window) {
         gather(data, target, rows, count, first, std::min(first + window, steps), work);
         open_state(work, carried, count, windows);
+        work.context.first_row = first * count;
         const StepResult result = train_window(work, data.totals, interrupt);
         if (!result.finished) return false;
         if (work.context.state != nullptr && result.finite) carried = work.state;
@@ -289,10 +305,7 @@ Dim Engine<T>::run(Data& data, Mode mode, const RunRequest& request, Interrupt* 
     data.totals["loss"].first += result.loss;
     data.totals["loss"].second += result.weight;
     data.totals["tokens"].first += static_cast<double>(work->batch.x.rows());
-    Targets<T> targets;
-    targets.labels = target.labels ? work->batch.labels.data() : nullptr;
-    targets.dense = work->batch.targets.data();
-    count_metrics(*work, work->rows[layers_.size() - (fused_dense() != nullptr)], targets, data.totals);
+    count_metrics(*work, data.totals);
     return true;
   });
   release_work(std::move(work));
@@ -301,6 +314,7 @@ Dim Engine<T>::run(Data& data, Mode mode, const RunRequest& request, Interrupt* 
 
 template <class T>
 Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
   const Dim steps = input_.sequence ? data.steps() : 1, out_steps = output_.sequence ? steps : 1;

@@ -1,7 +1,7 @@
 // A layer of the network: shapes, variables, forward and backward over the rows of a batch.
 //
-// A Layer is immutable. Its packed weights (LayerWeights) are shared by all readers; what one call
-// needs (LayerWork: outputs, caches, scratch) belongs to that call's context.
+// A Layer is immutable once its network is built. Its packed weights (LayerWeights) are shared by all readers; what one
+// call needs (LayerWork: outputs, caches, scratch) belongs to that call's context.
 #pragma once
 
 #include <memory>
@@ -48,6 +48,7 @@ struct CallContext {
   bool keep = false;                   // keep what backward needs
   std::uint64_t seed = 0;              // of dropout masks
   std::uint32_t step = 0;              // of dropout masks
+  Dim first_row = 0;                   // of a window in its batch, where the masks of its elements begin
   State<T>* state = nullptr;           // read before and written after the run; null: zeros, dropped
   bool only_stateful = true;           // use `state` in layers with stateful=True alone
   State<T>* state_gradient = nullptr;  // backward: in dL/d(final state), out dL/d(initial state)

@@ -193,14 +193,16 @@ Rows<T> DropoutLayer<T>::forward(const CallContext<T>& context, const LayerWeigh
   if (!active(context)) return in;
   Rows<T> out = in.with(in.features);
   out.data = static_cast<DropoutWork<T>&>(work).y.reserve(in.rows() * in.features);
-  dropout(random(context), rate_, in.rows() * in.features, in.data, out.data);
+  dropout(random(context), rate_, context.first_row * in.features, in.rows() * in.features, in.data, out.data);
   return out;
 }
 
 template <class T>
 T* DropoutLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork&, const Rows<T>& in, T* dy,
                              const std::vector<T*>&, bool want_dx) const {
-  if (active(context)) dropout(random(context), rate_, in.rows() * in.features, dy, dy);
+  if (active(context)) {
+    dropout(random(context), rate_, context.first_row * in.features, in.rows() * in.features, dy, dy);
+  }
   return want_dx ? dy : nullptr;
 }
 

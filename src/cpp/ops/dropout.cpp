@@ -32,16 +32,18 @@ void dropout_mask(const Philox& random, double rate, Dim first, Dim count, T* ou
 }
 
 template <class T>
-void dropout(const Philox& random, double rate, Dim n, const T* x, T* y) {
+void dropout(const Philox& random, double rate, Dim first, Dim n, const T* x, T* y) {
   parallel_for(n, 16384, [&](Range range) {
-    each_factor<T>(random, rate, range.begin, range.end - range.begin,
-                   [=](Dim i, T factor) { y[i] = factor == 0 ? T(0) : x[i] * factor; });
+    each_factor<T>(random, rate, first + range.begin, range.end - range.begin, [=](Dim element, T factor) {
+      const Dim i = element - first;
+      y[i] = factor == 0 ? T(0) : x[i] * factor;
+    });
   });
 }
 
 #define PYLSTM_INSTANTIATE(T)                                         \
   template void dropout_mask<T>(const Philox&, double, Dim, Dim, T*); \
-  template void dropout<T>(const Philox&, double, Dim, const T*, T*);
+  template void dropout<T>(const Philox&, double, Dim, Dim, const T*, T*);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

@@ -12,8 +12,9 @@ namespace pylstm {
 template <class T>
 void dropout_mask(const Philox& random, double rate, Dim first, Dim count, T* out);
 
-// y = x * mask over n elements; y may equal x. Forward and backward are the same operation.
+// y = x * mask over n elements, the mask from its element `first` on; y may equal x. Forward and backward are the same
+// operation.
 template <class T>
-void dropout(const Philox& random, double rate, Dim n, const T* x, T* y);
+void dropout(const Philox& random, double rate, Dim first, Dim n, const T* x, T* y);
 
 }  // namespace pylstm

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/float_env.hpp"
 #include "base/philox.hpp"
 
 namespace pylstm {
@@ -56,6 +57,7 @@ std::vector<double> orthogonal(const std::vector<Dim>& shape, double gain, const
 
 std::vector<double> initial_values(const std::string& kind, const std::vector<Dim>& shape, double a, double b,
                                    std::uint64_t seed, std::uint32_t stream) {
+  const FloatEnvironment guard;
   const Philox random(seed, Purpose::kInitialize, stream, 0);
   if (kind == "orthogonal") return orthogonal(shape, a, random);
   std::vector<double> values(static_cast<std::size_t>(checked_product(shape, sizeof(double))));
@@ -79,6 +81,7 @@ std::vector<double> initial_values(const std::string& kind, const std::vector<Di
 
 std::vector<std::int64_t> permutation(Dim n, std::uint64_t seed, std::uint32_t stream) {
   check(n >= 0, "n must not be negative, got ", n);
+  const FloatEnvironment guard;
   const Philox random(seed, Purpose::kShuffle, stream, 0);
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), std::int64_t{0});

@@ -1,5 +1,5 @@
-// Random initial values and orders, from Philox alone: no library version changes a run. In double;
-// the caller rounds.
+// Random initial values and orders, from Philox and the C library's log and cos: no version of NumPy or of a BLAS
+// changes a run. In double; the caller rounds.
 #pragma once
 
 #include <cstdint>

@@ -115,7 +115,8 @@ void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmS
     std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel + at_column, row},
                                          {scratch.h_rows.data(), w.units, g.recurrent + at_column, row}};
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias + at_column, row});
-    product_over_rows(*run.kernels, factors, run.gates + at_column, row, columns, total, false, scratch.rows);
+    product_over_rows(*run.kernels, factors, run.gates + at_column, row, columns, total, false, scratch.rows,
+                      run.interrupt);
   }
 }
 
@@ -162,8 +163,9 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
     const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
     if (rows.begin < rows.end) BackwardRows<T>(run, gradients, rows, scratch.masked[at(index)])();
   });
+  if (stop_requested(run.interrupt)) return;
   if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch);
-  if (gradients.dx != nullptr) input_gradient(run, gradients.dx, scratch);
+  if (gradients.dx != nullptr && !stop_requested(run.interrupt)) input_gradient(run, gradients.dx, scratch);
 }
 
 #define PYLSTM_INSTANTIATE(T) \

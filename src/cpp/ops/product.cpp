@@ -47,7 +47,7 @@ void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<
 
 template <class T>
 void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const T* d, Dim d_row,
-                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch) {
+                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch, Interrupt* interrupt) {
   const Dim tile = kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
   Dim outputs = 0;
   std::vector<Dim> first_of(factors.size());
@@ -61,7 +61,7 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
   const int threads =
       useful_threads(2.0 * static_cast<double>(outputs) * static_cast<double>(columns) * static_cast<double>(block));
   T* packed_d = scratch.d.reserve(threads * panel * block);
-  for (Dim i = 0; i < blocks; ++i) {
+  for (Dim i = 0; i < blocks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / blocks, count = rows * (i + 1) / blocks - begin;
     parallel_region(threads, [&](int index, int size) {
       for (std::size_t f = 0; f < factors.size(); ++f) {
@@ -100,7 +100,7 @@ int useful_threads(double flops) {
   template class Panels<T>;                                                                                            \
   template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);      \
   template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const T*, Dim, Dim, Dim, \
-                                     bool, RowProductScratch<T>&);
+                                     bool, RowProductScratch<T>&, Interrupt*);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

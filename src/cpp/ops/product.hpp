@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/buffer.hpp"
+#include "base/interrupt.hpp"
 #include "base/parallel.hpp"
 #include "kernels/table.hpp"
 
@@ -49,10 +50,12 @@ struct RowProductScratch {
 };
 
 // Sums over rows: every factor with the same D[M, columns] (row stride d_row). The sum runs over m in
-// ascending order, whatever the threads. accumulate: add to what the outputs hold.
+// ascending order, whatever the threads. accumulate: add to what the outputs hold. When `interrupt` asks to stop, the
+// outputs are incomplete.
 template <class T>
 void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const T* d, Dim d_row,
-                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch);
+                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch,
+                       Interrupt* interrupt = nullptr);
 
 // Threads worth starting for `flops` floating-point operations.
 int useful_threads(double flops);

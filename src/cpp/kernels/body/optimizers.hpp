@@ -36,7 +36,7 @@ void rmsprop(const UpdateArgs<T>& p) {
     if (p.centered) {
       const V<T> u = get(p.u + i, n) * p.beta_2 + g * (1 - p.beta_2);
       put(p.u + i, u, n);
-      spread = spread - u * u;
+      spread = at_least<T>(spread - p.epsilon - u * u, T(0)) + p.epsilon;  // rounding can take it below 0
     }
     V<T> step = g * p.rate / root(spread);
     if (p.m != nullptr) {
