@@ -20,6 +20,12 @@ def regression(compiled=True):
     return model
 
 
+def one_feature():
+    model = Sequential([layers.Input((None, 1)), layers.LSTM(4), layers.Dense(2)])
+    model.compile("adam", "mse")
+    return model
+
+
 def language():
     model = Sequential(
         [
@@ -54,6 +60,7 @@ FIT = [
     (regression, X, None, {}, ValueError, "y: expected targets, got None"),
     # shapes
     (regression, X[:, 0], Y, {}, ValueError, r"x: expected shape \(rows, steps, 3\), got \(8, 3\)"),
+    (one_feature, X[..., 0], Y, {}, ValueError, r"got \(8, 5\); for one feature a step write"),
     (regression, X[..., :2], Y, {}, ValueError, r"\(rows, steps, 3\), got \(8, 5, 2\)"),
     (regression, X[..., None], Y, {}, ValueError, r"got \(8, 5, 3, 1\)"),
     (regression, np.float64(1), Y, {}, (TypeError, ValueError), "x"),
@@ -136,6 +143,24 @@ def test_fit_refuses_and_changes_nothing(make, x, y, kwargs, error, match, capfd
     assert capfd.readouterr() == ("", "")
     if make is regression:
         model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (np.nan, r"y: expected finite numbers, got nan at \(2, 1\)"),
+        (-np.inf, r"y: expected finite numbers, got -inf at \(2, 1\)"),
+        (1e39, r"y: expected finite numbers that float32 can hold, got 1e\+39 at \(2, 1\)"),
+    ],
+)
+def test_targets_of_a_loss_written_in_python_are_checked(value, match):
+    model = regression()
+    model.compile("sgd", lambda t, p: (0.0, np.zeros_like(p)))
+    y = put(put(Y, (2, 1), value), (5, 0), np.nan)
+    for method in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(ValueError, match=match):
+            method(X, y)
+    model.fit(X, Y.astype(np.float16), verbose=0)
 
 
 @pytest.mark.parametrize("method", ["evaluate", "train_on_batch", "test_on_batch"])

@@ -263,8 +263,38 @@ def test_checkpoints_by_batches(tmp_path):
     fit(net, callbacks.ModelCheckpoint(tmp_path / "m{epoch}", save_freq=3))
     steps = [pylstm.load_model(tmp_path / f"m{i}").optimizer.iterations for i in (1, 2)]
     assert steps == [3, 6]
-    with pytest.raises(ValueError, match="accuracy"):
-        fit(net, callbacks.ModelCheckpoint(tmp_path / "m{accuracy}"))
+
+
+def test_a_checkpoint_that_cannot_be_saved_is_refused_early(tmp_path):
+    for name in ("m.keras", "m-{epoch}.h5", "m.HDF5"):
+        with pytest.raises(ValueError, match=r"filepath: pylstm writes \.safetensors"):
+            callbacks.ModelCheckpoint(tmp_path / name)
+    for name in ("m{}", "m{0}", "m{epoch", "m{epoch.real}"):
+        with pytest.raises(ValueError, match="filepath"):
+            callbacks.ModelCheckpoint(tmp_path / name)
+    net = model()
+    with pytest.raises(FileNotFoundError, match="filepath: there is no folder"):
+        fit(net, callbacks.ModelCheckpoint(tmp_path / "nowhere" / "m"))
+    assert net.optimizer.iterations == 0
+
+
+def test_a_name_in_a_checkpoint_that_has_no_value(tmp_path):
+    net = model()
+    with (
+        pytest.warns(RuntimeWarning, match="names acc, which neither loss nor metrics give"),
+        pytest.raises(ValueError, match="names 'acc', which is not in logs: loss"),
+    ):
+        fit(net, callbacks.ModelCheckpoint(tmp_path / "m{acc}"), epochs=2)
+    threshold = callbacks.ModelCheckpoint(
+        tmp_path / "m{val_loss}", "loss", save_best_only=True, initial_value_threshold=-1.0
+    )
+    with pytest.raises(ValueError, match="names 'val_loss'"):  # also where no save is due
+        fit(net, threshold)
+    assert not list(tmp_path.iterdir())
+    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(f1=0.5))
+    with pytest.warns(RuntimeWarning, match="names f1"):
+        fit(net, note, callbacks.ModelCheckpoint(tmp_path / "m{f1}"))
+    assert [path.name for path in tmp_path.iterdir()] == ["m0.5"]
 
 
 # ---- learning rates

@@ -279,6 +279,16 @@ def test_folder_in_place_of_a_file_is_one_line(
     assert "no folder" in one_line_error(capsys, ["train", str(text_file), "-o", nowhere])
 
 
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_names_of_other_formats_are_refused_before_training(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["train", str(text_file), "-o", str(tmp_path / name)]) == 2
+    printed = capsys.readouterr()
+    assert "--output: pylstm writes .safetensors files" in printed.err
+    assert printed.out == ""
+
+
 def test_text_is_never_written_over(text_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = text_file.read_bytes()
     output = str(text_file.parent / "." / text_file.name)

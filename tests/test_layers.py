@@ -266,6 +266,26 @@ def test_a_stateful_layer_called_twice_goes_on():
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, **EXACT)
 
 
+def test_a_stateful_bidirectional_carries_both_directions():
+    x = normal(2, 8, 3)
+    inner = layers.LSTM(4, return_sequences=True, return_state=True, stateful=True)
+    layer = layers.Bidirectional(inner, dtype="float64")
+    assert layer.states is None
+    first = layer(x[:, :3])
+    second = layer(x[:, 3:])
+    assert all(np.array_equal(a, b) for a, b in zip(layer.states, second[1:], strict=True))
+    layer.reset_state()
+    assert layer.states is None
+    expected = layer(x[:, 3:], initial_state=first[1:])
+    assert not np.array_equal(expected[0], first[0])
+    layer.reset_state()
+    again = layer(x[:, :3])
+    for found, wanted in zip([*second, *again], [*expected, *first], strict=True):
+        assert np.array_equal(found, wanted)
+    with pytest.raises(ValueError, match=r"initial_state \(h\): expected shape"):
+        layer(x[:1])
+
+
 def test_dropout_repeats_with_a_seed_and_is_off_without_training():
     x = normal(4, 5, 3)
     outputs = []
@@ -440,3 +460,57 @@ def test_bad_calls():
         layer(normal(3, 4, 2), mask=np.ones((3, 5), bool))
     with pytest.raises(TypeError):
         layer(np.array([["a"]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong", "right"),
+    [
+        (lambda **k: layers.LSTM(4, **k), "return_sequence", "return_sequences"),
+        (lambda **k: layers.Dense(4, **k), "activations", "activation"),
+        (lambda **k: layers.Bidirectional(layers.LSTM(4), **k), "mergemode", "merge_mode"),
+        (lambda **k: layers.Dropout(0.5, **k), "inputshape", "input_shape"),
+    ],
+)
+def test_unexpected_arguments_are_met_with_the_nearest_name(make, wrong, right):
+    with pytest.raises(TypeError, match=f"'{wrong}' \\(did you mean '{right}'"):
+        make(**{wrong: True})
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64"), "float64"])
+def test_types_may_be_those_of_numpy(dtype):
+    model = Sequential([layers.LSTM(2, dtype=dtype)], dtype=dtype)
+    assert model.dtype == model.layers[0].dtype == "float64"
+    assert model.predict(np.ones((2, 3, 4))).dtype == np.float64
+    for bad in (np.float16, np.int32, float, 3):
+        with pytest.raises(ValueError, match="dtype: unknown"):
+            layers.LSTM(2, dtype=bad)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_first_layer_names_the_shape_of_x(direct):
+    def call(layer, x):
+        return layer(x) if direct else Sequential([layer, layers.Dense(1)]).predict(x)
+
+    steps = r"x: expected \(rows, steps, features\), got \(10, 50\)"
+    advice = r"; for one feature a step write x\[..., None\]$"
+    for layer in (layers.LSTM(4), layers.Bidirectional(layers.LSTM(4))):
+        with pytest.raises(ValueError, match=steps + advice):
+            call(layer, np.ones((10, 50)))
+        with pytest.raises(ValueError, match=r"features\), got \(2, 3, 4, 5\)$"):
+            call(layer, np.ones((2, 3, 4, 5)))
+    with pytest.raises(ValueError, match=r"x: expected \(rows, features\) or .*got \(2, 3, 4, 5\)"):
+        call(layers.Dense(4), np.ones((2, 3, 4, 5)))
+
+
+def test_only_a_layer_that_drops_the_steps_is_blamed():
+    with pytest.raises(ValueError, match=r"got \(rows, 50\)$"):
+        Sequential([layers.Input((50,)), layers.LSTM(4)])
+    stack = [layers.LSTM(4, name="low"), layers.Dropout(0.5), layers.LSTM(4)]
+    with pytest.raises(ValueError, match="layer 'low' before it needs return_sequences=True"):
+        Sequential([layers.Input((None, 3)), *stack])
+
+
+def test_layers_come_as_one_list():
+    for more in ((), (layers.Dense(1),)):
+        with pytest.raises(TypeError, match="layers: pass one list"):
+            Sequential(layers.LSTM(4), *more)

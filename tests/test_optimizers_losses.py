@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from pylstm import Sequential, layers, losses, metrics, optimizers
+from pylstm import Sequential, layers, losses, metrics, optimizers, set_seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3))
@@ -92,6 +92,7 @@ CASES = [
     (optimizers.Adam, rule_adam, {"weight_decay": 0.2, "global_clipnorm": 0.1}),
     (optimizers.AdamW, rule_adam, {}),
     (optimizers.AdamW, rule_adam, {"weight_decay": 0.3}),
+    (optimizers.AdamW, rule_adam, {"weight_decay": None}),
 ]
 
 
@@ -134,7 +135,7 @@ def test_a_step_that_is_not_finite_is_not_made():
     net.train_on_batch(X, Y)
     before = net.get_weights()
     with pytest.warns(RuntimeWarning, match="1 steps in 1 batches were not applied"):
-        net.train_on_batch(X, Y * 1e300)  # infinite as float32
+        net.train_on_batch(X * 1e20, Y * 1e30)  # their product is infinite as float32
     assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
     assert net.optimizer.iterations == 1
 
@@ -291,3 +292,61 @@ def test_probabilities_need_not_come_from_a_softmax_layer():
     found, out = evaluated("categorical_crossentropy", "sigmoid", SOFT)
     p = out / out.sum(-1, keepdims=True)
     assert found == pytest.approx(-(SOFT * np.log(p)).sum(-1).mean(), rel=1e-6)
+
+
+def _mean_square(y, p):
+    return float(np.square(y - p).mean()), 2.0 * (y - p) * -1.0 / p.size
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_targets_without_their_last_axis_go_to_functions_as_to_the_engine(steps):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(12, 4, 2)), rng.normal(size=(12, 4) if steps else 12)
+    shapes, results = [], []
+
+    def own_metric(y_true, y_pred):
+        shapes.append((y_true.shape, y_pred.shape))
+        return np.square(y_true - y_pred).mean(axis=-1)
+
+    for loss in ("mse", _mean_square):
+        for targets in (y, y[..., None]):
+            set_seed(1)
+            model = Sequential([layers.LSTM(3, return_sequences=steps), layers.Dense(1)])
+            model.compile(optimizers.SGD(0.1), loss, metrics=["mse", "acc", own_metric])
+            model.fit(x, targets, batch_size=5, verbose=0)
+            results.append(model.evaluate(x, targets, batch_size=5, verbose=0))
+    assert all(true == predicted for true, predicted in shapes)
+    np.testing.assert_allclose(results, [results[0]] * 4, rtol=1e-4)
+    assert results[0][0] == pytest.approx(results[0][1], rel=1e-4)
+
+
+def test_a_gradient_of_another_shape_is_told_with_the_targets_shape():
+    model = Sequential([layers.Dense(2)])
+    model.compile("sgd", lambda y, p: (0.0, np.zeros((3, 3))))
+    with pytest.raises(
+        ValueError, match=r"\(3, 3\), expected y_pred's \(3, 2\); y_true has \(3,\)"
+    ):
+        model.fit(np.ones((3, 4)), np.ones(3), verbose=0)
+
+
+def test_classes_of_losses_and_metrics_stand_for_objects():
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", losses.MeanSquaredError, metrics=[metrics.MeanAbsoluteError])
+    assert model.metrics_names == ["loss", "mean_absolute_error"]
+    assert np.isfinite(model.evaluate(np.ones((3, 4)), np.ones(3), verbose=0)).all()
+    for bad in (losses.Loss, losses.FunctionLoss, int):
+        with pytest.raises(TypeError, match=f"loss: .*class {bad.__name__}"):
+            model.compile("sgd", bad)
+    for bad in (metrics.Metric, metrics.FunctionMetric, int):
+        with pytest.raises(TypeError, match=f"metrics: .*class {bad.__name__}"):
+            model.compile("sgd", "mse", metrics=[bad])
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "right"),
+    [("Adam", "lr", "learning_rate"), ("SGD", "momentun", "momentum"), ("RMSprop", "RHO", None)],
+)
+def test_unexpected_arguments_of_optimizers(kind, wrong, right):
+    hint = f" \\(did you mean '{right}'\\?\\)" if right else "$"
+    with pytest.raises(TypeError, match=f"{kind}: unexpected argument '{wrong}'{hint}"):
+        getattr(optimizers, kind)(**{wrong: 0.1})

@@ -1,5 +1,9 @@
 """What fit, evaluate and predict print."""
 
+import os
+import re
+import struct
+
 import numpy as np
 import pytest
 
@@ -70,7 +74,14 @@ def test_a_bar_on_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     regression().fit(X, Y, batch_size=5, epochs=2, validation_split=0.3)
-    for part in ("Epoch 1/2", "Epoch 2/2", "100%", "3/3", "samples/s", "loss: ", "val_loss: "):
+    for part in (
+        "Epoch 1/2: 100%|",
+        "Epoch 2/2: 100%|",
+        "3/3",
+        "samples/s",
+        "loss: ",
+        "val_loss: ",
+    ):
         assert part in terminal.text
     assert terminal.text.count("\n") == 2
     terminal.text = ""
@@ -106,3 +117,46 @@ def test_numbers_are_written_as_in_keras():
     assert [_progress.number(value) for value in numbers] == expected
     times = [_progress.step_time(s) for s in (2.4, 0.0123, 0.0000456)]
     assert times == ["2s", "12ms", "46us"]
+
+
+class Pty:
+    """The writing end of a pseudo-terminal of a width; `text` is what came out of the other."""
+
+    encoding = "utf-8"
+
+    def __init__(self, columns):
+        pty, fcntl, termios = (pytest.importorskip(m) for m in ("pty", "fcntl", "termios"))
+        self.main, self.end = pty.openpty()
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return True
+
+    def fileno(self):
+        return self.end
+
+
+@pytest.mark.parametrize("columns", [80, 40, 0])
+def test_the_values_of_an_epoch_can_be_read_in_any_width(monkeypatch, columns):
+    terminal = Pty(columns)
+    monkeypatch.setattr("sys.stdout", terminal)
+    regression().fit(X, Y, batch_size=5, epochs=2, validation_split=0.3)
+    lines = terminal.text.splitlines()
+    for epoch in ("Epoch 1/2", "Epoch 2/2"):
+        (line,) = (line for line in lines if line.startswith(f"{epoch} - 3/3 - "))
+        assert " - loss: " in line
+        assert " - val_loss: " in line
+    bars = [frame for line in lines for frame in line.split("\r") if "%|" in frame]
+    assert bool(bars) == (columns > 0)
+    assert all(len(frame.replace("\x1b[A", "")) <= columns for frame in bars)
+    assert columns < 80 or any(re.search(r"loss: \d\.\d{4}", frame) for frame in bars)
+    os.close(terminal.main)
+    os.close(terminal.end)

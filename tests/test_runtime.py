@@ -10,6 +10,26 @@ import pylstm
 from pylstm import _core, _runtime
 
 
+@pytest.fixture
+def four_cores(monkeypatch):
+    """A process of four processors that has not been warned."""
+    monkeypatch.setattr(_core, "available_cores", lambda: 4)
+    _runtime._warn_of_cores.cache_clear()
+    yield
+    _runtime._warn_of_cores.cache_clear()
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_more_threads_than_processors_give_one_warning():
+    pylstm.set_num_threads(4)
+    with pytest.warns(RuntimeWarning, match="5 threads are more than the 4") as caught:
+        pylstm.set_num_threads(5)
+    assert caught[0].filename == __file__
+    pylstm.set_num_threads(6)
+    assert pylstm.get_num_threads() == 6
+
+
+@pytest.mark.usefixtures("four_cores")
 def test_threads_can_be_set():
     before = pylstm.get_num_threads()
     try:

@@ -110,6 +110,21 @@ def test_a_checkpoint_of_a_running_fit_resumes_bitwise(tmp_path):
         assert same(resumed, whole)
 
 
+def test_a_failed_save_leaves_the_state_of_predict(tmp_path, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    model = Sequential([layers.Input((None, 3)), layers.LSTM(4, stateful=True)])
+    model.predict(RNG.normal(size=(5, 4, 3)))
+    before = model._core.get_state("predict")
+    monkeypatch.setattr(_core.Network, "predict", fails)
+    with pytest.raises(MemoryError):
+        model.save(tmp_path / "m")
+    after = model._core.get_state("predict")
+    assert any(a.any() for a in before)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_carried_states_are_kept(tmp_path):
     def stateful():
         pylstm.set_seed(3)
@@ -162,7 +177,9 @@ def test_losses_and_metrics_of_the_user_are_not_stored(tmp_path):
     model.save(tmp_path / "m")
     assert pylstm.load_model(tmp_path / "m").metrics_names == ["loss", "mae"]
     model.compile("adam", lambda y, p: (0.0, p))
-    model.save(tmp_path / "m")
+    with pytest.warns(UserWarning, match="neither the loss nor the optimizer"):
+        model.save(tmp_path / "m")
+    model.save(tmp_path / "m", include_optimizer=False)  # asked for: no warning
     assert not pylstm.load_model(tmp_path / "m").compiled
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pylstm
-from pylstm import Sequential, layers, losses, metrics, optimizers
+from pylstm import Sequential, _core, callbacks, layers, losses, metrics, optimizers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(22, 6, 3)).astype("f4")
@@ -90,6 +90,30 @@ def test_validation_split_is_the_last_rows():
     assert one.history == two.history
     assert same(a, b)
     assert one.history["val_loss"][-1] == a.evaluate(X[15:], Y[15:], 5, verbose=0)[0]
+
+
+@pytest.mark.parametrize("weights", [{}, {"sample_weight": np.arange(22.0)}])
+def test_a_validation_split_is_checked_with_the_rest(weights, monkeypatch):
+    checks, check = [], _core.Network.check
+
+    def counted(self, data, mode):
+        checks.append(data.rows)
+        check(self, data, mode)
+
+    model, other = regression("float64"), regression("float64")
+    expected = fit(
+        other,
+        X[:16],
+        Y[:16],
+        validation_data=(X[16:], Y[16:], *(w[16:] for w in weights.values())),
+        **{name: w[:16] for name, w in weights.items()},
+        batch_size=8,
+    )
+    monkeypatch.setattr(_core.Network, "check", counted)
+    found = fit(model, validation_split=0.27, batch_size=8, **weights)
+    assert checks == [22]
+    for name, values in expected.history.items():
+        assert found.history[name] == pytest.approx(values, rel=1e-12)
 
 
 def test_validation_changes_nothing():
@@ -210,6 +234,37 @@ def test_the_three_accuracies():
     y = RNG.integers(0, 2, 22)
     hits = ((b.predict(X)[:, 0] > 0.5) == y).mean()
     assert b.evaluate(X, y, verbose=0)[1:] == pytest.approx([hits, hits])
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric"),
+    [
+        ("sparse_categorical_crossentropy", "binary_accuracy"),
+        ("categorical_crossentropy", "binary_accuracy"),
+        ("categorical_crossentropy", "sparse_categorical_accuracy"),
+        ("binary_crossentropy", "sparse_categorical_accuracy"),
+        ("sparse_categorical_crossentropy", "categorical_accuracy"),
+    ],
+)
+def test_an_accuracy_of_other_targets_than_the_loss_has_is_refused(loss, metric):
+    with pytest.raises(ValueError, match=f"metrics: {metric} needs .* the loss {loss} does not"):
+        language(loss, metrics=[metric])
+
+
+def test_accuracy_of_one_output():
+    """With one class every prediction is right; with a loss in Python y may lack the last axis."""
+    single = Sequential([layers.LSTM(3), layers.Dense(1, activation="softmax")])
+    for loss, y in (
+        ("categorical_crossentropy", np.ones((22, 1))),
+        ("sparse_categorical_crossentropy", np.zeros(22, int)),
+    ):
+        single.compile("adam", loss, metrics=["accuracy"])
+        assert single.evaluate(X, y, verbose=0)[1] == 1.0
+    y = RNG.integers(0, 2, 22)
+    model = Sequential([layers.LSTM(3), layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", lambda t, p: (0.0, np.zeros_like(p)), metrics=["accuracy"])
+    hits = ((model.predict(X)[:, 0] > 0.5) == y).mean()
+    assert model.evaluate(X, y, verbose=0)[1] == pytest.approx(hits)
 
 
 def test_perplexity_is_the_exponential_of_the_loss():
@@ -396,6 +451,37 @@ def test_stateful_training_needs_equal_batches():
     fit(model, batch_size=11, shuffle=False)
     model.reset_state()
     fit(model, X[:3], Y[:3])  # one batch, smaller than batch_size
+
+
+def test_stateful_prediction_needs_equal_batches():
+    model = Sequential([layers.LSTM(4, stateful=True), layers.Dense(2)])
+    for built in (False, True):
+        with pytest.raises(ValueError, match="leave a last one of 2"):
+            model.predict(X, batch_size=5)
+        assert model.built == built
+        model.predict(X, batch_size=11)
+        model.reset_state()
+    expected = model.predict(X[:20], batch_size=5)
+    model.reset_state()
+    with pytest.raises(ValueError, match="leave a last one of 2"):
+        model.predict(X, batch_size=5)
+    assert np.array_equal(model.predict(X, batch_size=5, steps=4), expected)
+
+
+def test_a_failed_validation_leaves_the_state_of_predict():
+    class Fails(callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            raise RuntimeError("no")
+
+    model = Sequential([layers.LSTM(4, stateful=True), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.predict(X)
+    before = model._core.get_state("predict")
+    with pytest.raises(RuntimeError, match="no"):
+        fit(model, batch_size=22, validation_data=(X, Y), callbacks=[Fails()])
+    after = model._core.get_state("predict")
+    assert any(a.any() for a in before)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_stateful_training_carries_the_state_from_batch_to_batch():

@@ -6,6 +6,7 @@ The engine checks again; these checks come first, so that nothing has been touch
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ _PADDING_ADVICE = (
     "pad the rows to one length first; Embedding(mask_zero=True), mask= or sample_weight= "
     "then leave the padding out"
 )
+_OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
 
 
 # ---- single values
@@ -121,9 +123,50 @@ def unsupported(argument: str, value: object, allowed: Sequence[object]) -> None
         raise ValueError(f"{argument}: {value!r} is not supported; pylstm has {offered}")
 
 
-def unexpected(owner: str, arguments: Iterable[str]) -> TypeError:
-    """The error for keyword arguments that `owner` does not take."""
-    return TypeError(f"{owner}: unexpected argument {', '.join(repr(a) for a in arguments)}")
+def unexpected(owner: str, arguments: Iterable[str], known: Iterable[str] = ()) -> TypeError:
+    """The error for keyword arguments that `owner` does not take; it suggests the nearest."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    parts = []
+    for argument in arguments:
+        near = [_OLD_NAMES[argument]] if argument in _OLD_NAMES else []
+        near = [n for n in near if n in names] or get_close_matches(argument, names, n=1)
+        parts.append(repr(argument) + (f" (did you mean {near[0]!r}?)" if near else ""))
+    return TypeError(f"{owner}: unexpected argument {', '.join(parts)}")
+
+
+def arguments_of(kind: type) -> list[str]:
+    """Names of the arguments of the constructors of a class and its bases."""
+    from inspect import Parameter, signature
+
+    variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    return [
+        parameter.name
+        for base in kind.__mro__
+        if "__init__" in vars(base) and base is not object
+        for parameter in signature(base.__init__).parameters.values()  # type: ignore[misc]
+        if parameter.kind not in variadic and parameter.name != "self"
+    ]
+
+
+def model_path(argument: str, path: str | os.PathLike[str]) -> str:
+    """`path` as a string, if a model can be saved under that name."""
+    name = os.fspath(path)
+    if not isinstance(name, str):
+        raise TypeError(f"{argument}: expected a string or a path, got {path!r}")
+    if name.lower().endswith((".keras", ".h5", ".hdf5")):
+        raise ValueError(
+            f"{argument}: pylstm writes .safetensors files, not Keras' format: {name!r}"
+        )
+    return name
+
+
+def dtype(argument: str, value: object) -> str:
+    """`value`, a name or NumPy's float32 or float64, as the name."""
+    if isinstance(value, np.dtype) or value in (np.float32, np.float64):
+        value = np.dtype(value).name
+    return choice(argument, value, ("float32", "float64"))
 
 
 # ---- arrays
@@ -196,9 +239,10 @@ def inputs(x: NDArray[Any], input_shape: Shape) -> None:
     """Raise ValueError unless `x` has rows of `input_shape`, at least one row and one step."""
     shape, advice = x.shape, ""
     if len(shape) == len(input_shape) - 1 and shape:
-        advice = "; for one row write x[None]"
+        if input_shape[-1] in (None, shape[-1]):
+            advice = "; for one row write x[None]"
         if input_shape[-1] == 1:
-            advice += ", for one feature x[..., None]"
+            advice += "; for one feature a step write x[..., None]"
     same_shape("x", shape, input_shape, advice)
     if 0 in shape:
         raise ValueError(f"x: expected at least one row and one step, got shape {shape}")
@@ -236,8 +280,19 @@ def weights(weight: NDArray[Any], rows: int, steps: int | None) -> NDArray[Any]:
     if not fits:
         per_step = "" if steps is None else f" or ({rows}, {steps})"
         raise ValueError(f"sample_weight: expected shape ({rows},){per_step}, got {weight.shape}")
-    bad = np.argwhere(~np.isfinite(weight))
-    if len(bad):
-        at = tuple(int(i) for i in bad[0])
-        raise ValueError(f"sample_weight: expected finite numbers, got {weight[at]} at {at}")
+    finite("sample_weight", weight)
     return weight
+
+
+def finite(argument: str, values: NDArray[Any], dtype: str = "float64") -> None:
+    """Raise ValueError, naming the first bad one, unless `values` are finite numbers of `dtype`."""
+    if values.dtype.kind != "f":
+        return
+    good = np.isfinite(values)
+    if values.dtype.itemsize > np.dtype(dtype).itemsize:
+        good &= np.abs(values) <= float(np.finfo(dtype).max)
+    if good.all():
+        return
+    at = tuple(int(i) for i in np.unravel_index(int(good.argmin()), good.shape))
+    of_type = f" that {dtype} can hold" if np.isfinite(values[at]) else ""
+    raise ValueError(f"{argument}: expected finite numbers{of_type}, got {values[at]} at {at}")

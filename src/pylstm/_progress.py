@@ -6,6 +6,7 @@ tqdm is imported when the first bar is shown.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any, Protocol
@@ -59,24 +60,27 @@ class Lines(Progress):
 
 
 class Bar(Progress):
-    """A tqdm bar with the loss, the metrics, the rate and the time left."""
+    """A tqdm bar with the loss, the metrics, the rate and the time left; a plain line follows it.
 
-    _FORMAT = (
-        "{desc}{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-    )
+    The bar takes what the numbers leave of the line; in a narrow terminal the rate goes first.
+    """
+
+    _FORMAT = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
     _OPEN_FORMAT = "{desc}{n_fmt} [{elapsed}{postfix}]"
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._line = Lines()
 
     def begin(self, title: str, steps: int | None, source: Source) -> None:
         from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
 
         self._source, self._start = source, time.monotonic()
         self._last = self._start
+        self._line.begin(title, steps, source)
         self._bar = tqdm(
             total=steps,
-            desc=title,
+            desc=f"{title}: " if title else "",
             file=sys.stdout,
             bar_format=self._OPEN_FORMAT if steps is None else self._FORMAT,
             mininterval=0.0,
@@ -84,6 +88,7 @@ class Bar(Progress):
         )
 
     def update(self, steps: int) -> None:
+        self._line.update(steps)
         now = time.monotonic()
         if now - self._last >= _REFRESH_SECONDS:
             self._last = now
@@ -91,7 +96,9 @@ class Bar(Progress):
 
     def end(self, steps: int, logs: dict[str, float]) -> None:
         self._show(steps, logs, time.monotonic())
+        self._bar.leave = False
         self.close()
+        self._line.end(steps, logs)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -103,7 +110,7 @@ class Bar(Progress):
         rate = f"{amount / max(now - self._start, 1e-9):,.0f} {unit}/s"
         numbers = [f"{name}: {number(value)}" for name, value in logs.items()]
         self._bar.n = steps
-        self._bar.set_postfix_str(", ".join([rate, *numbers]), refresh=False)
+        self._bar.set_postfix_str(", ".join([*numbers, rate]), refresh=False)
         self._bar.refresh()
 
 
@@ -125,16 +132,21 @@ def make(verbose: Any, quiet_lines: bool = False) -> Progress:
 
 
 def interactive() -> bool:
-    """Whether the output is a terminal or a notebook."""
+    """Whether the output is a notebook, or a terminal that has a width."""
     shell = sys.modules.get("IPython")
     if shell is not None:
         running = shell.get_ipython()
         if running is not None and type(running).__name__ == "ZMQInteractiveShell":
             return True
     try:
-        return bool(sys.stdout.isatty())
+        if not sys.stdout.isatty():
+            return False
     except (AttributeError, ValueError):  # no stdout, or a closed one
         return False
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):  # a terminal that has no descriptor
+        return True
 
 
 def number(value: float) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
+import warnings
 
 from pylstm import _core
 
@@ -67,8 +69,20 @@ def set_seed(seed: int) -> None:
     _seeds.reset(_checks.seed("seed", seed))
 
 
+@functools.cache  # a process hears of it once
+def _warn_of_cores() -> None:
+    warnings.warn(
+        f"n: {_core.get_num_threads()} threads are more than the {_core.available_cores()} "
+        f"processors that this process may use; they will wait for each other",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
 def set_num_threads(n: int) -> None:
     """Set how many threads one call may use; results do not depend on it.
+
+    The first number above that of the processors this process may use gives a RuntimeWarning.
 
     Raises:
         TypeError: `n` is not an integer.
@@ -76,7 +90,10 @@ def set_num_threads(n: int) -> None:
     """
     from pylstm import _checks
 
-    _core.set_num_threads(_checks.positive_int("n", n))
+    n = _checks.positive_int("n", n)
+    _core.set_num_threads(n)
+    if n > _core.available_cores():
+        _warn_of_cores()
 
 
 def get_num_threads() -> int:

@@ -151,7 +151,7 @@ class FunctionLoss(Loss):
         if gradient.shape != y_pred.shape:
             raise ValueError(
                 f"loss: {self.name} returned a gradient of shape {gradient.shape}, "
-                f"expected y_pred's {y_pred.shape}"
+                f"expected y_pred's {y_pred.shape}; y_true has {np.shape(y_true)}"
             )
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             raise ValueError(f"loss: {self.name} returned numbers that are not finite")
@@ -179,7 +179,7 @@ _BY_NAME: dict[str, type[Loss]] = {
 
 
 def get(identifier: object) -> Loss:
-    """The loss that a name, a serialized dict, a Loss or a function means.
+    """The loss that a name, a serialized dict, a Loss, its class or a function means.
 
     Raises:
         ValueError: unknown name; the nearest one is suggested.
@@ -188,6 +188,10 @@ def get(identifier: object) -> Loss:
     >>> get("mse").name
     'mean_squared_error'
     """
+    if isinstance(identifier, type):
+        if identifier not in _CLASSES.values():
+            raise TypeError(f"loss: expected a loss, not its class {identifier.__name__}")
+        identifier = identifier()
     if isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, str):

@@ -107,8 +107,8 @@ def _absolute_error(y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
 class EngineMetric(Named):
     """A metric that the engine counts."""
 
-    def engine_name(self, sparse: bool, outputs: int) -> str:
-        """The engine's name of it: `sparse` targets are labels; `outputs` values a prediction."""
+    def engine_name(self, sparse: bool, binary: bool) -> str:
+        """The engine's name of it: `sparse` targets are labels, `binary` ones a single output."""
         return self._default_name
 
     def in_python(self) -> FunctionMetric:
@@ -116,10 +116,14 @@ class EngineMetric(Named):
         return FunctionMetric(self._hits, self.name)
 
     def _hits(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
+        single = y_pred.shape[-1] == 1
         sparse = y_true.ndim < y_pred.ndim or y_true.shape[-1] < y_pred.shape[-1]
-        kind = self.engine_name(sparse, y_pred.shape[-1])
+        kind = self.engine_name(sparse and not single, single)
         if kind == "binary_accuracy":
+            if single and y_true.ndim < y_pred.ndim:
+                y_true = y_true[..., None]
             return ((y_true > 0.5) == (y_pred > 0.5)).mean(axis=-1)
+        sparse = sparse or kind == "sparse_categorical_accuracy"
         labels = y_true if sparse else y_true.argmax(axis=-1)
         return labels.reshape(y_pred.shape[:-1]) == y_pred.argmax(axis=-1)
 
@@ -130,9 +134,9 @@ class Accuracy(EngineMetric):
 
     _default_name = "accuracy"
 
-    def engine_name(self, sparse: bool, outputs: int) -> str:
+    def engine_name(self, sparse: bool, binary: bool) -> str:
         """The accuracy that fits the targets."""
-        if outputs == 1 and not sparse:
+        if binary and not sparse:
             return "binary_accuracy"
         return "sparse_categorical_accuracy" if sparse else "categorical_accuracy"
 
@@ -185,7 +189,7 @@ _BY_CLASS: dict[str, type[Named]] = {c.__name__: c for c in _CLASSES.values()}
 
 
 def get(identifier: object) -> Named:
-    """The metric that a name, a serialized dict, a metric object or a function means.
+    """The metric that a name, a serialized dict, a metric, its class or a function means.
 
     Raises:
         ValueError: unknown name; the nearest one is suggested.
@@ -194,6 +198,8 @@ def get(identifier: object) -> Named:
     >>> get("acc").name
     'acc'
     """
+    if isinstance(identifier, type):
+        identifier = _made(identifier)
     if isinstance(identifier, Named):
         return identifier
     if isinstance(identifier, str):
@@ -206,6 +212,18 @@ def get(identifier: object) -> Named:
     if callable(identifier):
         return FunctionMetric(identifier)
     raise TypeError(f"metrics: expected a name, a Metric or a function, got {identifier!r}")
+
+
+def _made(kind: type) -> Named:
+    """A metric of a class that needs no arguments."""
+    if issubclass(kind, Named) and kind not in (Named, Metric, EngineMetric, FunctionMetric):
+        try:
+            return kind()
+        except TypeError as error:
+            raise TypeError(
+                f"metrics: {kind.__name__} is a class; give a metric: {error}"
+            ) from error
+    raise TypeError(f"metrics: expected a metric, not the class {kind.__name__}")
 
 
 def serialize(metric: Named) -> dict[str, Any] | None:

@@ -32,6 +32,14 @@ class Optimizer:
     engine_name = ""
     _arguments: tuple[str, ...] = ()
 
+    def __new__(cls, *_: Any, **settings: Any) -> Optimizer:
+        """Refuse arguments that the class does not take, with the nearest name."""
+        known = _checks.arguments_of(cls) if settings else []
+        strange = [name for name in settings if name not in known]
+        if strange:
+            raise _checks.unexpected(cls.__name__, strange, known)
+        return super().__new__(cls)
+
     def __init__(
         self,
         learning_rate: float,
@@ -104,7 +112,10 @@ class Optimizer:
 
     def engine_text(self) -> str:
         """The optimizer as the engine reads it."""
-        return _json.dumps({"name": self.engine_name, **self.get_config()})
+        # None is no decay; the engine would take its rule's default, which AdamW has.
+        decay = self.weight_decay or 0.0
+        config = {**self.get_config(), "weight_decay": decay}
+        return _json.dumps({"name": self.engine_name, **config})
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_networks", "_last")}

@@ -7,6 +7,7 @@ tables, and sizes in the configuration are compared with the tensors before anyt
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, NDArray[Any]]
 
-_FOREIGN = (".keras", ".h5", ".hdf5")
 _TEST_ROWS, _TEST_STEPS, _TEST_VALUES = 4, 16, 1 << 16
 _TOLERANCE = 1e-3
 
@@ -33,9 +33,7 @@ def save_model(
     include_optimizer: bool = True,
 ) -> None:
     """`model.save(…)`."""
-    path = _path(filepath)
-    if path.endswith(_FOREIGN):
-        raise ValueError(f"filepath: pylstm writes .safetensors files, not Keras' format: {path!r}")
+    path = _checks.model_path("filepath", filepath)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"filepath: {path!r} exists and overwrite is False")
     model._enter()
@@ -53,6 +51,14 @@ def save_model(
             metadata["compile"] = _json.dumps(stored)
             state["iterations"] = network.iterations
             tensors += [(f"optimizer/{name}", slot) for name, slot in network.get_slots()]
+        elif model._compiled.function is not None:
+            warnings.warn(
+                "save: the loss is a Python function, which a file cannot hold: neither the loss "
+                "nor the optimizer and its state are stored; compile the loaded model again "
+                "(include_optimizer=False saves without them)",
+                UserWarning,
+                stacklevel=3,
+            )
         for mode, states in model._carried_states().items():
             if any(array.size for array in states):
                 tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
@@ -152,13 +158,15 @@ def _test_output(model: Sequential, test: NDArray[Any]) -> NDArray[Any]:
     carried = model._carried_states()
     if carried:
         network.reset_state("predict")
-    data = _core.Data(test)
-    network.check(data, "predict")
-    shape = tuple(test.shape[1] if d == -1 else d for d in network.output_shape())
-    out = np.empty((len(test), *shape), model.dtype)
-    network.predict(data, len(test), 0, 1, 0.0, out)
-    if carried:
-        network.set_state("predict", carried["predict"])
+    try:
+        data = _core.Data(test)
+        network.check(data, "predict")
+        shape = tuple(test.shape[1] if d == -1 else d for d in network.output_shape())
+        out = np.empty((len(test), *shape), model.dtype)
+        network.predict(data, len(test), 0, 1, 0.0, out)
+    finally:
+        if carried:
+            network.set_state("predict", carried["predict"])
     return out
 
 

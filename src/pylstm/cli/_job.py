@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pylstm
-from pylstm import Sequential, _ngram
+from pylstm import Sequential, _checks, _ngram
 from pylstm.cli import INTERRUPTED
 from pylstm.cli import _language_model as language_model
 from pylstm.cli._output import say, write
@@ -91,7 +91,7 @@ def _describe(model: Sequential) -> str:
 
 def _check_output(output: str) -> None:
     """Raise now, not after the training, if the model cannot be saved."""
-    path = Path(output).resolve()
+    path = Path(_checks.model_path("--output", output)).resolve()
     if path.is_dir():
         raise IsADirectoryError(f"{output}: expected the path of a file to write, got a folder")
     if not path.parent.is_dir():

@@ -71,7 +71,7 @@ class Layer:
     Args:
         name: Unique in a model; made from the class ("lstm", "lstm_1") if not given.
         trainable: Whether training changes the weights; may be set at any time.
-        dtype: "float32" or "float64"; the model's if not given.
+        dtype: "float32" or "float64", or NumPy's types of these names; the model's if not given.
         activity_regularizer: Not supported; must be None.
         input_shape: Shape of one row, as an `Input` before this layer would give it.
         batch_input_shape: The same with the batch size (or None) in front.
@@ -83,6 +83,8 @@ class Layer:
 
     seed: int | None = None
     stateful: bool = False
+    _ranks: tuple[int, ...] = ()
+    """Numbers of axes that an input may have; all if empty."""
     _arguments: tuple[str, ...] = ()
     """Names of the constructor's arguments that make up the configuration."""
 
@@ -91,7 +93,7 @@ class Layer:
         *,
         name: str | None = None,
         trainable: bool = True,
-        dtype: str | None = None,
+        dtype: Any = None,
         activity_regularizer: None = None,
         input_shape: Shape | None = None,
         batch_input_shape: Shape | None = None,
@@ -99,14 +101,12 @@ class Layer:
     ) -> None:
         kind = type(self).__name__
         if unknown:
-            raise _checks.unexpected(kind, unknown)
+            raise _checks.unexpected(kind, unknown, _checks.arguments_of(type(self)))
         _checks.unsupported("activity_regularizer", activity_regularizer, (None,))
-        if dtype is not None:
-            _checks.choice("dtype", dtype, ("float32", "float64"))
         self.auto_named = name is None
         self.name = _snake_case(kind) if name is None else layer_name(name)
         self.trainable = _checks.boolean("trainable", trainable)
-        self.dtype = dtype
+        self.dtype = None if dtype is None else _checks.dtype("dtype", dtype)
         self.declared_shape = declared_shape(input_shape, batch_input_shape)
         self._owner: weakref.ref[Owner] | None = None
         self._input_shape: Shape | None = None
@@ -127,6 +127,15 @@ class Layer:
             ValueError: the layer cannot take this input.
         """
         raise NotImplementedError
+
+    def check_array(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError if an array x of this shape has too many axes or too few."""
+        if self._ranks and len(shape) not in self._ranks:
+            names = {2: "(rows, features)", 3: "(rows, steps, features)"}
+            expected = " or ".join(names[rank] for rank in self._ranks)
+            advice = "; for one feature a step write x[..., None]"
+            advice = advice if self._ranks == (3,) and len(shape) == 2 else ""
+            raise ValueError(f"x: expected {expected}, got {shape}{advice}")
 
     # ---- configuration
 
@@ -152,7 +161,7 @@ class Layer:
         allowed = {"name", "trainable", "dtype", *cls._arguments}
         strange = [key for key in config if key not in allowed]
         if strange:
-            raise _checks.unexpected(cls.__name__, strange)
+            raise _checks.unexpected(cls.__name__, strange, allowed)
         return cls(**config)
 
     # ---- building

@@ -8,8 +8,9 @@ import numpy as np
 
 from pylstm import _checks
 from pylstm._checks import Shape
-from pylstm.layers._base import Layer, Spec
+from pylstm.layers._base import Spec
 from pylstm.layers._lstm import LSTM
+from pylstm.layers._recurrent import Recurrent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _MERGE_MODES = ("concat", "sum", "mul", "ave")
 
 
-class Bidirectional(Layer):
+class Bidirectional(Recurrent):
     """Two LSTMs over the same input, one in each direction, and their outputs merged.
 
     Input (rows, steps, features). With `return_sequences` the outputs of a step stand together;
@@ -40,6 +41,7 @@ class Bidirectional(Layer):
     (None, 16)
     """
 
+    _ranks = (3,)
     _arguments = ("layer", "merge_mode", "backward_layer")
 
     def __init__(
@@ -137,21 +139,19 @@ class Bidirectional(Layer):
         Raises:
             ValueError: an array of the wrong shape.
         """
-        x = _checks.array("x", x)
-        checked = None
-        if initial_state is not None:
-            if not isinstance(initial_state, list | tuple) or len(initial_state) != 4:
-                raise ValueError("initial_state: expected [h, c, h, c], two arrays a direction")
-            rows = len(x) if x.ndim else 0
-            checked = [
-                *self.forward_layer._states(initial_state[:2], rows),
-                *self.backward_layer._states(initial_state[2:], rows),
-            ]
-        merged, *states = self._call(x, checked, mask, training)
+        merged, *states = self._call_from(x, initial_state, mask, training)
         outputs = [merged] if self.merge_mode else np.split(merged, 2, axis=-1)
         if self.return_state:
             return [*outputs, *states]
         return outputs[0] if self.merge_mode else outputs
+
+    def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
+        if not isinstance(states, list | tuple) or len(states) != 4:
+            raise ValueError("initial_state: expected [h, c, h, c], two arrays a direction")
+        return [
+            *self.forward_layer._states(states[:2], rows),
+            *self.backward_layer._states(states[2:], rows),
+        ]
 
 
 def _inner(argument: str, layer: Any) -> LSTM:

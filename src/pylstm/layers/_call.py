@@ -37,6 +37,7 @@ class Caller:
         """[output, final states …] of `layer` for `x`; builds the layer if need be."""
         if x.ndim < 2 or 0 in x.shape:
             raise ValueError(f"x: expected at least one row and one step, got shape {x.shape}")
+        layer.check_array(x.shape)
         shape = open_shape(x.shape, token_ids=type(layer).__name__ == "Embedding")
         layer.compute_output_shape(shape)
         if layer.built:

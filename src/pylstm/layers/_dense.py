@@ -33,6 +33,7 @@ class Dense(PlainLayer):
     (None, 3)
     """
 
+    _ranks = (2, 3)
     _arguments = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer")
 
     def __init__(

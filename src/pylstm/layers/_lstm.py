@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
-from pylstm.layers._base import Layer, Spec
+from pylstm.layers._base import Spec
+from pylstm.layers._recurrent import Recurrent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ _CELL_ARGUMENTS = (
 )
 
 
-class LSTM(Layer):
+class LSTM(Recurrent):
     """Long short-term memory (Hochreiter & Schmidhuber 1997), with Keras' arguments and weights.
 
     At each step, with gates in the order i, f, c, o::
@@ -69,6 +70,7 @@ class LSTM(Layer):
     (None, 10, 16)
     """
 
+    _ranks = (3,)
     _arguments = (
         *_CELL_ARGUMENTS,
         "return_sequences",
@@ -138,8 +140,6 @@ class LSTM(Layer):
         self.go_backwards = _checks.boolean("go_backwards", go_backwards)
         self.stateful = _checks.boolean("stateful", stateful)
         self.zero_output_for_mask = _checks.boolean("zero_output_for_mask", zero_output_for_mask)
-        self.states: list[NDArray[Any]] | None = None
-        """Final [h, c] of the last direct call if `stateful`: the start of the next."""
 
     def specs(self, input_shape: Shape) -> list[Spec]:
         width = 4 * self.units
@@ -164,8 +164,7 @@ class LSTM(Layer):
         if len(input_shape) != 3 or input_shape[2] is None:
             raise ValueError(
                 f"layer {self.name!r}: expected an input of shape (rows, steps, features), "
-                f"got {_checks.shape_text(input_shape)}; the layer before it needs "
-                f"return_sequences=True if it is recurrent"
+                f"got {_checks.shape_text(input_shape)}"
             )
         return input_shape[2]
 
@@ -186,21 +185,8 @@ class LSTM(Layer):
         Raises:
             ValueError: an array of the wrong shape.
         """
-        x = _checks.array("x", x)
-        start = initial_state
-        if start is None and self.stateful:
-            start = self.states
-        checked = None if start is None else self._states(start, len(x) if x.ndim else 0)
-        output, *states = self._call(x, checked, mask, training)
-        if self.stateful:
-            self.states = states
-        return [output, *states] if self.return_state else output
-
-    def reset_state(self) -> None:
-        """Forget the state that direct calls of a stateful layer carry."""
-        self.states = None
-
-    reset_states = reset_state
+        found = self._call_from(x, initial_state, mask, training)
+        return found if self.return_state else found[0]
 
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         if not isinstance(states, list | tuple) or len(states) != 2:

@@ -20,7 +20,8 @@ class Compiled:
 
     Raises:
         TypeError, ValueError: from `get` of each; two metrics of one name; perplexity with a loss
-            that is not a plain categorical crossentropy.
+            that is not a plain categorical crossentropy; an accuracy of other targets than the
+            loss has.
     """
 
     def __init__(self, optimizer: Any, loss: Any, metric_list: Any) -> None:
@@ -38,16 +39,33 @@ class Compiled:
     def _fitting(self, metric: metrics.Named) -> metrics.Named:
         """`metric`, or the one in its place, for the loss in use."""
         loss = self.loss
-        if isinstance(metric, metrics.Perplexity):
-            plain = loss is not None and loss.engine_name in _LIKELIHOODS
-            if not plain or (loss is not None and loss.get_config().get("label_smoothing")):
-                raise ValueError(
-                    "metrics: perplexity needs the loss categorical_crossentropy or "
-                    "sparse_categorical_crossentropy, without label smoothing"
-                )
-        if isinstance(metric, metrics.EngineMetric) and isinstance(loss, losses.FunctionLoss):
+        smoothed = loss is not None and loss.get_config().get("label_smoothing")
+        if isinstance(metric, metrics.Perplexity) and (smoothed or not self._categorical):
+            raise ValueError(
+                "metrics: perplexity needs the loss categorical_crossentropy or "
+                "sparse_categorical_crossentropy, without label smoothing"
+            )
+        if not isinstance(metric, metrics.EngineMetric) or loss is None:
+            return metric
+        if isinstance(loss, losses.FunctionLoss):
             return metric.in_python()
+        if isinstance(metric, metrics.BinaryAccuracy):
+            fits, targets = not self._categorical, "a 0 or 1 for each output"
+        elif isinstance(metric, metrics.SparseCategoricalAccuracy):
+            fits, targets = loss.sparse, "integer labels"
+        else:
+            fits = not (isinstance(metric, metrics.CategoricalAccuracy) and loss.sparse)
+            targets = "one-hot targets"
+        if not fits:
+            raise ValueError(
+                f"metrics: {metric.name} needs {targets}, which the loss {loss.engine_name} does "
+                f"not have; 'accuracy' fits every loss"
+            )
         return metric
+
+    @property
+    def _categorical(self) -> bool:
+        return self.loss is not None and self.loss.engine_name in _LIKELIHOODS
 
     def names(self) -> list[str]:
         """Names in logs: "loss", then the metrics as given."""
@@ -70,8 +88,9 @@ class Compiled:
 
     def engine_metrics(self, sparse: bool, outputs: int) -> dict[str, str]:
         """The engine's name for each metric that it counts."""
+        binary = outputs == 1 and not self._categorical
         return {
-            m.name: m.engine_name(sparse, outputs)
+            m.name: m.engine_name(sparse, binary)
             for m in self.metrics
             if isinstance(m, metrics.EngineMetric)
         }

@@ -145,9 +145,14 @@ class Loop:
     def _show(
         self, segment: Segment, batch: int, y_pred: NDArray[Any], tally: Tally
     ) -> NDArray[Any]:
-        """Count the metrics written in Python; the targets of the batch."""
+        """Count the metrics written in Python; the targets of the batch.
+
+        A last axis of size 1 that the targets lack is added, as for the engine's losses.
+        """
         members = segment.members(batch)
         y_true: NDArray[Any] = segment.rows.y[members]
+        if (*y_true.shape, 1) == y_pred.shape:  # else NumPy would broadcast rows against rows
+            y_true = y_true[..., None]
         tally.add_batch(y_true, y_pred, self._padding(segment.rows.x, members))
         return y_true
 

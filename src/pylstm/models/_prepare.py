@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pylstm import _checks, _core
@@ -20,6 +20,7 @@ from pylstm.models._data import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pylstm.layers import Layer
     from pylstm.models._compiled import Compiled
     from pylstm.models._structure import Structure
 
@@ -61,14 +62,20 @@ class Preparer:
             y = _checks.targets(y, self._output_shape(x), len(x), loss.sparse)
         elif y.ndim == 0 or len(y) != len(x):
             raise ValueError(f"y: expected {len(x)} rows, as many as x has; got shape {y.shape}")
+        else:
+            _checks.finite("y", y, self._model.dtype)
         weight = self._weight(x, y, sample_weight, class_weight, loss.sparse)
         if function is not None and weight is not None:
             raise ValueError(
                 "sample_weight, class_weight: a loss written in Python does its own weighting"
             )
-        data = _core.Data(x, y if function is None else None, weight)
-        self._model._network().check(data, "fit")
-        return Rows(x, y, data)
+        rows = self._view(x, y, weight)
+        self._model._network().check(rows.data, "fit")
+        return rows
+
+    def _view(self, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> Rows:
+        """The arrays and the engine's view of them; a loss written in Python has y to itself."""
+        return Rows(x, y, _core.Data(x, y if self._compiled.function is None else None, weight))
 
     def source(
         self, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None
@@ -81,7 +88,7 @@ class Preparer:
         rows = self.rows(x, y, sample_weight, None)
         if steps is not None:
             steps = min(steps, -(-len(rows.x) // size))
-        self._check_stateful(len(rows.x), size)
+        check_equal_batches(self._model.layers, len(rows.x), size)
         return ArraySource(rows, 0, len(rows.x), size, steps=steps)
 
     def fit_sources(
@@ -108,17 +115,21 @@ class Preparer:
             if split and data.validation_data is None:
                 stop = _split(stop, split)
                 validation = self._held_out(rows, stop, size, data)
-            self._check_stateful(stop, size)
+            check_equal_batches(self._model.layers, stop, size)
             source = ArraySource(rows, 0, stop, size, order, data.steps, turns)
         if data.validation_data is not None:
             validation = self._validation(data)
         return source, validation
 
     def _held_out(self, rows: Rows, stop: int, size: int, data: FitData) -> Source:
-        """The last rows, for validation; class weights do not count there."""
-        rows = self.rows(data.x, data.y, data.sample_weight, None)
+        """The last rows, for validation; class weights do not count there.
+
+        The arrays are checked; the view is another, for it counts totals of its own.
+        """
+        weight = self._weight(rows.x, rows.y, data.sample_weight, None, False)
+        rows = self._view(rows.x, rows.y, weight)
         size = data.validation_batch_size or size
-        self._check_stateful(len(rows.x) - stop, size)
+        check_equal_batches(self._model.layers, len(rows.x) - stop, size)
         return ArraySource(rows, stop, len(rows.x), size, steps=data.validation_steps)
 
     def _validation(self, data: FitData) -> Source:
@@ -167,15 +178,6 @@ class Preparer:
         steps = x.shape[1] if len(self._model.output_shape) == 3 else None
         return _checks.weights(weight, len(x), steps)
 
-    def _check_stateful(self, rows: int, batch_size: int) -> None:
-        for layer in self._model.layers:
-            if layer.stateful and rows > batch_size and rows % batch_size:
-                raise ValueError(
-                    f"batch_size: layer {layer.name!r} is stateful, so all batches must be equal; "
-                    f"{rows} rows in batches of {batch_size} leave a last one of "
-                    f"{rows % batch_size}"
-                )
-
     def window(self, tbptt: int | None) -> int:
         """`tbptt` checked against the layers; 0 if there is none."""
         if tbptt is None:
@@ -194,6 +196,17 @@ class Preparer:
 def optional_count(argument: str, value: Any) -> int | None:
     """None, or `value` as an int >= 1."""
     return None if value is None else _checks.positive_int(argument, value)
+
+
+def check_equal_batches(layers: Iterable[Layer], rows: int, batch_size: int) -> None:
+    """Raise ValueError if a layer is stateful and the last batch is smaller than the others."""
+    for layer in layers:
+        if layer.stateful and rows > batch_size and rows % batch_size:
+            raise ValueError(
+                f"batch_size: layer {layer.name!r} is stateful, so all batches must be equal; "
+                f"{rows} rows in batches of {batch_size} leave a last one of "
+                f"{rows % batch_size}"
+            )
 
 
 def validation_epochs(frequency: Any) -> Callable[[int], bool]:

@@ -32,6 +32,23 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
         raise ValueError(f"name: the model has a layer {layer.name!r} already")
 
 
+def output_shape(layer: Layer, shape: Shape, below: list[Layer]) -> Shape:
+    """Shape of the output of `layer`, for an input of `shape` that comes from the layers `below`.
+
+    Raises:
+        ValueError: it cannot take this input; the layer that dropped the steps is named.
+    """
+    try:
+        return layer.compute_output_shape(shape)
+    except ValueError as error:
+        for other in reversed(below):
+            if len(shape) == 2 and not getattr(other, "return_sequences", True):
+                raise ValueError(
+                    f"{error}; layer {other.name!r} before it needs return_sequences=True"
+                ) from None
+        raise
+
+
 def check_features(layer: Layer, shape: Shape) -> None:
     """Raise ValueError if `layer` has weights for another number of features than `shape` has."""
     if layer.held and layer.input_shape[-1] != shape[-1]:

@@ -30,7 +30,7 @@ class Sequential(Trainer):
         layers: Layers from the input to the output; more can be added.
         trainable: Whether training changes the weights; may be set at any time.
         name: Name in summaries and files.
-        dtype: "float32" or "float64", for weights and arithmetic.
+        dtype: "float32" or "float64", or NumPy's types of these names: weights and arithmetic.
 
     Raises:
         TypeError, ValueError: from `add`.
@@ -178,7 +178,9 @@ class Sequential(Trainer):
     ) -> None:
         """Write the model to a .safetensors file that `pylstm.load_model` reads.
 
-        An existing file is replaced only when the new one is complete.
+        An existing file is replaced only when the new one is complete. Loss functions and metrics
+        written in Python are not stored; with such a loss the optimizer and its state are not
+        either, and a UserWarning says so.
 
         Args:
             filepath: Where.
@@ -224,7 +226,7 @@ class Sequential(Trainer):
             raise TypeError("config: expected a dict as get_config gives it")
         strange = [key for key in config if key not in _CONFIG_KEYS]
         if strange:
-            raise _checks.unexpected("Sequential", strange)
+            raise _checks.unexpected("Sequential", strange, _CONFIG_KEYS)
         model = cls(
             trainable=config.get("trainable", True),
             name=config.get("name"),

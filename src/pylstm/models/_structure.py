@@ -13,7 +13,7 @@ from pylstm._runtime import draw_seed
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import Variable, declared_shape, layer_name, match_weights
 from pylstm.layers._call import engine_shape, open_shape
-from pylstm.models._rules import check_features, check_new, free_name
+from pylstm.models._rules import check_features, check_new, free_name, output_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +30,13 @@ class Structure:
         layers: Any = None,
         trainable: bool = True,
         name: str | None = None,
-        dtype: str = "float32",
+        dtype: Any = "float32",
     ) -> None:
+        if isinstance(layers, Layer | InputLayer):
+            raise TypeError("layers: pass one list: Sequential([first, second, ...])")
         self.name = "sequential" if name is None else layer_name(name)
         self.trainable = _checks.boolean("trainable", trainable)
-        self.dtype = _checks.choice("dtype", dtype, ("float32", "float64"))
+        self.dtype = _checks.dtype("dtype", dtype)
         self._layers: list[Layer] = []
         self._declared: Shape | None = None
         self._input_shape: Shape | None = None
@@ -74,7 +76,7 @@ class Structure:
             shape = self._declared or layer.declared_shape
         below = self.output_shape if self._input_shape is not None and not first else shape
         if below is not None:
-            layer.compute_output_shape(below)
+            output_shape(layer, below, self._layers)
             check_features(layer, below)
         self._keep_weights()
         layer.name = free_name(layer, self._layers)
@@ -172,9 +174,9 @@ class Structure:
     def _build(self, shape: Shape) -> None:
         """Fix the shapes of all layers, or of none."""
         below = [shape]
-        for layer in self._layers:
+        for i, layer in enumerate(self._layers):
             check_features(layer, below[-1])
-            below.append(layer.compute_output_shape(below[-1]))
+            below.append(output_shape(layer, below[-1], self._layers[:i]))
         for layer, layer_shape in zip(self._layers, below, strict=False):
             layer.attach(self, layer_shape)
         self._input_shape = shape
@@ -186,6 +188,7 @@ class Structure:
             return
         if not self._layers:
             raise ValueError("the model has no layers")
+        self._layers[0].check_array(x.shape)
         shape = open_shape(x.shape, token_ids=False)
         _checks.inputs(x, shape)
         self._build(shape)

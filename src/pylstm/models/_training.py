@@ -25,6 +25,7 @@ from pylstm.models._prepare import (
     BATCH_SIZE,
     FitData,
     Preparer,
+    check_equal_batches,
     optional_count,
     validation_epochs,
 )
@@ -211,11 +212,14 @@ class Trainer(Compilable):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> NDArray[Any]:
-        """The outputs for `x`, rows first. Each row's output depends on that row alone.
+        """The outputs for `x`, rows first. Each row's output depends on that row alone, except in
+        a stateful model: there row i of a batch goes on from the state that row i of the batch
+        before it left, also that of an earlier call, until `reset_state`.
 
         Args:
             x: As in `fit`; or an iterable of batches x, or (x, …).
-            batch_size: Rows computed at a time, 32 if not given; the result does not depend on it.
+            batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
+                except in a stateful model, where it decides which rows go on from which.
             verbose: As in `fit`; "auto" prints nothing but a bar, and that only if it takes long.
             steps: Batches to predict; all if not given.
             callbacks: A list of `callbacks.Callback`.
@@ -228,15 +232,16 @@ class Trainer(Compilable):
         if type(x) is not np.ndarray and is_batches(x, None):
             return predict_batches(self, x, batch_size, steps, callbacks)
         x = _checks.array("x", x)
+        size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
+        count = len(x) if x.ndim else 0
+        if steps is not None:
+            count = min(count, _checks.positive_int("steps", steps) * size)
+        check_equal_batches(self._layers, count, size)
         if self._core is None:
             with self._checking():
                 network, data = self._checked(x)
         else:
             network, data = self._checked(x)
-        size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
-        count = len(x)
-        if steps is not None:
-            count = min(count, _checks.positive_int("steps", steps) * size)
         shape = network.output_shape()
         if -1 in shape:
             shape = tuple(x.shape[1] if d == -1 else d for d in shape)
@@ -296,10 +301,11 @@ class Trainer(Compilable):
         carried = self._carried_states()
         if carried:
             loop.network.reset_state("predict")
-        logs = loop.evaluate(source, _progress.Progress(), callbacks)
-        if carried:
-            loop.network.set_state("predict", carried["predict"])
-        return logs
+        try:
+            return loop.evaluate(source, _progress.Progress(), callbacks)
+        finally:
+            if carried:
+                loop.network.set_state("predict", carried["predict"])
 
     def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
         """What stateful layers carry, by mode."""

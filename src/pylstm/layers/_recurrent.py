@@ -1,0 +1,42 @@
+"""Recurrent: what the layers with states share when they are called on arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pylstm import _checks
+from pylstm.layers._base import Layer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Recurrent(Layer):
+    """Base of the layers with states; a subclass says which states fit it."""
+
+    states: list[NDArray[Any]] | None = None
+    """Final states of the last direct call if `stateful`: the start of the next."""
+
+    def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
+        """`states` as checked arrays for `rows` rows."""
+        raise NotImplementedError
+
+    def _call_from(
+        self, x: Any, initial_state: Any, mask: Any, training: bool
+    ) -> list[NDArray[Any]]:
+        """[output, final states …] from these states, the carried ones if `stateful`, or zeros."""
+        x = _checks.array("x", x)
+        start = initial_state
+        if start is None and self.stateful:
+            start = self.states
+        checked = None if start is None else self._states(start, len(x) if x.ndim else 0)
+        output, *states = self._call(x, checked, mask, training)
+        if self.stateful:
+            self.states = states
+        return [output, *states]
+
+    def reset_state(self) -> None:
+        """Forget the state that direct calls of a stateful layer carry."""
+        self.states = None
+
+    reset_states = reset_state
