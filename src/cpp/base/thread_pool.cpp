@@ -19,8 +19,9 @@ using Body = std::function<void(int, int)>;
 
 // About the longest pause between two regions of one training step, and well below a time slice.
 constexpr auto kSpin = std::chrono::microseconds(50);
-// A team still awake after a call takes its core only from idleness; then it sleeps.
-constexpr auto kYield = std::chrono::milliseconds(2);
+// Then sleep soon: a thread that wakes is put on an idle core, while two that only yield to each other may share one
+// for as long as the call lasts.
+constexpr auto kYield = std::chrono::microseconds(200);
 
 void relax() {
 #if defined(__x86_64__) || defined(_M_X64)
