@@ -38,6 +38,8 @@ class Worker:
         count = str(threads)
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYLSTM_NUM_THREADS")
         os.environ.update(dict.fromkeys(names, count))
+        # OpenBLAS' idle threads spin on through the other library's turn: 2**20 cycles, then sleep.
+        os.environ["OPENBLAS_THREAD_TIMEOUT"] = "20"
         if isa:
             os.environ["PYLSTM_ISA"] = isa
         context = multiprocessing.get_context("spawn")
