@@ -32,7 +32,18 @@ struct ExpConstants<double> {
                                    0.16666666666666667452,    0.5};
 };
 
-// x = n ln(2) + r, exp(r) = 1 + r + r^2 p; `n` is an integer.
+// NaN in v survives both.
+template <class T>
+PYLSTM_INLINE V<T> at_most(V<T> v, T limit) {
+  return smaller_of(splat<T>(limit), v);
+}
+template <class T>
+PYLSTM_INLINE V<T> at_least(V<T> v, T limit) {
+  return larger_of(splat<T>(limit), v);
+}
+
+// x = n ln(2) + r, exp(r) = 1 + r + r^2 p. n is in the low bits of `n`; those above leave in a shift to the exponent,
+// as the constant that rounds has none below.
 template <class T>
 struct Reduced {
   V<T> r, p;
@@ -48,7 +59,7 @@ PYLSTM_INLINE Reduced<T> reduce(V<T> x) {
   V<T> p = splat<T>(C::p[0]);
 #pragma GCC unroll 16
   for (int i = 1; i <= C::degree; ++i) p = fma(p, r, splat<T>(C::p[i]));
-  return {r, p, as_bits<T>(rounded) - as_bits<T>(splat<T>(C::round))};
+  return {r, p, as_bits<T>(rounded)};
 }
 
 // value * 2^n for value = exp(r). Adding n to the exponent cannot leave the normal range for x in [lowest, highest].
@@ -67,14 +78,26 @@ PYLSTM_INLINE V<T> inside(V<T> x) {
 // 1 + r is rounded once and its error carried on: exp(r) - 1 would be rounded a second time, at half the size of
 // the result's ulp when r < 0.
 template <class T>
+PYLSTM_INLINE V<T> exp_between(V<T> x) {
+  const Reduced<T> parts = reduce<T>(x);
+  const V<T> sum = 1 + parts.r, low = parts.r - (sum - 1);
+  return times_power<T>(sum + fma(parts.r * parts.r, parts.p, low), parts.n, x);
+}
+
+template <class T>
 PYLSTM_INLINE V<T> vector_exp(V<T> x) {
   using C = ExpConstants<T>;
-  const V<T> y = inside<T>(x);
-  const Reduced<T> parts = reduce<T>(y);
-  const V<T> sum = 1 + parts.r, low = parts.r - (sum - 1);
-  const V<T> value = times_power<T>(sum + fma(parts.r * parts.r, parts.p, low), parts.n, y);
+  const V<T> value = exp_between<T>(inside<T>(x));
   const V<T> bounded = x > C::highest ? splat<T>(C::infinity) : value;
   return x < C::lowest ? V<T>{} : bounded;
+}
+
+// vector_exp for x <= 0 or NaN.
+template <class T>
+PYLSTM_INLINE V<T> exp_of_negative(V<T> x) {
+  using C = ExpConstants<T>;
+  const V<T> value = exp_between<T>(at_least<T>(x, C::lowest));
+  return x < C::lowest ? V<T>{} : value;
 }
 
 // 1 / (1 + exp(-x)), with the shorter exp: its last half ulp is lost in the sum.

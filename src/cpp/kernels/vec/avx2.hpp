@@ -9,6 +9,11 @@ PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm256_f
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm256_fmadd_pd(a, b, c); }
 PYLSTM_INLINE V<float> root(V<float> a) { return _mm256_sqrt_ps(a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return _mm256_sqrt_pd(a); }
+// a < b ? a : b and a > b ? a : b; b if either is NaN. Compilers do not find the one instruction.
+PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return _mm256_min_ps(a, b); }
+PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return _mm256_min_pd(a, b); }
+PYLSTM_INLINE V<float> larger_of(V<float> a, V<float> b) { return _mm256_max_ps(a, b); }
+PYLSTM_INLINE V<double> larger_of(V<double> a, V<double> b) { return _mm256_max_pd(a, b); }
 
 PYLSTM_INLINE __m256i lanes_below(float, Dim n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -9,6 +9,11 @@ PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm512_f
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm512_fmadd_pd(a, b, c); }
 PYLSTM_INLINE V<float> root(V<float> a) { return _mm512_sqrt_ps(a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return _mm512_sqrt_pd(a); }
+// a < b ? a : b and a > b ? a : b; b if either is NaN. Compilers do not find the one instruction.
+PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return _mm512_min_ps(a, b); }
+PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return _mm512_min_pd(a, b); }
+PYLSTM_INLINE V<float> larger_of(V<float> a, V<float> b) { return _mm512_max_ps(a, b); }
+PYLSTM_INLINE V<double> larger_of(V<double> a, V<double> b) { return _mm512_max_pd(a, b); }
 
 PYLSTM_INLINE V<float> load_n(const float* p, Dim n) {
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);

@@ -15,3 +15,8 @@ PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) {
 }
 PYLSTM_INLINE V<float> root(V<float> a) { return (V<float>)vsqrtq_f32((float32x4_t)a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return (V<double>)vsqrtq_f64((float64x2_t)a); }
+// b if either is NaN, which the instruction would pass on.
+PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return a < b ? a : b; }
+PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return a < b ? a : b; }
+PYLSTM_INLINE V<float> larger_of(V<float> a, V<float> b) { return a > b ? a : b; }
+PYLSTM_INLINE V<double> larger_of(V<double> a, V<double> b) { return a > b ? a : b; }

@@ -56,12 +56,3 @@ PYLSTM_INLINE V<T> with_sign_of(V<T> magnitude, V<T> sign) {
   const typename Vec<T>::bits mask = typename Vec<T>::bits{} + (typename Vec<T>::bit(1) << (8 * sizeof(T) - 1));
   return from_bits<T>(as_bits<T>(magnitude) | (as_bits<T>(sign) & mask));
 }
-// NaN in v survives both clamps: a comparison with NaN is false.
-template <class T>
-PYLSTM_INLINE V<T> at_most(V<T> v, T limit) {
-  return v > limit ? splat<T>(limit) : v;
-}
-template <class T>
-PYLSTM_INLINE V<T> at_least(V<T> v, T limit) {
-  return v < limit ? splat<T>(limit) : v;
-}
