@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "laws.hpp"
+#include "ops/softmax_loss.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -119,6 +120,100 @@ void backward_case(const KernelTable<T>& k, Dim rows, Dim n, bool in_place, Rand
   }
 }
 
+// One row through the operation; the loss, and the first largest column.
+template <class T>
+double cross_entropy(const KernelTable<T>& k, Dim n, T* z, const T* given, Dim label, T smoothing, T scale,
+                     bool gradient, Dim* best) {
+  const auto column = static_cast<std::int32_t>(label);
+  Targets<T> targets;
+  targets.dense = given;
+  if (given == nullptr) targets.labels = &column;
+  double loss = 0;
+  std::int32_t argmax = -1;
+  SoftmaxScratch<T> scratch;
+  softmax_cross_entropy(k, z, 1, n, targets, static_cast<double>(smoothing), static_cast<double>(scale), gradient,
+                        {&loss, &argmax}, scratch);
+  *best = argmax;
+  return loss;
+}
+
+// Fused with its dense layer the operation works in panels and chunks: the same loss and dx, to the bit, as logits of
+// dense_forward and the operation on whole rows; and any cut of the rows gives the same bits.
+template <class T>
+void fused_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim units, bool dense_targets, T smoothing,
+                Random& random) {
+  const auto draw = [&](Dim count) {
+    std::vector<T> values;
+    for (Dim i = 0; i < count; ++i) values.push_back(random.uniform<T>(-1, 1));
+    return values;
+  };
+  const std::vector<T> kernel = draw(inputs * units), bias = draw(units), x = draw(rows * inputs);
+  std::vector<T> given = draw(rows * units);
+  std::vector<std::int32_t> labels;
+  for (Dim r = 0; r < rows; ++r) labels.push_back(static_cast<std::int32_t>((7 * r + 3) % units));
+  Targets<T> targets;
+  if (dense_targets) {
+    targets.dense = given.data();
+  } else {
+    targets.labels = labels.data();
+  }
+  DenseWeights<T> w;
+  w.pack(k, kernel.data(), bias.data(), inputs, units, true);
+  const auto size = [](Dim n) { return static_cast<std::size_t>(n); };
+
+  struct Answer {
+    std::vector<T> dx, d_kernel, d_bias;
+    std::vector<double> loss;
+    std::vector<std::int32_t> argmax;
+  };
+  const auto empty = [&] {
+    return Answer{std::vector<T>(size(rows * inputs)), std::vector<T>(size(inputs * units)),
+                  std::vector<T>(size(units)), std::vector<double>(size(rows)), std::vector<std::int32_t>(size(rows))};
+  };
+  Answer fused = empty(), plain = empty();
+  CrossEntropyScratch<T> scratch;
+  const DenseGradients<T> gradients = {fused.d_kernel.data(), fused.d_bias.data(), fused.dx.data()};
+  dense_softmax_cross_entropy<T>(k, w, x.data(), rows, targets, static_cast<double>(smoothing), 0.25, &gradients,
+                                 {fused.loss.data(), fused.argmax.data()}, nullptr, scratch);
+
+  std::vector<T> z(size(rows * units));
+  dense_forward(k, w, x.data(), rows, z.data());
+  softmax_cross_entropy<T>(k, z.data(), rows, units, targets, static_cast<double>(smoothing), 0.25, true,
+                           {plain.loss.data(), plain.argmax.data()}, scratch.rows);
+  DenseScratch<T> dense_scratch;
+  dense_backward(k, w, x.data(), z.data(), rows, false, plain.d_kernel.data(), plain.d_bias.data(), plain.dx.data(),
+                 dense_scratch);
+  PYLSTM_EXPECT(fused.loss == plain.loss, "fused loss of ", rows, " x ", units, " differs from the plain one");
+  PYLSTM_EXPECT(fused.argmax == plain.argmax, "fused argmax of ", rows, " x ", units, " differs");
+  PYLSTM_EXPECT(fused.d_kernel == plain.d_kernel, "fused kernel gradient of ", rows, " x ", units, " differs");
+  PYLSTM_EXPECT(fused.d_bias == plain.d_bias, "fused bias gradient of ", rows, " x ", units, " differs");
+  // dx adds in another order where a sum has several chains.
+  for (Dim i = 0; i < rows * inputs; ++i) {
+    double magnitude = 0;
+    for (Dim n = 0; n < units; ++n) {
+      magnitude += std::fabs(static_cast<double>(z[size(i / inputs * units + n)]) *
+                             static_cast<double>(kernel[size(i % inputs * units + n)]));
+    }
+    PYLSTM_EXPECT(std::fabs(static_cast<double>(fused.dx[size(i)] - plain.dx[size(i)])) <=
+                      2 * kEps<T> * static_cast<double>(units) * magnitude,
+                  "fused dx of ", rows, " x ", units, " differs at ", i);
+  }
+
+  // The last row alone.
+  Answer alone = empty();
+  const Dim last = rows - 1;
+  const Targets<T> one = {dense_targets ? nullptr : labels.data() + last,
+                          dense_targets ? given.data() + last * units : nullptr, nullptr};
+  const DenseGradients<T> of_one = {nullptr, nullptr, alone.dx.data()};
+  dense_softmax_cross_entropy<T>(k, w, x.data() + last * inputs, 1, one, static_cast<double>(smoothing), 0.25, &of_one,
+                                 {alone.loss.data(), alone.argmax.data()}, nullptr, scratch);
+  PYLSTM_EXPECT(alone.loss[0] == fused.loss[size(last)], "loss of a row alone among ", rows, " x ", units);
+  for (Dim i = 0; i < inputs; ++i) {
+    PYLSTM_EXPECT(same_bits(alone.dx[size(i)], fused.dx[size(last * inputs + i)]), "dx of a row alone among ", rows,
+                  " x ", units, " at ", i);
+  }
+}
+
 template <class T>
 struct EntropyCase {
   Dim columns;
@@ -157,7 +252,7 @@ void entropy_case(const KernelTable<T>& k, const EntropyCase<T>& e, Random& rand
     T* z = z_memory.take(n);
     std::copy(logits.begin(), logits.end(), z);
     Dim best = -1;
-    const double loss = k.softmax_cross_entropy(n, z, given, e.label, e.smoothing, e.scale, gradient, &best);
+    const double loss = cross_entropy(k, n, z, given, e.label, e.smoothing, e.scale, gradient, &best);
     PYLSTM_EXPECT(z_memory.intact(), "softmax_cross_entropy wrote in front of z");
     PYLSTM_EXPECT(std::fabs(static_cast<double>(loss - want_loss)) <= loss_limit, "cross-entropy of ", n,
                   " columns, label ", e.label, ", smoothing ", e.smoothing, ": ", loss, ", want ", want_loss,
@@ -184,14 +279,14 @@ void entropy_special(const KernelTable<T>& k, Dim n) {
     std::vector<T> z(static_cast<std::size_t>(n), T(1));
     z[static_cast<std::size_t>(place)] = std::numeric_limits<T>::quiet_NaN();
     Dim best = -1;
-    const double loss = k.softmax_cross_entropy(n, z.data(), nullptr, 0, T(0), T(1), true, &best);
+    const double loss = cross_entropy<T>(k, n, z.data(), nullptr, 0, T(0), T(1), true, &best);
     PYLSTM_EXPECT(loss != loss, "NaN at ", place, " of ", n, " gives a loss of ", loss);
     PYLSTM_EXPECT(best >= 0 && best < n, "NaN at ", place, " of ", n, " gives argmax ", best);
     for (const T value : z) PYLSTM_EXPECT(value != value, "NaN at ", place, " of ", n, " gives a gradient of ", value);
     // Certain and right: no loss; certain and wrong: the distance.
     std::vector<T> peak(static_cast<std::size_t>(n), T(-200));
     peak[static_cast<std::size_t>(place)] = T(0);
-    const double sure = k.softmax_cross_entropy(n, peak.data(), nullptr, 0, T(0), T(1), false, &best);
+    const double sure = cross_entropy<T>(k, n, peak.data(), nullptr, 0, T(0), T(1), false, &best);
     PYLSTM_EXPECT(sure == (place == 0 ? 0.0 : 200.0), "a peak at ", place, " of ", n, " gives a loss of ", sure);
   }
 }
@@ -217,6 +312,10 @@ void softmax_laws(const KernelTable<T>& k, const Options&) {
         for (const Dim label : {Dim{-1}, Dim{0}, n / 2, n - 1})
           entropy_case<T>(k, {n, label, smoothing, T(0.25), spread}, random);
       }
+    }
+    for (const Dim rows : {1, 3, 13}) {
+      fused_case<T>(k, rows, 5, n, rows == 3, rows == 3 ? T(0) : T(0.1), random);
+      fused_case<T>(k, rows, k.panel_vectors * k.width + 1, n, rows == 3, T(0), random);
     }
     if (n < 100) {
       softmax_special(k, n);

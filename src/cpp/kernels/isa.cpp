@@ -34,6 +34,8 @@ namespace {
 
 #include "kernels/body/softmax.hpp"
 
+#include "kernels/body/logits.hpp"
+
 #include "kernels/body/probe.hpp"
 
 template <class T>
@@ -56,7 +58,14 @@ constexpr KernelTable<T> make_table() {
           activate_backward<T>,
           softmax<T>,
           softmax_backward<T>,
-          softmax_cross_entropy<T>,
+          logits_max<T>,
+          logits_argmax<T>,
+          logits_targets<T>,
+          logits_exp<T>,
+          logits_gradient<T>,
+          largest_lanes<T>,
+          sum_lanes_of_rows<T>,
+          natural_log,
           add_array<T>,
           scale_array<T>,
           multiply_array<T>,

@@ -27,6 +27,9 @@ struct GemmArgs {
   Dim rows, columns, inner;
   Init init;
   Dim first_panel = 0, last_panel = -1;  // panels of B to compute; -1: to the last. c and bias stay those of column 0
+  Dim c_panel = 0;  // element (r, n) is c[r * c_row + (n / panel) * c_panel + n % panel]; 0: panels side by side
+  // Only this part of the inner sum, in one chain; a is then that of column first_inner. -1: the whole sum.
+  Dim first_inner = 0, last_inner = -1;
 };
 
 // The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.
@@ -37,7 +40,20 @@ struct GemmPackedArgs {
   T* c;
   Dim c_row;
   Dim rows, columns, inner;
-  Init init;  // kZero or kKeep
+  Init init;                // kZero or kKeep
+  const T* next = nullptr;  // elements that the next call reads as b, brought nearer meanwhile
+  Dim next_count = 0;
+};
+
+// Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same
+// elements: row stride given_row; null where labels are the targets.
+template <class T>
+struct LogitsBlock {
+  Dim rows, columns;
+  T* z;
+  Dim z_row;
+  const T* given;
+  Dim given_row;
 };
 
 // One time step of an LSTM for `rows` sequences.
@@ -123,12 +139,21 @@ struct KernelTable {
   void (*softmax)(Dim rows, Dim columns, Dim row, const T* x, T* y);
   // dx = y * (dy - sum(y * dy)) by rows; dx may equal dy.
   void (*softmax_backward)(Dim rows, Dim columns, const T* y, const T* dy, T* dx);
-  // Softmax cross-entropy of one row of logits. loss = logsumexp(z) * sum(target) - sum(target * z); with
-  // `gradient`, z becomes scale * (softmax(z) * sum(target) - target). target = (1 - smoothing) * given + smoothing /
-  // columns. label >= 0: given is one-hot and `target` is ignored. Returns the loss; *argmax (may be null) is the
-  // first largest logit.
-  double (*softmax_cross_entropy)(Dim columns, T* z, const T* target, Dim label, T smoothing, T scale, bool gradient,
-                                  Dim* argmax);
+  // Softmax cross-entropy in blocks of columns, see LogitsBlock. Lanes are [rows, width], carried from block to block
+  // and started by the caller: at -inf for maxima, at 0 for sums. A NaN is no maximum, and reaches the sum.
+  void (*logits_max)(const LogitsBlock<T>& block, T* lanes);
+  // argmax[r] < 0 becomes first + the first column that equals largest[r], if the block has one.
+  void (*logits_argmax)(const LogitsBlock<T>& block, const T* largest, Dim first, int* argmax);
+  // With target = keep * given + share (without `given`: share): weighted += sum(target * (z - shift)) and, with
+  // `given`, mass += sum(target).
+  void (*logits_targets)(const LogitsBlock<T>& block, const T* shift, T keep, T share, double* mass, double* weighted);
+  // z = exp(z - shift[r]); lanes += z.
+  void (*logits_exp)(const LogitsBlock<T>& block, const T* shift, T* lanes);
+  // z = factor[r] * z - scale[r] * target
+  void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);
+  void (*largest_lanes)(Dim rows, const T* lanes, T* result);
+  void (*sum_lanes)(Dim rows, const T* lanes, T* result);
+  double (*log)(double x);  // <= 2 ulp, for x positive and normal; NaN and inf stay
 
   void (*add)(Dim n, const T* x, T* y);                       // y += x
   void (*scale)(Dim n, T factor, T* x);                       // x *= factor

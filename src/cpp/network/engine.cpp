@@ -45,8 +45,7 @@ std::unique_ptr<Network> Network::create(const std::string& config_json, const s
 
 template <class T>
 std::size_t CallWork<T>::bytes() const {
-  std::size_t sum = batch.bytes() + dy.bytes() + weights.bytes() + gradients.bytes() + cross_entropy.logits.bytes() +
-                    cross_entropy.dense.rows.bytes();
+  std::size_t sum = batch.bytes() + dy.bytes() + weights.bytes() + gradients.bytes() + cross_entropy.bytes();
   for (const auto& layer : layers) sum += layer->bytes();
   return sum;
 }

@@ -12,6 +12,7 @@
 #include "network/layer.hpp"
 #include "network/network.hpp"
 #include "network/simple_layers.hpp"
+#include "ops/softmax_loss.hpp"
 
 namespace pylstm {
 

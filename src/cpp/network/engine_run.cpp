@@ -100,7 +100,8 @@ T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<
   if (crossentropy && loss_.from_logits) {
     T* z = work.dy.reserve(rows * columns);
     std::copy(out.data, out.data + rows * columns, z);
-    softmax_cross_entropy(*work.context.kernels, z, rows, columns, targets, loss_.smoothing, scale, gradient, result);
+    softmax_cross_entropy(*work.context.kernels, z, rows, columns, targets, loss_.smoothing, scale, gradient, result,
+                          work.cross_entropy.rows);
   } else if (crossentropy) {
     probability_cross_entropy(out.data, rows, columns, targets, loss_.smoothing, scale, dy, result);
   } else {

@@ -25,7 +25,13 @@ template <class T>
 struct DenseScratch {
   RowProductScratch<T> rows;
   std::vector<const T*> x_rows, one_rows;
+  std::size_t bytes() const { return rows.bytes(); }
 };
+
+// d_kernel [inputs, units], d_bias [units] or null (+)= sums over rows.
+template <class T>
+void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const RowOperand<T>& dz,
+                     Dim rows, bool accumulate, T* d_kernel, T* d_bias, DenseScratch<T>& scratch);
 
 // d_kernel [inputs, units], d_bias [units] (+)= sums over rows; dx [rows, inputs] = dz W^T. Each may be null
 // (d_bias is null without d_kernel).

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/parallel.hpp"
+
 namespace pylstm {
 namespace {
 
 constexpr double kProbabilityFloor = 1e-7;  // Keras' epsilon
-
-// A chunk of logits stays in the last-level cache (bytes).
-constexpr Dim kChunkBytes = Dim{8} << 20;
 
 template <class T>
 double weight_of(const Targets<T>& targets, Dim row) {
@@ -45,22 +44,6 @@ ElementLoss element_loss(Loss kind, bool from_logits, double y, double t) {
 }
 
 }  // namespace
-
-template <class T>
-void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim columns, const Targets<T>& targets,
-                           double smoothing, double scale, bool gradient, const LossResult<T>& result) {
-  for (Dim row = 0; row < rows; ++row) {
-    Dim best = 0;
-    Dim* const wanted = result.argmax == nullptr ? nullptr : &best;
-    const T* dense = targets.dense == nullptr ? nullptr : targets.dense + row * columns;
-    const Dim label = targets.labels == nullptr ? -1 : targets.labels[row];
-    const T row_scale = static_cast<T>(scale * weight_of(targets, row));
-    store_row(result, row,
-              kernels.softmax_cross_entropy(columns, z + row * columns, dense, label, static_cast<T>(smoothing),
-                                            row_scale, gradient, wanted));
-    if (wanted != nullptr) result.argmax[row] = static_cast<std::int32_t>(best);
-  }
-}
 
 template <class T>
 void elementwise_loss(Loss kind, bool from_logits, double smoothing, const T* y, Dim rows, Dim columns,
@@ -122,51 +105,11 @@ void probability_cross_entropy(const T* p, Dim rows, Dim columns, const Targets<
   });
 }
 
-template <class T>
-void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows,
-                                 const Targets<T>& targets, double smoothing, double scale,
-                                 const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
-                                 CrossEntropyScratch<T>& scratch) {
-  const Dim columns = w.units;
-  const Dim most = std::max<Dim>(48, kChunkBytes / (columns * static_cast<Dim>(sizeof(T))));
-  const Dim chunks = (rows + most - 1) / most;
-  T* z = scratch.logits.reserve(std::min(most, rows) * columns);
-  for (Dim i = 0; i < chunks; ++i) {
-    const Dim begin = rows * i / chunks;
-    if (stop_requested(interrupt)) return;
-    const Dim count = rows * (i + 1) / chunks - begin;
-    const double flops =
-        2.0 * static_cast<double>(count) * static_cast<double>(columns) * static_cast<double>(w.inputs);
-    parallel_region(useful_threads(flops), [&](int index, int size) {
-      const Range part = split(count, index, size);
-      const Dim first = begin + part.begin, mine = part.end - part.begin;
-      if (mine == 0) return;
-      T* z_mine = z + part.begin * columns;
-      product(kernels, x + first * w.inputs, w.inputs, w.kernel, z_mine, columns, mine,
-              w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
-      const Targets<T> t = {targets.labels == nullptr ? nullptr : targets.labels + first,
-                            targets.dense == nullptr ? nullptr : targets.dense + first * columns,
-                            targets.weights == nullptr ? nullptr : targets.weights + first};
-      const LossResult<T> r = {result.loss == nullptr ? nullptr : result.loss + first,
-                               result.argmax == nullptr ? nullptr : result.argmax + first};
-      softmax_cross_entropy(kernels, z_mine, mine, columns, t, smoothing, scale, gradients != nullptr, r);
-    });
-    if (gradients == nullptr) continue;
-    dense_backward(kernels, w, x + begin * w.inputs, z, count, begin > 0, gradients->kernel, gradients->bias,
-                   gradients->dx == nullptr ? nullptr : gradients->dx + begin * w.inputs, scratch.dense);
-  }
-}
-
-#define PYLSTM_INSTANTIATE(T)                                                                                          \
-  template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \
-                                         const LossResult<T>&);                                                        \
-  template void elementwise_loss<T>(Loss, bool, double, const T*, Dim, Dim, const Targets<T>&, double, T*,             \
-                                    const LossResult<T>&);                                                             \
-  template void probability_cross_entropy<T>(const T*, Dim, Dim, const Targets<T>&, double, double, T*,                \
-                                             const LossResult<T>&);                                                    \
-  template void dense_softmax_cross_entropy<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim,           \
-                                               const Targets<T>&, double, double, const DenseGradients<T>*,            \
-                                               const LossResult<T>&, Interrupt*, CrossEntropyScratch<T>&);
+#define PYLSTM_INSTANTIATE(T)                                                                              \
+  template void elementwise_loss<T>(Loss, bool, double, const T*, Dim, Dim, const Targets<T>&, double, T*, \
+                                    const LossResult<T>&);                                                 \
+  template void probability_cross_entropy<T>(const T*, Dim, Dim, const Targets<T>&, double, double, T*,    \
+                                             const LossResult<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

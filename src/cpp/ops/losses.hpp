@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/interrupt.hpp"
-#include "ops/dense.hpp"
+#include "base/types.hpp"
 
 namespace pylstm {
 
@@ -31,13 +30,7 @@ struct LossResult {                // each [rows] or null
   std::int32_t* argmax = nullptr;  // first largest output (softmax losses)
 };
 
-// Softmax cross-entropy from logits z [rows, columns], in place: with `gradient` z becomes
-// scale * weight * dloss/dz, otherwise it is destroyed.
-template <class T>
-void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim columns, const Targets<T>& targets,
-                           double smoothing, double scale, bool gradient, const LossResult<T>& result);
-
-// The other losses, from outputs y [rows, columns]: dy = scale * weight * dloss/dy, or null. from_logits (binary
+// The elementwise losses, from outputs y [rows, columns]: dy = scale * weight * dloss/dy, or null. from_logits (binary
 // cross-entropy): y are logits. dy may equal y.
 template <class T>
 void elementwise_loss(Loss kind, bool from_logits, double smoothing, const T* y, Dim rows, Dim columns,
@@ -48,26 +41,5 @@ void elementwise_loss(Loss kind, bool from_logits, double smoothing, const T* y,
 template <class T>
 void probability_cross_entropy(const T* p, Dim rows, Dim columns, const Targets<T>& targets, double smoothing,
                                double scale, T* dp, const LossResult<T>& result);
-
-template <class T>
-struct CrossEntropyScratch {
-  Buffer<T> logits;
-  DenseScratch<T> dense;
-};
-
-template <class T>
-struct DenseGradients {  // null members are not computed
-  T* kernel = nullptr;
-  T* bias = nullptr;
-  T* dx = nullptr;
-};
-
-// Dense layer, softmax and cross-entropy in chunks of rows: logits live for one chunk only and no
-// probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks.
-template <class T>
-void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows,
-                                 const Targets<T>& targets, double smoothing, double scale,
-                                 const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
-                                 CrossEntropyScratch<T>& scratch);
 
 }  // namespace pylstm

@@ -115,7 +115,7 @@ void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmS
     std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel + at_column, row},
                                          {scratch.h_rows.data(), w.units, g.recurrent + at_column, row}};
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias + at_column, row});
-    product_over_rows(*run.kernels, factors, run.gates + at_column, row, columns, total, false, scratch.rows,
+    product_over_rows(*run.kernels, factors, {run.gates + at_column, row, 0}, columns, total, false, scratch.rows,
                       run.interrupt);
   }
 }

@@ -46,7 +46,7 @@ void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<
 }
 
 template <class T>
-void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const T* d, Dim d_row,
+void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
                        Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch, Interrupt* interrupt) {
   const Dim tile = kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
   Dim outputs = 0;
@@ -79,11 +79,18 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
       // Panel by panel: what has just been packed is used while it is in the second-level cache.
       for (Dim column = part.begin; column < part.end; column += panel) {
         const Dim width = std::min(panel, part.end - column);
-        kernels.pack_b(d + begin * d_row + column, d_row, 1, count, width, mine);
+        const T* b = mine;
+        Dim next = 0;
+        if (d.panel_rows == 0) {
+          kernels.pack_b(d.data + begin * d.row + column, d.row, 1, count, width, mine);
+        } else {
+          b = d.data + column * d.panel_rows + begin * round_up(width, kernels.width);
+          next = count * round_up(std::min(panel, part.end - column - width), kernels.width);
+        }
         for (std::size_t f = 0; f < factors.size(); ++f) {
           const RowFactor<T>& factor = factors[f];
-          kernels.gemm_packed({packed_a + first_of[f] * count, mine, factor.output + column, factor.output_row,
-                               factor.columns, width, count, init});
+          kernels.gemm_packed({packed_a + first_of[f] * count, b, factor.output + column, factor.output_row,
+                               factor.columns, width, count, init, b + panel * d.panel_rows, f == 0 ? next : 0});
         }
       }
     });
@@ -96,11 +103,11 @@ int useful_threads(double flops) {
   return std::max(1, static_cast<int>(std::min<double>(threads, flops / kFlopsPerThread)));
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                                          \
-  template class Panels<T>;                                                                                            \
-  template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);      \
-  template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const T*, Dim, Dim, Dim, \
-                                     bool, RowProductScratch<T>&, Interrupt*);
+#define PYLSTM_INSTANTIATE(T)                                                                                       \
+  template class Panels<T>;                                                                                         \
+  template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);   \
+  template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const RowOperand<T>&, \
+                                     Dim, Dim, bool, RowProductScratch<T>&, Interrupt*);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

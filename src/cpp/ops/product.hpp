@@ -49,11 +49,20 @@ struct RowProductScratch {
   std::size_t bytes() const { return a.bytes() + d.bytes(); }
 };
 
-// Sums over rows: every factor with the same D[M, columns] (row stride d_row). The sum runs over m in
+// D of a sum over rows, [M, columns]: element (m, n) is data[m * row + n]; or, with panel_rows >= M, it stands in
+// panels already, panel after panel [panel_rows][its columns rounded up to a vector].
+template <class T>
+struct RowOperand {
+  const T* data;
+  Dim row;
+  Dim panel_rows;
+};
+
+// Sums over rows: every factor with the same D. The sum runs over m in
 // ascending order, whatever the threads. accumulate: add to what the outputs hold. When `interrupt` asks to stop, the
 // outputs are incomplete.
 template <class T>
-void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const T* d, Dim d_row,
+void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
                        Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch,
                        Interrupt* interrupt = nullptr);
 

@@ -18,6 +18,10 @@ PYLSTM_INLINE Start start_of(Init init) {
 // A block of a panel this long stays in the first-level cache beside the rows of A (bytes).
 constexpr Dim kPanelBytes = 32768;
 
+// Elements of a cache line.
+template <class T>
+constexpr Dim kLine = 64 / sizeof(T);
+
 template <class T>
 constexpr Dim kInnerBlock = kPanelBytes / (kPanel<T> * Dim(sizeof(T)));
 
@@ -36,8 +40,8 @@ PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
 
 // MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C.
 template <class T, int MR, int NP, int NV>
-PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim inner,
-                        Start init, const T* bias, Dim valid) {
+PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel,
+                        Dim inner, Start init, const T* bias, Dim valid, Dim ahead) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NP * NV];
   const bool whole = valid == W;
@@ -46,16 +50,18 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
 #pragma GCC unroll 16
     for (int v = 0; v < NP * NV; ++v) {
       const bool tail = v == NP * NV - 1 && !whole;
+      const T* out = c + r * c_row + (v / NV) * c_panel + (v % NV) * W;
       if (init == Start::kBias) {
         acc[r][v] = tail ? load_n(bias + v * W, valid) : load(bias + v * W);
       } else if (init == Start::kKeep) {
-        acc[r][v] = tail ? load_n(c + r * c_row + v * W, valid) : load(c + r * c_row + v * W);
+        acc[r][v] = tail ? load_n(out, valid) : load(out);
       } else {
         acc[r][v] = V<T>{};
       }
     }
   }
   for (Dim k = 0; k < inner; ++k) {
+    if (MR >= 4) __builtin_prefetch(b + ahead, 0, 2);
     // The narrower side is held in registers, the wider one passes through.
     if (MR >= NP * NV) {
       V<T> row[NP * NV];
@@ -85,7 +91,7 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
     for (int v = 0; v < NP * NV; ++v) {
-      T* out = c + r * c_row + v * W;
+      T* out = c + r * c_row + (v / NV) * c_panel + (v % NV) * W;
       const bool tail = v == NP * NV - 1 && !whole;
       if (init == Start::kAdd) acc[r][v] = (tail ? load_n(out, valid) : load(out)) + acc[r][v];
       if (tail) {
@@ -104,25 +110,36 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* b;
   Dim b_panel;
   T* c;
-  Dim c_row;
+  Dim c_row, c_panel;
   const T* bias;
   Dim rows, inner, valid;
   Start init;
+  Dim ahead = 0;  // distance from b of what comes nearer meanwhile
 };
 
 template <class T, int MR, int NP, int NV>
 __attribute__((noinline)) void run_tile(const Block<T>& p, Dim row) {
-  tile<T, MR, NP, NV>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel, p.c + row * p.c_row, p.c_row, p.inner,
-                      p.init, p.bias, p.valid);
+  tile<T, MR, NP, NV>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel, p.c + row * p.c_row, p.c_row, p.c_panel,
+                      p.inner, p.init, p.bias, p.valid, p.ahead);
+}
+
+// Share `part` of `parts` of `count` elements comes nearer: spread over the tiles of a block it costs nothing, where
+// the first tile of the next block would wait for memory.
+template <class T>
+PYLSTM_INLINE void prefetch_share(const T* p, Dim count, Dim part, Dim parts) {
+  const Dim end = count * (part + 1) / parts;
+  for (Dim i = count * part / parts / kLine<T> * kLine<T>; i < end; i += kLine<T>) __builtin_prefetch(p + i, 0, 2);
 }
 
 // Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
 template <class T, int NV>
-PYLSTM_INLINE void run_rows(const Block<T>& p) {
+PYLSTM_INLINE void run_rows(Block<T> p) {
   const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
+  const Dim size = p.inner * NV * Vec<T>::width;  // what follows in memory is what comes next
   Dim row = 0;
   for (Dim t = 0; t < tiles; ++t) {
     const Dim height = p.rows * (t + 1) / tiles - row;
+    p.ahead = t * kLine<T> < NV * Vec<T>::width ? size + t * kLine<T> : 0;
     switch (height) {
       case 1:
         run_tile<T, 1, 1, NV>(p, row);
@@ -179,6 +196,7 @@ PYLSTM_INLINE void run_block(const Block<T>& p, Dim panels, Dim vectors) {
 template <class T>
 PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim begin, Dim end, Start init) {
   constexpr Dim W = Vec<T>::width;
+  const Dim c_panel = p.c_panel == 0 ? kPanel<T> : p.c_panel;
   for (Dim panel = first; panel < last;) {
     const Dim columns = p.columns - panel * kPanel<T>;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
@@ -190,13 +208,14 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       }
     }
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
-    Block<T> block = {p.a + begin * p.a_inner,
+    Block<T> block = {p.a + (begin - p.first_inner) * p.a_inner,
                       p.a_row,
                       p.a_inner,
                       p.b + panel * kPanel<T> * p.inner + begin * vectors * W,
                       kPanel<T> * p.inner,
-                      p.c + panel * kPanel<T>,
+                      p.c + panel * c_panel,
                       p.c_row,
+                      c_panel,
                       p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>,
                       p.rows,
                       end - begin,
@@ -233,42 +252,56 @@ void gemm(const GemmArgs<T>& p) {
   const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
   const Dim step = panels_for(p.rows);
   for (Dim panel = p.first_panel; panel < panels; panel += step) {
-    gemm_panels<T>(p, panel, smaller(panel + step, panels));
+    const Dim last = smaller(panel + step, panels);
+    if (p.last_inner < 0) {
+      gemm_panels<T>(p, panel, last);
+    } else {
+      run_panels<T>(p, panel, last, p.first_inner, p.last_inner, start_of(p.init));
+    }
   }
 }
 
 template <class T>
 PYLSTM_INLINE void prefetch_tile(const GemmPackedArgs<T>& p, Dim row, Dim column, Dim columns) {
-  constexpr Dim kLine = 64 / sizeof(T);
   for (Dim r = row; r < smaller(row + kTileRows, p.rows); ++r) {
-    for (Dim c = 0; c < smaller(columns, kPanel<T>); c += kLine) __builtin_prefetch(p.c + r * p.c_row + column + c, 1);
+    for (Dim c = 0; c < smaller(columns, kPanel<T>); c += kLine<T>)
+      __builtin_prefetch(p.c + r * p.c_row + column + c, 1);
   }
 }
 
-// A sum over rows has no chains: its outputs are many, and one row never runs alone.
+// A sum over rows has no chains: its outputs are many, and one row never runs alone. It is cut where a panel of B
+// leaves the first-level cache.
 template <class T>
 void gemm_packed(const GemmPackedArgs<T>& p) {
   constexpr Dim W = Vec<T>::width;
+  const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
+  const Dim blocks = p.inner <= kInnerBlock<T> ? 1 : (p.inner + kInnerBlock<T> - 1) / kInnerBlock<T>;
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
-    for (Dim row = 0; row < p.rows; row += kTileRows) {
-      // The next tile's sums come from far away, and its first multiply-add would wait for them.
-      if (p.init == Init::kKeep) prefetch_tile<T>(p, row + kTileRows, column, columns);
-      Block<T> block = {p.a + row * p.inner,
-                        1,
-                        kTileRows,
-                        p.b + column * p.inner,
-                        0,
-                        p.c + row * p.c_row + column,
-                        p.c_row,
-                        nullptr,
-                        smaller(kTileRows, p.rows - row),
-                        p.inner,
-                        valid,
-                        start_of(p.init)};
-      run_block<T>(block, 1, vectors);
+    for (Dim i = 0; i < blocks; ++i) {
+      const Dim begin = p.inner * i / blocks, end = p.inner * (i + 1) / blocks;
+      for (Dim t = 0; t < tiles; ++t) {
+        const Dim row = t * kTileRows;
+        // The next tile's sums come from far away, and its first multiply-add would wait for them.
+        if (i == 0 && p.init == Init::kKeep) prefetch_tile<T>(p, row + kTileRows, column, columns);
+        if (p.next_count > 0) prefetch_share<T>(p.next, p.next_count, i * tiles + t, blocks * tiles);
+        Block<T> block = {p.a + row * p.inner + begin * kTileRows,
+                          1,
+                          kTileRows,
+                          p.b + column * p.inner + begin * vectors * W,
+                          0,
+                          p.c + row * p.c_row + column,
+                          p.c_row,
+                          0,
+                          nullptr,
+                          smaller(kTileRows, p.rows - row),
+                          end - begin,
+                          valid,
+                          i == 0 ? start_of(p.init) : Start::kKeep};
+        run_block<T>(block, 1, vectors);
+      }
     }
   }
 }

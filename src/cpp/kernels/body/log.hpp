@@ -4,7 +4,7 @@
 
 // log(m) = 2 atanh(s), s = (m - 1) / (m + 1), for m in [sqrt(1/2), sqrt(2)): |s| < 0.1716, where the
 // series to s^23 has a relative error below 1e-18.
-PYLSTM_INLINE double natural_log(double x) {
+inline double natural_log(double x) {
   if (!(x > 0) || x - x != 0) return x == 0 ? -__builtin_inf() : x;  // NaN, inf
   int64_t bits;
   __builtin_memcpy(&bits, &x, 8);

@@ -1,4 +1,4 @@
-// Softmax by rows, its backward, and softmax fused with cross-entropy.
+// Softmax by rows and its backward.
 #pragma once
 
 template <class T>
@@ -15,7 +15,7 @@ PYLSTM_INLINE T largest(Dim n, const T* x) {
   each_vector<T>(n, [&](Dim i, Dim m) {
     const V<T> v = get(x + i, m);
     if (m == Vec<T>::width) {
-      best = v > best ? v : best;
+      best = larger_of(v, best);
     } else {
       for (Dim l = 0; l < m; ++l) best[l] = v[l] > best[l] ? v[l] : best[l];
     }
@@ -33,7 +33,7 @@ PYLSTM_INLINE T exp_and_sum(Dim n, const T* x, T shift, T* y) {
   V<T> even = {}, odd = {};
   Dim i = 0;
   for (; i + 2 * W <= n; i += 2 * W) {
-    const V<T> a = vector_exp<T>(load(x + i) - shift), b = vector_exp<T>(load(x + i + W) - shift);
+    const V<T> a = exp_of_negative<T>(load(x + i) - shift), b = exp_of_negative<T>(load(x + i + W) - shift);
     store(y + i, a);
     store(y + i + W, b);
     even = even + a;
@@ -42,7 +42,7 @@ PYLSTM_INLINE T exp_and_sum(Dim n, const T* x, T shift, T* y) {
   T tail = 0;
   for (; i < n; i += W) {
     const Dim m = smaller(W, n - i);
-    const V<T> a = vector_exp<T>(get(x + i, m) - shift);
+    const V<T> a = exp_of_negative<T>(get(x + i, m) - shift);
     put(y + i, a, m);
     for (Dim l = 0; l < m; ++l) tail += a[l];
   }
@@ -66,58 +66,4 @@ void softmax_backward(Dim rows, Dim columns, const T* y, const T* dy, T* dx) {
     const T dot = sum_lanes<T>(sums);
     each_vector<T>(columns, [=](Dim i, Dim m) { put(dx + i, get(y + i, m) * (get(dy + i, m) - dot), m); });
   }
-}
-
-template <class T>
-Dim first_index_of(Dim n, const T* x, T value) {
-  constexpr Dim kBlock = 16 * Vec<T>::width;  // counted without a branch, then searched
-  for (Dim block = 0; block < n; block += kBlock) {
-    const Dim end = smaller(block + kBlock, n);
-    int equal = 0;
-    for (Dim i = block; i < end; ++i) equal += x[i] == value;
-    for (Dim i = block; equal > 0 && i < end; ++i) {
-      if (x[i] == value) return i;
-    }
-  }
-  return 0;
-}
-
-template <class T>
-double softmax_cross_entropy(Dim n, T* z, const T* target, Dim label, T smoothing, T scale, bool gradient,
-                             Dim* argmax) {
-  const T shift = largest<T>(n, z);
-  if (argmax != nullptr) *argmax = first_index_of<T>(n, z, shift);
-  const bool dense = label < 0;
-  const T share = smoothing / T(n), keep = 1 - smoothing;
-  double mass = 1, weighted = 0;  // sum(target), sum(target * (z - shift)); the shift keeps both small
-  if (dense) {
-    mass = 0;
-    for (Dim i = 0; i < n; ++i) {
-      const double t = double(keep * target[i] + share);
-      mass += t;
-      weighted += t * double(z[i] - shift);
-    }
-  } else {
-    weighted = double(keep) * double(z[label] - shift);
-    if (smoothing != 0) {
-      double total = 0;
-      for (Dim i = 0; i < n; ++i) total += double(z[i] - shift);
-      weighted += double(share) * total;
-    }
-  }
-  const T sum = exp_and_sum<T>(n, z, shift, z);
-  if (gradient) {
-    const T factor = scale * T(mass) / sum;
-    if (dense) {
-      each_vector<T>(n, [=](Dim i, Dim m) {
-        const V<T> t = get(target + i, m) * keep + share;
-        put(z + i, get(z + i, m) * factor - t * scale, m);
-      });
-    } else {
-      const T constant = -scale * share;
-      each_vector<T>(n, [=](Dim i, Dim m) { put(z + i, fma(get(z + i, m), splat<T>(factor), splat<T>(constant)), m); });
-      z[label] -= scale * keep;
-    }
-  }
-  return mass * natural_log(double(sum)) - weighted;
 }

@@ -1,0 +1,93 @@
+// Softmax cross-entropy on blocks of logits. Running maxima and sums are kept lane by lane, so that blocks may
+// be any columns whose first is a multiple of the width, and no bit tells how they were cut.
+#pragma once
+
+template <class T>
+void logits_max(const LogitsBlock<T>& p, T* lanes) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim r = 0; r < p.rows; ++r) {
+    const T* row = p.z + r * p.z_row;
+    V<T> best = load(lanes + r * W);
+    each_vector<T>(p.columns, [&](Dim i, Dim m) {
+      V<T> v = get(row + i, m);
+      for (Dim l = m; l < W; ++l) v[l] = best[l];
+      best = larger_of(v, best);
+    });
+    store(lanes + r * W, best);
+  }
+}
+
+template <class T>
+void logits_argmax(const LogitsBlock<T>& p, const T* largest, Dim first, int* argmax) {
+  for (Dim r = 0; r < p.rows; ++r) {
+    if (argmax[r] >= 0) continue;
+    const T* row = p.z + r * p.z_row;
+    int equal = 0;  // counted without a branch, then searched
+    for (Dim i = 0; i < p.columns; ++i) equal += row[i] == largest[r];
+    for (Dim i = 0; equal > 0 && i < p.columns; ++i) {
+      if (row[i] != largest[r]) continue;
+      argmax[r] = int(first + i);
+      break;
+    }
+  }
+}
+
+template <class T>
+void logits_targets(const LogitsBlock<T>& p, const T* shift, T keep, T share, double* mass, double* weighted) {
+  for (Dim r = 0; r < p.rows; ++r) {
+    const T* row = p.z + r * p.z_row;
+    for (Dim i = 0; i < p.columns; ++i) {
+      const double t = double(p.given == nullptr ? share : keep * p.given[r * p.given_row + i] + share);
+      if (p.given != nullptr) mass[r] += t;
+      weighted[r] += t * double(row[i] - shift[r]);
+    }
+  }
+}
+
+template <class T>
+void logits_exp(const LogitsBlock<T>& p, const T* shift, T* lanes) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim r = 0; r < p.rows; ++r) {
+    T* row = p.z + r * p.z_row;
+    const V<T> s = splat<T>(shift[r]);
+    V<T> sum = load(lanes + r * W);
+    each_vector<T>(p.columns, [&](Dim i, Dim m) {
+      V<T> e = exp_of_negative<T>(get(row + i, m) - s);
+      put(row + i, e, m);
+      for (Dim l = m; l < W; ++l) e[l] = 0;
+      sum = sum + e;
+    });
+    store(lanes + r * W, sum);
+  }
+}
+
+template <class T>
+void logits_gradient(const LogitsBlock<T>& p, const T* factor, const T* scale, T keep, T share) {
+  for (Dim r = 0; r < p.rows; ++r) {
+    T* row = p.z + r * p.z_row;
+    if (p.given == nullptr) {
+      const V<T> f = splat<T>(factor[r]), constant = splat<T>(-scale[r] * share);
+      each_vector<T>(p.columns, [=](Dim i, Dim m) { put(row + i, fma(get(row + i, m), f, constant), m); });
+      continue;
+    }
+    const T* given = p.given + r * p.given_row;
+    each_vector<T>(p.columns, [=](Dim i, Dim m) {
+      const V<T> t = get(given + i, m) * keep + share;
+      put(row + i, get(row + i, m) * factor[r] - t * scale[r], m);
+    });
+  }
+}
+
+template <class T>
+void largest_lanes(Dim rows, const T* lanes, T* result) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim r = 0; r < rows; ++r) {
+    result[r] = lanes[r * W];
+    for (Dim l = 1; l < W; ++l) result[r] = lanes[r * W + l] > result[r] ? lanes[r * W + l] : result[r];
+  }
+}
+
+template <class T>
+void sum_lanes_of_rows(Dim rows, const T* lanes, T* result) {
+  for (Dim r = 0; r < rows; ++r) result[r] = sum_lanes<T>(load(lanes + r * Vec<T>::width));
+}

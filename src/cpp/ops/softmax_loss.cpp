@@ -1,0 +1,274 @@
+#include "ops/softmax_loss.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace pylstm {
+namespace {
+
+// A chunk of logits stays in the last-level cache (bytes).
+constexpr Dim kChunkBytes = Dim{8} << 20;
+
+// Panels of logits that are made together: a few rows alone need several to keep the fma units busy.
+constexpr Dim kPanelsTogether = 4;
+
+// [rows, columns] in panels: panel p is [rows][row_of(p)], where the last may be narrower. One panel as wide as the
+// matrix is a plain matrix.
+template <class T>
+struct Logits {
+  T* z;
+  Dim rows, columns, panel, width;
+
+  Dim panels() const { return (columns + panel - 1) / panel; }
+  Dim columns_of(Dim p) const { return std::min(panel, columns - p * panel); }
+  Dim row_of(Dim p) const { return (columns_of(p) + width - 1) / width * width; }
+  T* at(Dim p, Dim row) const { return z + p * panel * rows + row * row_of(p); }
+  T& element(Dim row, Dim column) const { return at(column / panel, row)[column % panel]; }
+};
+
+// Elements of logits in panels.
+template <class T>
+Dim size_in_panels(const KernelTable<T>& k, Dim rows, Dim columns) {
+  return rows * ((columns + k.width - 1) / k.width * k.width);
+}
+
+template <class T>
+SoftmaxScratch<T>& reserve(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
+  scratch.lanes.reserve(rows * width);
+  for (Buffer<T>* buffer : {&scratch.shift, &scratch.factor, &scratch.scale}) buffer->reserve(rows);
+  for (Buffer<double>* buffer : {&scratch.mass, &scratch.weighted}) buffer->reserve(rows);
+  return scratch;
+}
+
+// What a loss asks of every row.
+template <class T>
+struct Question {
+  Targets<T> targets;
+  double smoothing, scale;
+  bool gradient;
+  LossResult<T> result;
+
+  // The same for rows from `row` on.
+  Question from(Dim row, Dim columns) const {
+    Question q = *this;
+    if (q.targets.labels != nullptr) q.targets.labels += row;
+    if (q.targets.dense != nullptr) q.targets.dense += row * columns;
+    if (q.targets.weights != nullptr) q.targets.weights += row;
+    if (q.result.loss != nullptr) q.result.loss += row;
+    if (q.result.argmax != nullptr) q.result.argmax += row;
+    return q;
+  }
+};
+
+// Rows [rows.begin, rows.end) of the logits, on one thread: take() every panel, finish(), then gradient() of every
+// panel if it is wanted.
+template <class T>
+class SoftmaxRows {
+ public:
+  SoftmaxRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question,
+              SoftmaxScratch<T>& scratch)
+      : k_(kernels),
+        logits_(logits),
+        rows_(rows),
+        q_(question.from(rows.begin, logits.columns)),
+        share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
+        keep_(1 - static_cast<T>(question.smoothing)),
+        lanes_(scratch.lanes.data() + rows.begin * kernels.width),
+        shift_(scratch.shift.data() + rows.begin),
+        factor_(scratch.factor.data() + rows.begin),
+        scale_(scratch.scale.data() + rows.begin),
+        mass_(scratch.mass.data() + rows.begin),
+        weighted_(scratch.weighted.data() + rows.begin) {
+    std::fill(lanes_, lanes_ + count() * k_.width, -std::numeric_limits<T>::infinity());
+  }
+
+  void take(Dim panel) { k_.logits_max(block(panel), lanes_); }
+
+  void finish() {
+    k_.largest_lanes(count(), lanes_, shift_);
+    find_argmax();
+    measure_targets();
+    std::fill(lanes_, lanes_ + count() * k_.width, T(0));
+    for (Dim p = 0; p < logits_.panels(); ++p) k_.logits_exp(block(p), shift_, lanes_);
+    T* sum = factor_;
+    k_.sum_lanes(count(), lanes_, sum);
+    for (Dim r = 0; r < count(); ++r) {
+      if (q_.result.loss != nullptr) {
+        q_.result.loss[r] = mass_[r] * k_.log(static_cast<double>(sum[r])) - weighted_[r];
+      }
+      const double weight = q_.targets.weights == nullptr ? 1.0 : static_cast<double>(q_.targets.weights[r]);
+      scale_[r] = static_cast<T>(q_.scale * weight);
+      factor_[r] = scale_[r] * static_cast<T>(mass_[r]) / sum[r];
+    }
+  }
+
+  void gradient(Dim panel) {
+    k_.logits_gradient(block(panel), factor_, scale_, keep_, share_);
+    if (q_.targets.labels == nullptr) return;
+    const Dim first = panel * logits_.panel, last = first + logits_.columns_of(panel);
+    for (Dim r = 0; r < count(); ++r) {
+      const Dim label = q_.targets.labels[r];
+      if (label >= first && label < last) logits_.element(rows_.begin + r, label) -= scale_[r] * keep_;
+    }
+  }
+
+ private:
+  Dim count() const { return rows_.end - rows_.begin; }
+
+  LogitsBlock<T> block(Dim p) const {
+    const T* given = q_.targets.labels == nullptr ? q_.targets.dense + p * logits_.panel : nullptr;
+    return {count(), logits_.columns_of(p), logits_.at(p, rows_.begin), logits_.row_of(p), given, logits_.columns};
+  }
+
+  void find_argmax() {
+    if (q_.result.argmax == nullptr) return;
+    std::fill(q_.result.argmax, q_.result.argmax + count(), -1);
+    for (Dim p = 0; p < logits_.panels(); ++p) {
+      k_.logits_argmax(block(p), shift_, p * logits_.panel, q_.result.argmax);
+    }
+    for (Dim r = 0; r < count(); ++r) q_.result.argmax[r] = std::max(q_.result.argmax[r], 0);  // all NaN
+  }
+
+  // sum(target) and sum(target * (z - shift)): the shift keeps both small.
+  void measure_targets() {
+    const bool labels = q_.targets.labels != nullptr;
+    std::fill(mass_, mass_ + count(), labels ? 1.0 : 0.0);
+    std::fill(weighted_, weighted_ + count(), 0.0);
+    if (!labels || share_ != 0) {
+      for (Dim p = 0; p < logits_.panels(); ++p) k_.logits_targets(block(p), shift_, keep_, share_, mass_, weighted_);
+    }
+    for (Dim r = 0; labels && r < count(); ++r) {
+      const T z = logits_.element(rows_.begin + r, q_.targets.labels[r]);
+      weighted_[r] += static_cast<double>(keep_) * static_cast<double>(z - shift_[r]);
+    }
+  }
+
+  const KernelTable<T>& k_;
+  const Logits<T>& logits_;
+  Range rows_;
+  Question<T> q_;
+  T share_, keep_;
+  T *lanes_, *shift_, *factor_, *scale_;
+  double *mass_, *weighted_;
+};
+
+// Logits of the rows of one chunk, panel by panel; their maxima are taken while they are near.
+template <class T>
+void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, const Logits<T>& logits, Range rows,
+                 SoftmaxRows<T>& softmax) {
+  const Dim panels = logits.panels();
+  const bool narrow_last = logits.row_of(panels - 1) < logits.panel;
+  for (Dim p = 0; p < panels;) {
+    const bool narrow = narrow_last && p + 1 == panels;
+    const Dim last = narrow ? panels : std::min(p + kPanelsTogether, panels - narrow_last);
+    GemmArgs<T> args = {x + rows.begin * w.inputs,
+                        w.inputs,
+                        1,
+                        w.kernel.data(),
+                        nullptr,
+                        logits.row_of(p),
+                        w.bias.data(),
+                        rows.end - rows.begin,
+                        w.units,
+                        w.inputs,
+                        w.has_bias ? Init::kBias : Init::kZero,
+                        p,
+                        last};
+    args.c = logits.z + rows.begin * args.c_row;
+    args.c_panel = logits.panel * logits.rows;
+    k.gemm(args);
+    for (; p < last; ++p) softmax.take(p);
+  }
+}
+
+// Each panel becomes its gradient and is multiplied by its columns of the kernel while it is near.
+template <class T>
+void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows, T* dx,
+                    SoftmaxRows<T>& softmax) {
+  for (Dim p = 0; p < logits.panels(); ++p) {
+    softmax.gradient(p);
+    if (dx == nullptr) continue;
+    GemmArgs<T> args = {logits.at(p, rows.begin),
+                        logits.row_of(p),
+                        1,
+                        w.kernel_t.data(),
+                        dx + rows.begin * w.inputs,
+                        w.inputs,
+                        nullptr,
+                        rows.end - rows.begin,
+                        w.inputs,
+                        w.units,
+                        p == 0 ? Init::kZero : Init::kKeep};
+    args.first_inner = p * logits.panel;
+    args.last_inner = args.first_inner + logits.columns_of(p);
+    k.gemm(args);
+  }
+}
+
+}  // namespace
+
+template <class T>
+std::size_t CrossEntropyScratch<T>::bytes() const {
+  return logits.bytes() + product.bytes() + rows.lanes.bytes() + rows.shift.bytes() + rows.factor.bytes() +
+         rows.scale.bytes() + rows.mass.bytes() + rows.weighted.bytes();
+}
+
+template <class T>
+void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim columns, const Targets<T>& targets,
+                           double smoothing, double scale, bool gradient, const LossResult<T>& result,
+                           SoftmaxScratch<T>& scratch) {
+  reserve(scratch, rows, kernels.width);
+  const Logits<T> logits = {z, rows, columns, columns, 1};
+  const Question<T> question = {targets, smoothing, scale, gradient, result};
+  parallel_for(rows, std::max<Dim>(1, 8192 / columns), [&](Range range) {
+    SoftmaxRows<T> softmax(kernels, logits, range, question, scratch);
+    softmax.take(0);
+    softmax.finish();
+    if (gradient) softmax.gradient(0);
+  });
+}
+
+template <class T>
+void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows,
+                                 const Targets<T>& targets, double smoothing, double scale,
+                                 const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
+                                 CrossEntropyScratch<T>& scratch) {
+  const Dim most = std::max<Dim>(48, kChunkBytes / (w.units * static_cast<Dim>(sizeof(T))));
+  const Dim chunks = (rows + most - 1) / most;
+  T* z = scratch.logits.reserve(size_in_panels(kernels, std::min(most, rows), w.units));
+  reserve(scratch.rows, std::min(most, rows), kernels.width);
+  const Question<T> question = {targets, smoothing, scale, gradients != nullptr, result};
+  for (Dim i = 0; i < chunks; ++i) {
+    if (stop_requested(interrupt)) return;
+    const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
+    const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
+    const Question<T> here = question.from(begin, w.units);
+    T* dx = gradients == nullptr || gradients->dx == nullptr ? nullptr : gradients->dx + begin * w.inputs;
+    const double flops =
+        2.0 * static_cast<double>(count) * static_cast<double>(w.units) * static_cast<double>(w.inputs);
+    parallel_region(useful_threads(flops), [&](int index, int size) {
+      const Range mine = split(count, index, size);
+      if (mine.begin == mine.end) return;
+      SoftmaxRows<T> softmax(kernels, logits, mine, here, scratch.rows);
+      make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
+      softmax.finish();
+      if (gradients != nullptr) make_gradients(kernels, w, logits, mine, dx, softmax);
+    });
+    if (gradients == nullptr || gradients->kernel == nullptr) continue;
+    kernel_gradient(kernels, w, x + begin * w.inputs, {z, 0, count}, count, begin > 0, gradients->kernel,
+                    gradients->bias, scratch.product);
+  }
+}
+
+#define PYLSTM_INSTANTIATE(T)                                                                                          \
+  template struct CrossEntropyScratch<T>;                                                                              \
+  template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \
+                                         const LossResult<T>&, SoftmaxScratch<T>&);                                    \
+  template void dense_softmax_cross_entropy<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim,           \
+                                               const Targets<T>&, double, double, const DenseGradients<T>*,            \
+                                               const LossResult<T>&, Interrupt*, CrossEntropyScratch<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm
