@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zlib
@@ -30,6 +31,14 @@ def _restored() -> Iterator[None]:
         _core.use_isa(isa)
     if _core.get_num_threads() != threads:
         _core.set_num_threads(threads)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A job in a shell's background starts with SIGINT ignored, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=_core.available_isas())

@@ -137,6 +137,7 @@ def test_threads_that_evaluate_at_once_do_not_mix_their_sums():
     assert found == [[value] * 20 for value in expected]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_fit_between_two_steps():
     model = regression()
     timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))

@@ -155,6 +155,7 @@ def test_ctrl_c_saves_what_was_learned(
     assert generate(capsys, output, "--max-new-tokens", "3")
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_sigint_stops_a_running_train_and_saves(tmp_path: Path) -> None:
     source, output = tmp_path / "text.txt", tmp_path / "model.safetensors"
