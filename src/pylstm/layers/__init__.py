@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pylstm import _checks
-from pylstm.layers._base import Layer, Variable
+from pylstm.layers._base import Layer
 from pylstm.layers._bidirectional import Bidirectional
 from pylstm.layers._dense import Dense, Dropout
 from pylstm.layers._embedding import Embedding
 from pylstm.layers._input import Input, InputLayer
 from pylstm.layers._lstm import LSTM, RNN, LSTMCell
+from pylstm.layers._variables import Variable
 
 __all__ = [
     "LSTM",

@@ -8,54 +8,21 @@ from __future__ import annotations
 
 import re
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
 from pylstm._runtime import draw_seed
+from pylstm.layers._call import Called, Caller
+from pylstm.layers._shapes import declared_shape, open_shape
+from pylstm.layers._variables import Spec, Variable, match_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pylstm._core import Network
-    from pylstm.layers._call import Caller
-
-
-class Spec(NamedTuple):
-    """One variable of a layer: its name within the layer, its shape and its initial values."""
-
-    name: str
-    shape: tuple[int, ...]
-    initializer: initializers.Initializer
-
-
-class Variable(NamedTuple):
-    """One variable as it is now: a copy of its values, and where it belongs."""
-
-    path: str
-    value: NDArray[Any]
-    trainable: bool
-
-    @property
-    def name(self) -> str:
-        """Last part of the path."""
-        return self.path.rsplit("/", 1)[-1]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the values."""
-        return self.value.shape
-
-    @property
-    def dtype(self) -> str:
-        """Type of the values."""
-        return str(self.value.dtype)
-
-    def numpy(self) -> NDArray[Any]:
-        """The values."""
-        return self.value
 
 
 class Owner(Protocol):
@@ -83,6 +50,8 @@ class Layer:
 
     seed: int | None = None
     stateful: bool = False
+    token_ids: bool = False
+    """Whether the input is token ids, not features."""
     _ranks: tuple[int, ...] = ()
     """Numbers of axes that an input may have; all if empty."""
     _arguments: tuple[str, ...] = ()
@@ -112,7 +81,7 @@ class Layer:
         self._input_shape: Shape | None = None
         self._held: list[NDArray[Any]] | None = None
         self._home: tuple[Network, int, int] | None = None
-        self._caller: Caller | None = None
+        self._caller = Caller()
 
     # ---- what a subclass says
 
@@ -296,11 +265,26 @@ class Layer:
     def _call(
         self, x: Any, states: list[Any] | None, mask: Any, training: bool
     ) -> list[NDArray[Any]]:
-        from pylstm.layers._call import Caller
-
-        if self._caller is None:
-            self._caller = Caller()
-        return self._caller(self, _checks.array("x", x), states, mask, training)
+        """[output, final states …] for `x`; builds the layer if need be."""
+        x = _checks.array("x", x)
+        if x.ndim < 2 or 0 in x.shape:
+            raise ValueError(f"x: expected at least one row and one step, got shape {x.shape}")
+        self.check_array(x.shape)
+        shape = open_shape(x.shape, self.token_ids)
+        self.compute_output_shape(shape)
+        if self.built:
+            _checks.same_shape("x", x.shape, (*shape[:-1], self.input_shape[-1]))
+        else:
+            self.build(shape)
+        if mask is not None:
+            mask = _checks.array("mask", mask).astype(bool, copy=False)
+            _checks.same_shape("mask", mask.shape, x.shape[:2])
+        dtype = self.dtype or "float32"
+        if states is not None:
+            states = [np.asarray(state, dtype=dtype) for state in states]
+        config = {"class_name": type(self).__name__, "config": self.call_config()}
+        layer = Called(config, shape, dtype, self.get_weights())
+        return self._caller(layer, x, states, mask, bool(training))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r}, built={self.built}>"
@@ -339,37 +323,6 @@ def layer_name(name: object) -> str:
             f"name: expected at most 64 printable ASCII characters without '/', got {name!r}"
         )
     return result
-
-
-def declared_shape(shape: Any, batch_shape: Any) -> Shape | None:
-    """The input shape that a user declared, rows first; None if there is no declaration."""
-    argument = "batch_input_shape" if shape is None else "input_shape"
-    given = batch_shape if shape is None else shape
-    if given is None:
-        return None
-    if not isinstance(given, list | tuple):
-        raise TypeError(f"{argument}: expected a tuple of sizes, got {given!r}")
-    sizes = tuple(None if d is None else _checks.positive_int(argument, d) for d in given)
-    return (None, *sizes) if shape is not None else (None, *sizes[1:])
-
-
-def match_weights(
-    weights: Any, paths: list[str], shapes: list[tuple[int, ...]]
-) -> list[NDArray[Any]]:
-    """`weights` as arrays, one for each path and of its shape."""
-    if not isinstance(weights, list | tuple):
-        raise TypeError(f"weights: expected a list of arrays, got {type(weights).__name__}")
-    if len(weights) != len(paths):
-        raise ValueError(
-            f"weights: expected {len(paths)} arrays ({', '.join(paths)}), got {len(weights)}"
-        )
-    checked = []
-    for path, shape, weight in zip(paths, shapes, weights, strict=True):
-        value = _checks.array(f"weights ({path})", weight)
-        if value.shape != shape:
-            raise ValueError(f"weights ({path}): expected shape {shape}, got {value.shape}")
-        checked.append(value)
-    return checked
 
 
 def _snake_case(name: str) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from pylstm import _checks
 from pylstm._checks import Shape
-from pylstm.layers._base import Spec
 from pylstm.layers._lstm import LSTM
 from pylstm.layers._recurrent import Recurrent
+from pylstm.layers._variables import Spec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

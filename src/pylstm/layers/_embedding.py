@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
-from pylstm.layers._base import PlainLayer, Spec
+from pylstm.layers._base import PlainLayer
+from pylstm.layers._variables import Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,7 @@ class Embedding(PlainLayer):
     (None, 12, 8)
     """
 
+    token_ids = True
     _arguments = ("input_dim", "output_dim", "embeddings_initializer", "mask_zero")
 
     def __init__(

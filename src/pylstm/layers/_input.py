@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pylstm._checks import Shape
-from pylstm.layers._base import declared_shape, layer_name
+from pylstm.layers._base import layer_name
+from pylstm.layers._shapes import declared_shape
 
 
 class InputLayer:

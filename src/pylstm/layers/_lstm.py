@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
-from pylstm.layers._base import Spec
 from pylstm.layers._recurrent import Recurrent
+from pylstm.layers._variables import Spec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

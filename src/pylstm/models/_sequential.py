@@ -11,7 +11,8 @@ import numpy as np
 from pylstm import _checks
 from pylstm._runtime import draw_seed
 from pylstm.layers import LSTM, Bidirectional, Embedding, InputLayer, deserialize
-from pylstm.layers._base import PlainLayer, declared_shape
+from pylstm.layers._base import PlainLayer
+from pylstm.layers._shapes import declared_shape
 from pylstm.models._training import Trainer
 
 if TYPE_CHECKING:

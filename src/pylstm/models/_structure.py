@@ -11,8 +11,9 @@ from pylstm import _checks, _core, _json
 from pylstm._checks import Shape
 from pylstm._runtime import draw_seed
 from pylstm.layers import InputLayer, Layer, serialize
-from pylstm.layers._base import Variable, declared_shape, layer_name, match_weights
-from pylstm.layers._call import engine_shape, open_shape
+from pylstm.layers._base import layer_name
+from pylstm.layers._shapes import declared_shape, engine_shape, open_shape
+from pylstm.layers._variables import Variable, match_weights
 from pylstm.models._rules import check_features, check_new, free_name, output_shape
 
 if TYPE_CHECKING:

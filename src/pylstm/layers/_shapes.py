@@ -1,0 +1,33 @@
+"""Shapes: as a user declares them, as layers are built for them, as the engine takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylstm import _checks
+from pylstm._checks import Shape
+
+
+def declared_shape(shape: Any, batch_shape: Any) -> Shape | None:
+    """The input shape that a user declared, rows first; None if there is no declaration."""
+    argument = "batch_input_shape" if shape is None else "input_shape"
+    given = batch_shape if shape is None else shape
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple):
+        raise TypeError(f"{argument}: expected a tuple of sizes, got {given!r}")
+    sizes = tuple(None if d is None else _checks.positive_int(argument, d) for d in given)
+    return (None, *sizes) if shape is not None else (None, *sizes[1:])
+
+
+def open_shape(shape: tuple[int, ...], token_ids: bool) -> Shape:
+    """The shape of an array with rows and steps left open: what a layer is built for."""
+    if token_ids:
+        return (None, *(None for _ in shape[1:]))
+    return (None, *(None for _ in shape[1:-1]), shape[-1])
+
+
+def engine_shape(shape: Shape) -> tuple[int, ...]:
+    """`shape` as the engine takes it: of one row, with any number of steps (-1)."""
+    first, *rest = (-1 if d is None else d for d in shape[1:])
+    return (first,) if not rest and first != -1 else (-1, *rest)
