@@ -150,11 +150,17 @@ def arguments_of(kind: type) -> list[str]:
     ]
 
 
-def model_path(argument: str, path: str | os.PathLike[str]) -> str:
-    """`path` as a string, if a model can be saved under that name."""
-    name = os.fspath(path)
+def path(argument: str, value: str | os.PathLike[str]) -> str:
+    """`value` as a string."""
+    name = os.fspath(value)
     if not isinstance(name, str):
-        raise TypeError(f"{argument}: expected a string or a path, got {path!r}")
+        raise TypeError(f"{argument}: expected a string or a path, got {value!r}")
+    return name
+
+
+def model_path(argument: str, value: str | os.PathLike[str]) -> str:
+    """`value` as a string, if a model can be saved under that name."""
+    name = path(argument, value)
     if name.lower().endswith((".keras", ".h5", ".hdf5")):
         raise ValueError(
             f"{argument}: pylstm writes .safetensors files, not Keras' format: {name!r}"

@@ -128,13 +128,12 @@ def show_config() -> None:
 
     import numpy as np
 
-    import pylstm
-
+    build = _core.build_info()
     facts = {
-        "pylstm": pylstm.__version__,
+        "pylstm": build.pop("version"),
         "python": sys.version.split()[0],
         "numpy": np.__version__,
-        **_core.build_info(),
+        **build,
         "isa in use": _core.active_isa(),
         "isas here": " ".join(_core.available_isas()),
         "threads": str(_core.get_num_threads()),

@@ -11,8 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
-FAILED = 2
+from pylstm.cli._exit import FAILED, INTERRUPTED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pylstm
 from pylstm import Sequential, _checks, _ngram
-from pylstm.cli import INTERRUPTED
 from pylstm.cli import _language_model as language_model
+from pylstm.cli._exit import INTERRUPTED
 from pylstm.cli._output import say, write
 
 BASELINES = (("uniform", 0), ("unigram", 1), ("5-gram", 5))

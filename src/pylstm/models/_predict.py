@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,13 @@ from pylstm.models._prepare import optional_count
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pylstm.models._training import Trainer
+    from pylstm.models._structure import Structure
+
+
+class Predictor(Protocol):
+    """What a prediction for many batches asks of a model."""
+
+    def predict_on_batch(self, x: Any) -> NDArray[Any]: ...
 
 
 class _Amount:
@@ -31,7 +37,7 @@ class _Amount:
 
 
 def predict_slowly(
-    model: Trainer,
+    model: Structure,
     data: _core.Data,
     batch_size: int,
     done: int,
@@ -65,7 +71,7 @@ def predict_slowly(
 
 
 def predict_batches(
-    model: Trainer, batches: Any, batch_size: int | None, steps: int | None, callbacks: Any
+    model: Predictor, batches: Any, batch_size: int | None, steps: int | None, callbacks: Any
 ) -> NDArray[Any]:
     """The outputs for an iterable of batches, one after another."""
     if batch_size is not None:

@@ -13,6 +13,7 @@ from pylstm._runtime import draw_seed
 from pylstm.layers import LSTM, Bidirectional, Embedding, InputLayer, deserialize
 from pylstm.layers._base import PlainLayer
 from pylstm.layers._shapes import declared_shape
+from pylstm.models._file import read_weights, save_model
 from pylstm.models._training import Trainer
 
 if TYPE_CHECKING:
@@ -193,8 +194,6 @@ class Sequential(Trainer):
             FileExistsError: the file exists and `overwrite` is False.
             OSError: the file cannot be written.
         """
-        from pylstm.saving import save_model
-
         save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -208,8 +207,6 @@ class Sequential(Trainer):
             ModelFileError: the file is damaged or foreign.
             ValueError: it has other weights than the model.
         """
-        from pylstm.saving import read_weights
-
         self._enter()
         paths, _ = self._paths()
         self.set_weights(read_weights(filepath, paths))

@@ -1,0 +1,83 @@
+"""Writing model files, and reading weights from them; `pylstm.saving` reads whole models."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from pylstm import _checks, _core, _json, losses, metrics, optimizers
+from pylstm.models._compiled import Compiled
+from pylstm.models._test_vector import test_input, test_output
+from pylstm.models._training import Trainer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def save_model(
+    model: Trainer,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+) -> None:
+    """`model.save(…)`."""
+    path = _checks.model_path("filepath", filepath)
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"filepath: {path!r} exists and overwrite is False")
+    model._enter()
+    network = model._network()
+    paths, _ = model._paths()
+    tensors = list(zip(paths, network.get_weights(), strict=True))
+    metadata = {
+        "pylstm_version": _core.build_info()["version"],
+        "config": _json.dumps(model.get_config()),
+    }
+    state = {"seed": model._seed, "epochs": model._epochs_done, "iterations": 0}
+    if include_optimizer and model._compiled is not None:
+        stored = _serialized(model._compiled)
+        if stored is not None:
+            metadata["compile"] = _json.dumps(stored)
+            state["iterations"] = network.iterations
+            tensors += [(f"optimizer/{name}", slot) for name, slot in network.get_slots()]
+        elif model._compiled.function is not None:
+            warnings.warn(
+                "save: the loss is a Python function, which a file cannot hold: neither the loss "
+                "nor the optimizer and its state are stored; compile the loaded model again "
+                "(include_optimizer=False saves without them)",
+                UserWarning,
+                stacklevel=3,
+            )
+        for mode, states in model._carried_states().items():
+            if any(array.size for array in states):
+                tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
+    metadata["state"] = _json.dumps(state)
+    test = test_input(model)
+    tensors += [("test/input", test), ("test/output", test_output(model, test))]
+    _core.write_model_file(path, metadata, tensors)
+
+
+def read_weights(filepath: str | os.PathLike[str], paths: list[str]) -> list[NDArray[Any]]:
+    """The tensors of these paths.
+
+    Raises:
+        ModelFileError: the file is damaged or foreign.
+        ValueError: it lacks one of them.
+    """
+    tensors = dict(_core.read_model_file(_checks.path("filepath", filepath), True)[1])
+    for path in paths:
+        if path not in tensors:
+            raise _checks.unknown("weights", path, tensors)
+    return [tensors[path] for path in paths]
+
+
+def _serialized(compiled: Compiled) -> dict[str, Any] | None:
+    """What `compile` was given, for JSON; None if the loss is written in Python."""
+    if compiled.loss is None or compiled.function is not None:
+        return None
+    known = [metrics.serialize(metric) for metric in compiled.metrics]
+    return {
+        "optimizer": optimizers.serialize(compiled.optimizer),
+        "loss": losses.serialize(compiled.loss),
+        "metrics": [metric for metric in known if metric is not None],
+    }
