@@ -76,6 +76,16 @@ class Bidirectional(Recurrent):
             self._input_shape = self.declared_shape
             self.set_weights(weights)
 
+    @property
+    def several_outputs(self) -> bool:
+        """Whether a call gives a list: outputs that are not merged, or states."""
+        return self.return_state or self.merge_mode is None
+
+    @property
+    def reads_backward(self) -> bool:
+        """Always: one of its layers does."""
+        return True
+
     def get_config(self) -> dict[str, Any]:
         base = {"name": self.name, "trainable": self.trainable}
         if self.dtype is not None:

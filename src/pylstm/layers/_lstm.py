@@ -141,6 +141,11 @@ class LSTM(Recurrent):
         self.stateful = _checks.boolean("stateful", stateful)
         self.zero_output_for_mask = _checks.boolean("zero_output_for_mask", zero_output_for_mask)
 
+    @property
+    def reads_backward(self) -> bool:
+        """Whether the walk begins at the last step."""
+        return self.go_backwards
+
     def specs(self, input_shape: Shape) -> list[Spec]:
         width = 4 * self.units
         found = [

@@ -14,8 +14,27 @@ if TYPE_CHECKING:
 class Recurrent(Layer):
     """Base of the layers with states; a subclass says which states fit it."""
 
+    return_sequences: bool
+    return_state: bool
+
+    @property
+    def several_outputs(self) -> bool:
+        """Whether a call gives a list."""
+        return self.return_state
+
+    @property
+    def reads_backward(self) -> bool:
+        """Whether an output depends on later steps."""
+        raise NotImplementedError
+
     states: list[NDArray[Any]] | None = None
     """Final states of the last direct call if `stateful`: the start of the next."""
+
+    def __call__(
+        self, x: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
+        """The layer applied to an array."""
+        raise NotImplementedError
 
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         """`states` as checked arrays for `rows` rows."""

@@ -6,8 +6,8 @@ A pass is a sequence of segments; the engine runs a segment of many batches in o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,14 @@ from pylstm import _checks, _core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A sequence of batches: a list, or an object as Keras' PyDataset."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Rows(NamedTuple):
@@ -107,7 +115,7 @@ class BatchSource:
     ) -> None:
         self._batches, self._prepare = batches, prepare
         self._seed, self._turns, self._begin = seed, turns, begin
-        self._indexed = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
+        self._indexed = isinstance(batches, Indexed)
         self.steps = len(batches) if steps is None and self._indexed else steps
         self._limit = steps
         self._iterator: Iterator[Any] | None = None
@@ -196,7 +204,7 @@ def is_batches(x: Any, y: Any) -> bool:
         return False
     if hasattr(x, "__array__"):
         return False
-    return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+    return isinstance(x, Iterable) or hasattr(x, "__getitem__")
 
 
 def split_item(item: Any, what: str) -> tuple[Any, Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pylstm.layers import Embedding
 from pylstm.models._compiled import Compiled, Tally
 from pylstm.models._data import Segment, Source
 
@@ -27,8 +28,9 @@ class Loop:
         self._model, self._compiled = model, compiled
         self._outputs = model.output_shape
         first = model.layers[0]
-        self._token_ids = hasattr(first, "mask_zero")
-        self._masked = getattr(first, "mask_zero", False) and len(self._outputs) == 3
+        self._token_ids = first.token_ids
+        padded = isinstance(first, Embedding) and first.mask_zero
+        self._masked = padded and len(self._outputs) == 3
         self._stateful = any(layer.stateful for layer in model.layers)
 
     def tally(self, y: NDArray[Any]) -> Tally:

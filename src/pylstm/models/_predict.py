@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -94,7 +94,7 @@ def predict_batches(
 
 
 def _items(batches: Any) -> Iterator[Any]:
-    if hasattr(batches, "__iter__"):
+    if isinstance(batches, Iterable):
         yield from batches
     else:
         for i in range(len(batches)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pylstm import _checks, _core
 from pylstm._checks import Shape
+from pylstm.layers._recurrent import Recurrent
 from pylstm.models._data import (
     ArraySource,
     BatchSource,
@@ -188,7 +189,7 @@ class Preparer:
         if self._compiled.in_python:
             raise ValueError("tbptt: not with a loss or a metric written in Python")
         for layer in self._model.layers:
-            if getattr(layer, "go_backwards", False) or hasattr(layer, "backward_layer"):
+            if isinstance(layer, Recurrent) and layer.reads_backward:
                 raise ValueError(f"tbptt: layer {layer.name!r} reads backward")
         return window
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pylstm._checks import Shape
 from pylstm.layers import Embedding, Layer
+from pylstm.layers._recurrent import Recurrent
 
 
 def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
@@ -19,7 +20,7 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
         )
     if layers and isinstance(layer, Embedding):
         raise ValueError(f"layer {layer.name!r}: an Embedding must be the first layer")
-    if getattr(layer, "return_state", False) or getattr(layer, "merge_mode", "") is None:
+    if isinstance(layer, Recurrent) and layer.several_outputs:
         raise ValueError(
             f"layer {layer.name!r} has more than one output (return_state=True or "
             f"merge_mode=None); in a model each layer has one"
@@ -42,7 +43,7 @@ def output_shape(layer: Layer, shape: Shape, below: list[Layer]) -> Shape:
         return layer.compute_output_shape(shape)
     except ValueError as error:
         for other in reversed(below):
-            if len(shape) == 2 and not getattr(other, "return_sequences", True):
+            if len(shape) == 2 and isinstance(other, Recurrent) and not other.return_sequences:
                 raise ValueError(
                     f"{error}; layer {other.name!r} before it needs return_sequences=True"
                 ) from None

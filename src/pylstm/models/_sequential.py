@@ -10,8 +10,9 @@ import numpy as np
 
 from pylstm import _checks
 from pylstm._runtime import draw_seed
-from pylstm.layers import LSTM, Bidirectional, Embedding, InputLayer, deserialize
+from pylstm.layers import Embedding, InputLayer, deserialize
 from pylstm.layers._base import PlainLayer
+from pylstm.layers._recurrent import Recurrent
 from pylstm.layers._shapes import declared_shape
 from pylstm.models._file import read_weights, save_model
 from pylstm.models._training import Trainer
@@ -73,7 +74,7 @@ class Sequential(Trainer):
         self._enter()
         y, mask = _checks.array("x", x), None
         for layer in self._layers:
-            if isinstance(layer, LSTM | Bidirectional):
+            if isinstance(layer, Recurrent):
                 y = layer(y, mask=mask, training=True)
                 mask = mask if layer.return_sequences else None
             elif isinstance(layer, PlainLayer):
