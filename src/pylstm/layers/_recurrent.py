@@ -16,6 +16,8 @@ class Recurrent(Layer):
 
     return_sequences: bool
     return_state: bool
+    states: list[NDArray[Any]] | None = None
+    """Final states of the last direct call if `stateful`: the start of the next."""
 
     @property
     def several_outputs(self) -> bool:
@@ -26,9 +28,6 @@ class Recurrent(Layer):
     def reads_backward(self) -> bool:
         """Whether an output depends on later steps."""
         raise NotImplementedError
-
-    states: list[NDArray[Any]] | None = None
-    """Final states of the last direct call if `stateful`: the start of the next."""
 
     def __call__(
         self, x: Any, initial_state: Any = None, mask: Any = None, training: bool = False

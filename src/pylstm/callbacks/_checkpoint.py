@@ -1,0 +1,126 @@
+"""ModelCheckpoint: the model saved as training goes."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from string import Formatter
+
+from pylstm import _checks
+from pylstm._callback import Logs
+from pylstm.callbacks._monitor import Monitor
+
+
+class ModelCheckpoint(Monitor):
+    """Save the model after each epoch, or when it has become better.
+
+    Args:
+        filepath: Where; may name values as in "m-{epoch:02d}-{val_loss:.2f}.safetensors". The
+            folder must be there when training begins.
+        monitor: Value that tells the best model.
+        verbose: 1 prints each save.
+        save_best_only: Save only when the value has become better.
+        save_weights_only: Leave the optimizer out.
+        mode: "min", "max", or "auto" by the name.
+        save_freq: "epoch", or a number of batches.
+        initial_value_threshold: Value to be beaten by the first save.
+
+    Raises:
+        ValueError: a name of one of Keras' formats, or braces that name no value; while training,
+            a value that is not in logs (at the end of the first epoch, or with the first save).
+        FileNotFoundError: training begins, and there is no such folder.
+
+    A value that neither loss nor metrics give is told by a RuntimeWarning when training begins:
+    another callback has to put it into logs.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, 0.0)
+        self.filepath = _checks.model_path("filepath", filepath)
+        self._named = _placeholders(self.filepath)
+        self.verbose = verbose
+        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
+        self.save_freq = (
+            save_freq if save_freq == "epoch" else _checks.positive_int("save_freq", save_freq)
+        )
+        self.best = initial_value_threshold
+
+    def wants_batches(self, kind: str) -> bool:
+        """Only if it saves every so many batches."""
+        return kind == "train" and self.save_freq != "epoch"
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Count from 0; look whether saving can go well."""
+        self._epoch = self._batches = 0
+        folder = os.path.dirname(self.filepath)
+        if "{" not in folder and not os.path.isdir(folder or "."):
+            raise FileNotFoundError(f"filepath: there is no folder {folder!r} to save the model in")
+        if not self._named:
+            return
+        given = self.model.metrics_names
+        known = {"epoch", "learning_rate", *given, *(f"val_{name}" for name in given)}
+        strange = [name for name in self._named if name not in known]
+        if strange:
+            warnings.warn(
+                f"ModelCheckpoint: {self.filepath!r} names {', '.join(strange)}, which neither "
+                f"loss nor metrics give ({', '.join(given)}); another callback has to",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save if the number of batches is reached."""
+        self._batches += 1
+        if isinstance(self.save_freq, int) and self._batches % self.save_freq == 0:
+            self._save(self._epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save if it saves each epoch."""
+        if self.save_freq == "epoch":
+            self._save(epoch, logs)
+
+    def _save(self, epoch: int, logs: Logs | None) -> None:
+        for name in self._named:
+            if name != "epoch" and name not in (logs or ()):
+                raise ValueError(
+                    f"filepath: {self.filepath!r} names {name!r}, which is not in logs: "
+                    f"{', '.join(logs or ())}"
+                )
+        if self.save_best_only:
+            value = self.value(logs)
+            if value is None or math.isnan(value) or not self.better(value, self.best):
+                return
+            self.best = value
+        path = self.filepath.format(**{**(logs or {}), "epoch": epoch + 1})
+        self.model.save(path, include_optimizer=not self.save_weights_only)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: saved {path}")
+
+
+def _placeholders(filepath: str) -> list[str]:
+    """Names of the values in braces."""
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(filepath) if field is not None]
+    except ValueError as error:
+        raise ValueError(f"filepath: {filepath!r}: {error}") from None
+    for field in fields:
+        if not field.isidentifier():
+            raise ValueError(
+                f"filepath: {filepath!r}: braces must name a value, as {{epoch}}; got {{{field}}}"
+            )
+    return fields

@@ -1,0 +1,25 @@
+"""LambdaCallback: a callback from functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pylstm import _checks
+from pylstm._callback import Callback
+
+
+class LambdaCallback(Callback):
+    """A callback from functions, given by the names of the methods they stand for.
+
+    Raises:
+        TypeError: a name that is not a callback's method.
+
+    >>> callback = LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs["loss"]))
+    """
+
+    def __init__(self, **functions: Callable[..., None] | None) -> None:
+        for name, function in functions.items():
+            if not name.startswith("on_") or not hasattr(Callback, name):
+                raise _checks.unexpected("LambdaCallback", [name])
+            if function is not None:
+                setattr(self, name, function)

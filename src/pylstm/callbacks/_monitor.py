@@ -1,0 +1,35 @@
+"""Monitor: what the callbacks share that watch one value."""
+
+from __future__ import annotations
+
+import warnings
+
+from pylstm import _checks
+from pylstm._callback import Callback, Logs
+
+
+class Monitor(Callback):
+    """A callback that compares one value with the best so far."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
+        self.monitor = _checks.text("monitor", monitor)
+        _checks.choice("mode", mode, ("auto", "min", "max"))
+        up = mode == "max" or (mode == "auto" and monitor.endswith(("acc", "accuracy", "auc")))
+        self._sign = 1.0 if up else -1.0
+        self.min_delta = abs(_checks.number("min_delta", min_delta))
+
+    def value(self, logs: Logs | None) -> float | None:
+        """The monitored value; warns if there is none."""
+        if logs is None or self.monitor not in logs:
+            names = ", ".join(logs or ())
+            warnings.warn(
+                f"{type(self).__name__}: no {self.monitor!r} in logs, which have {names}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            return None
+        return logs[self.monitor]
+
+    def better(self, value: float, best: float | None) -> bool:
+        """Whether `value` is better than `best` by more than min_delta."""
+        return best is None or self._sign * (value - best) > self.min_delta
