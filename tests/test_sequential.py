@@ -1,4 +1,4 @@
-"""Sequential: building, layers, weights, seeds, copies, summary, states and generating."""
+"""Sequential: building, layers, copies, summary, calling and generating."""
 
 import copy
 import gc
@@ -8,31 +8,11 @@ import weakref
 
 import numpy as np
 import pytest
+from helpers import all_same_bits as same
+from models import token_model, tokens
 
 import pylstm
 from pylstm import Sequential, layers
-
-
-def token_model(**kwargs):
-    model = Sequential(
-        [
-            layers.Embedding(11, 5),
-            layers.LSTM(6, return_sequences=True),
-            layers.Dense(11, activation="softmax"),
-        ],
-        **kwargs,
-    )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def tokens(rows=8, steps=7, seed=0):
-    return np.random.default_rng(seed).integers(0, 11, (rows, steps))
-
-
-def same(a, b):
-    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-
 
 # ---- building
 
@@ -189,94 +169,6 @@ def test_a_model_that_is_dropped_is_freed_at_once():
         gc.enable()
 
 
-# ---- weights
-
-
-def test_weights_are_copies_in_keras_order():
-    model = token_model()
-    shapes = [w.shape for w in model.get_weights()]
-    assert shapes == [(11, 5), (5, 24), (6, 24), (24,), (6, 11), (11,)]
-    assert model.count_params() == sum(int(np.prod(s)) for s in shapes)
-    before = model.predict(tokens())
-    for w in model.get_weights():
-        w[...] = 7.0
-    assert np.array_equal(model.predict(tokens()), before)
-
-
-def test_set_weights_carries_a_model_over():
-    a, b = token_model(), token_model()
-    assert not np.array_equal(a.predict(tokens()), b.predict(tokens()))
-    b.set_weights(a.get_weights())
-    assert np.array_equal(a.predict(tokens()), b.predict(tokens()))
-    c = token_model()
-    for ours, theirs in zip(c.layers, a.layers, strict=True):
-        ours.set_weights(theirs.get_weights())
-    assert np.array_equal(a.predict(tokens()), c.predict(tokens()))
-
-
-def test_trainable_decides_what_training_changes():
-    model = token_model()
-    model.layers[0].trainable = False
-    model.layers[2].trainable = False
-    assert [v.path for v in model.non_trainable_weights] == [
-        "embedding/embeddings",
-        "dense/kernel",
-        "dense/bias",
-    ]
-    before = model.get_weights()
-    model.fit(tokens(), tokens(seed=1), verbose=0)
-    changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
-    assert changed == [False, True, True, True, False, False]
-    model.trainable = False
-    before = model.get_weights()
-    model.fit(tokens(), tokens(seed=1), verbose=0)
-    assert same(before, model.get_weights())
-
-
-def test_float64_is_a_model_of_doubles():
-    model = token_model(dtype="float64")
-    assert {w.dtype for w in model.get_weights()} == {np.dtype("float64")}
-    assert model.predict(tokens()).dtype == np.float64
-    assert token_model().predict(tokens()).dtype == np.float32
-
-
-# ---- seeds
-
-
-def test_a_seed_repeats_a_whole_run():
-    def run():
-        pylstm.set_seed(5)
-        model = Sequential(
-            [
-                layers.Embedding(11, 5),
-                layers.LSTM(6, dropout=0.3, recurrent_dropout=0.2, return_sequences=True),
-                layers.Dropout(0.4),
-                layers.Dense(11, activation="softmax"),
-            ]
-        )
-        model.compile("adam", "sparse_categorical_crossentropy")
-        model.fit(tokens(20), tokens(20, seed=1), batch_size=4, epochs=2, verbose=0)
-        return [*model.get_weights(), model.generate([1, 2], 9)]
-
-    assert same(run(), run())
-
-
-def test_without_a_seed_models_differ():
-    pylstm.set_seed(5)
-    assert not same(token_model().get_weights(), token_model().get_weights())
-
-
-def test_a_layers_own_seed_goes_before_the_models():
-    def weights(seed):
-        pylstm.set_seed(seed)
-        model = Sequential([layers.Input((None, 3)), layers.LSTM(4, seed=9), layers.Dense(2)])
-        return model.get_weights()
-
-    a, b = weights(1), weights(2)
-    assert same(a[:3], b[:3])
-    assert not np.array_equal(a[3], b[3])
-
-
 # ---- configuration and copies
 
 
@@ -360,35 +252,7 @@ def test_the_summary_of_an_unbuilt_model_and_of_a_trained_one():
     assert f"Total params: {3 * count + 2:,} " in seen[1]
 
 
-# ---- states, calling, generating
-
-
-def test_a_stateful_model_goes_on_where_it_stopped():
-    x = np.random.default_rng(0).normal(size=(3, 10, 2))
-    whole = Sequential([layers.Input((None, 2)), layers.LSTM(4, return_sequences=True)])
-    parts = Sequential(
-        [layers.Input((None, 2)), layers.LSTM(4, return_sequences=True, stateful=True)]
-    )
-    parts.set_weights(whole.get_weights())
-    expected = whole.predict(x)
-    for _ in range(2):
-        found = [parts.predict(x[:, :4]), parts.predict(x[:, 4:])]
-        assert np.array_equal(np.concatenate(found, axis=1), expected)
-        assert not np.array_equal(parts.predict(x[:, :4]), expected[:, :4])
-        parts.reset_state()
-
-
-def test_validation_leaves_what_predict_carries():
-    x, y = np.ones((4, 5, 2)), np.ones((4, 1))
-    model = Sequential([layers.Input((None, 2)), layers.LSTM(3, stateful=True), layers.Dense(1)])
-    model.compile("sgd", "mse")
-    model.layers[0].trainable = model.layers[1].trainable = False
-    model.predict(x)
-    second = model.predict(x)
-    model.reset_state()
-    model.predict(x)
-    model.fit(x, y, batch_size=4, validation_data=(x, y), verbose=0)
-    assert np.array_equal(model.predict(x), second)
+# ---- calling and generating
 
 
 def test_calling_a_model_is_predicting():

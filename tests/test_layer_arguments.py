@@ -1,0 +1,212 @@
+"""Layers: their arguments, configurations, and what is refused."""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+
+from pylstm import Sequential, initializers, layers
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (
+            layers.LSTM,
+            "units activation recurrent_activation use_bias kernel_initializer "
+            "recurrent_initializer bias_initializer unit_forget_bias kernel_regularizer "
+            "recurrent_regularizer bias_regularizer activity_regularizer kernel_constraint "
+            "recurrent_constraint bias_constraint dropout recurrent_dropout seed "
+            "return_sequences return_state go_backwards stateful unroll use_cudnn",
+        ),
+        (
+            layers.LSTMCell,
+            "units activation recurrent_activation use_bias kernel_initializer "
+            "recurrent_initializer bias_initializer unit_forget_bias",
+        ),
+        (layers.RNN, "cell return_sequences return_state go_backwards stateful unroll"),
+        (layers.Bidirectional, "layer merge_mode weights backward_layer"),
+        (
+            layers.Dense,
+            "units activation use_bias kernel_initializer bias_initializer kernel_regularizer",
+        ),
+        (
+            layers.Embedding,
+            "input_dim output_dim embeddings_initializer embeddings_regularizer "
+            "embeddings_constraint mask_zero weights",
+        ),
+        (layers.Dropout, "rate noise_shape seed"),
+        (layers.Input, "shape batch_size dtype name batch_shape"),
+    ],
+)
+def test_arguments_have_keras_names_and_order(layer, names):
+    found = list(inspect.signature(layer).parameters)
+    assert found[: len(names.split())] == names.split()
+
+
+def test_arguments_without_meaning_are_accepted():
+    layer = layers.LSTM(3, unroll=True, use_cudnn=False, implementation=1)
+    assert layer.units == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: layers.LSTM(3, activation="relu"), "activation: 'relu' is not supported"),
+        (lambda: layers.LSTM(3, recurrent_activation="tanh"), "recurrent_activation"),
+        (lambda: layers.LSTM(3, kernel_regularizer="l2"), "kernel_regularizer"),
+        (lambda: layers.LSTM(3, bias_constraint="max_norm"), "bias_constraint"),
+        (lambda: layers.LSTM(3, activity_regularizer="l2"), "activity_regularizer"),
+        (lambda: layers.LSTM(0), "units: expected an integer of at least 1, got 0"),
+        (lambda: layers.LSTM(3, dropout=1.5), "dropout"),
+        (lambda: layers.LSTM(3, recurrent_dropout=-0.1), "recurrent_dropout"),
+        (lambda: layers.LSTM(3, name="a/b"), "name"),
+        (lambda: layers.LSTM(3, dtype="int8"), "dtype"),
+        (lambda: layers.Dense(3, activation="sofmax"), "did you mean 'softmax'"),
+        (lambda: layers.Dense(3, kernel_initializer="glorot"), "did you mean 'glorot_"),
+        (lambda: layers.Dense(3, kernel_constraint="x"), "kernel_constraint"),
+        (lambda: layers.Embedding(3, 0), "output_dim"),
+        (lambda: layers.Embedding(3, 2, embeddings_regularizer="l1"), "embeddings_regularizer"),
+        (lambda: layers.Embedding(3, 2, weights=np.zeros((2, 2))), "expected shape"),
+        (lambda: layers.Dropout(-0.5), "rate"),
+        (lambda: layers.Dropout(0.5, noise_shape=(1,)), "noise_shape"),
+        (lambda: layers.Bidirectional(layers.LSTM(3), merge_mode="cat"), "did you mean 'concat'"),
+        (
+            lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(3)),
+            "go_backwards",
+        ),
+        (lambda: layers.Input((0, 3)), "at least 1"),
+    ],
+)
+def test_settings_that_would_change_results_are_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.LSTM(3.0),
+        lambda: layers.LSTM("3"),
+        lambda: layers.LSTM(True),
+        lambda: layers.LSTM(3, colour="red"),
+        lambda: layers.LSTM(3, use_bias="yes"),
+        lambda: layers.Dense(3, kernel_initializer=3),
+        lambda: layers.Bidirectional(layers.Dense(3)),
+        lambda: layers.Input(),
+        lambda: layers.RNN([layers.LSTMCell(3)]),
+        lambda: layers.RNN(layers.LSTM(3)),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused(make):
+    with pytest.raises(TypeError):
+        make()
+
+
+def test_a_cell_written_in_python_is_refused():
+    class Cell:
+        state_size = output_size = 3
+
+        def __call__(self, x, states):
+            return x, states
+
+    with pytest.raises(TypeError, match="written in Python"):
+        layers.RNN(Cell())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LSTM(3, return_sequences=True, dropout=0.25, seed=4, kernel_initializer="he_normal"),
+        layers.Bidirectional(layers.LSTM(3, name="inner"), merge_mode="ave"),
+        layers.Dense(3, activation="relu", bias_initializer=initializers.Constant(0.5)),
+        layers.Embedding(7, 3, mask_zero=True, trainable=False),
+        layers.Dropout(0.5, name="drop"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_configuration_survives_json(layer):
+    config = json.loads(json.dumps(layers.serialize(layer)))
+    again = layers.deserialize(config)
+    assert layers.serialize(again) == config
+    with pytest.raises(TypeError, match="colour"):
+        type(layer).from_config({**config["config"], "colour": "red"})
+
+
+def test_only_known_classes_are_made_from_a_configuration():
+    with pytest.raises(ValueError, match="did you mean 'LSTM'"):
+        layers.deserialize({"class_name": "LSTMM", "config": {}})
+    with pytest.raises(ValueError, match=r"unknown .os\.system."):
+        layers.deserialize({"class_name": "os.system", "config": {"command": "true"}})
+
+
+# ---- what is given to them
+
+
+def test_bad_calls():
+    layer = layers.LSTM(4)
+    with pytest.raises(ValueError, match="rows, steps, features"):
+        layer(np.ones((3, 4)))
+    with pytest.raises(ValueError, match=r"\[h, c\]"):
+        layer(np.ones((3, 4, 2)), initial_state=[np.zeros((3, 4))])
+    with pytest.raises(ValueError, match=r"initial_state \(c\)"):
+        layer(np.ones((3, 4, 2)), initial_state=[np.zeros((3, 4)), np.zeros((2, 4))])
+    with pytest.raises(ValueError, match="mask"):
+        layer(np.ones((3, 4, 2)), mask=np.ones((3, 5), bool))
+    with pytest.raises(TypeError):
+        layer(np.array([["a"]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong", "right"),
+    [
+        (lambda **k: layers.LSTM(4, **k), "return_sequence", "return_sequences"),
+        (lambda **k: layers.Dense(4, **k), "activations", "activation"),
+        (lambda **k: layers.Bidirectional(layers.LSTM(4), **k), "mergemode", "merge_mode"),
+        (lambda **k: layers.Dropout(0.5, **k), "inputshape", "input_shape"),
+    ],
+)
+def test_unexpected_arguments_are_met_with_the_nearest_name(make, wrong, right):
+    with pytest.raises(TypeError, match=f"'{wrong}' \\(did you mean '{right}'"):
+        make(**{wrong: True})
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64"), "float64"])
+def test_types_may_be_those_of_numpy(dtype):
+    model = Sequential([layers.LSTM(2, dtype=dtype)], dtype=dtype)
+    assert model.dtype == model.layers[0].dtype == "float64"
+    assert model.predict(np.ones((2, 3, 4))).dtype == np.float64
+    for bad in (np.float16, np.int32, float, 3):
+        with pytest.raises(ValueError, match="dtype: unknown"):
+            layers.LSTM(2, dtype=bad)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_first_layer_names_the_shape_of_x(direct):
+    def call(layer, x):
+        return layer(x) if direct else Sequential([layer, layers.Dense(1)]).predict(x)
+
+    steps = r"x: expected \(rows, steps, features\), got \(10, 50\)"
+    advice = r"; for one feature a step write x\[..., None\]$"
+    for layer in (layers.LSTM(4), layers.Bidirectional(layers.LSTM(4))):
+        with pytest.raises(ValueError, match=steps + advice):
+            call(layer, np.ones((10, 50)))
+        with pytest.raises(ValueError, match=r"features\), got \(2, 3, 4, 5\)$"):
+            call(layer, np.ones((2, 3, 4, 5)))
+    with pytest.raises(ValueError, match=r"x: expected \(rows, features\) or .*got \(2, 3, 4, 5\)"):
+        call(layers.Dense(4), np.ones((2, 3, 4, 5)))
+
+
+def test_only_a_layer_that_drops_the_steps_is_blamed():
+    with pytest.raises(ValueError, match=r"got \(rows, 50\)$"):
+        Sequential([layers.Input((50,)), layers.LSTM(4)])
+    stack = [layers.LSTM(4, name="low"), layers.Dropout(0.5), layers.LSTM(4)]
+    with pytest.raises(ValueError, match="layer 'low' before it needs return_sequences=True"):
+        Sequential([layers.Input((None, 3)), *stack])
+
+
+def test_layers_come_as_one_list():
+    for more in ((), (layers.Dense(1),)):
+        with pytest.raises(TypeError, match="layers: pass one list"):
+            Sequential(layers.LSTM(4), *more)

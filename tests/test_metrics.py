@@ -1,0 +1,137 @@
+"""Losses and metrics of whole models: what evaluate counts, what Python functions may do."""
+
+import numpy as np
+import pytest
+from models import IDS, NEXT, RNG, X, Y, close, fit, language, regression, same
+
+from pylstm import Sequential, layers, losses, metrics
+
+
+def test_the_three_accuracies():
+    p = language(metrics=["acc", "sparse_categorical_accuracy"])
+    hits = (p.predict(IDS).argmax(-1) == NEXT).mean()
+    assert p.evaluate(IDS, NEXT, verbose=0)[1:] == pytest.approx([hits, hits])
+    onehot = np.eye(9)[NEXT]
+    c = language("categorical_crossentropy", metrics=["accuracy", "categorical_accuracy"])
+    hits = (c.predict(IDS).argmax(-1) == NEXT).mean()
+    assert c.evaluate(IDS, onehot, verbose=0)[1:] == pytest.approx([hits, hits])
+    b = Sequential([layers.LSTM(3), layers.Dense(1, activation="sigmoid")])
+    b.compile("adam", "binary_crossentropy", metrics=["accuracy", "binary_accuracy"])
+    y = RNG.integers(0, 2, 22)
+    hits = ((b.predict(X)[:, 0] > 0.5) == y).mean()
+    assert b.evaluate(X, y, verbose=0)[1:] == pytest.approx([hits, hits])
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric"),
+    [
+        ("sparse_categorical_crossentropy", "binary_accuracy"),
+        ("categorical_crossentropy", "binary_accuracy"),
+        ("categorical_crossentropy", "sparse_categorical_accuracy"),
+        ("binary_crossentropy", "sparse_categorical_accuracy"),
+        ("sparse_categorical_crossentropy", "categorical_accuracy"),
+    ],
+)
+def test_an_accuracy_of_other_targets_than_the_loss_has_is_refused(loss, metric):
+    with pytest.raises(ValueError, match=f"metrics: {metric} needs .* the loss {loss} does not"):
+        language(loss, metrics=[metric])
+
+
+def test_accuracy_of_one_output():
+    """With one class every prediction is right; with a loss in Python y may lack the last axis."""
+    single = Sequential([layers.LSTM(3), layers.Dense(1, activation="softmax")])
+    for loss, y in (
+        ("categorical_crossentropy", np.ones((22, 1))),
+        ("sparse_categorical_crossentropy", np.zeros(22, int)),
+    ):
+        single.compile("adam", loss, metrics=["accuracy"])
+        assert single.evaluate(X, y, verbose=0)[1] == 1.0
+    y = RNG.integers(0, 2, 22)
+    model = Sequential([layers.LSTM(3), layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", lambda t, p: (0.0, np.zeros_like(p)), metrics=["accuracy"])
+    hits = ((model.predict(X)[:, 0] > 0.5) == y).mean()
+    assert model.evaluate(X, y, verbose=0)[1] == pytest.approx(hits)
+
+
+def test_perplexity_is_the_exponential_of_the_loss():
+    model = language(metrics=["perplexity"])
+    loss, perplexity = model.evaluate(IDS, NEXT, verbose=0)
+    assert perplexity == pytest.approx(np.exp(loss), rel=1e-12)
+    for loss in ("mse", losses.CategoricalCrossentropy(label_smoothing=0.1)):
+        with pytest.raises(ValueError, match="perplexity"):
+            language(loss, metrics=["perplexity"])
+
+
+def test_metrics_written_in_python():
+    class Largest(metrics.Metric):
+        def reset_state(self):
+            self.value = 0.0
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.value = max(self.value, float(np.abs(y_pred - y_true).max()))
+
+        def result(self):
+            return self.value
+
+    def bias(y_true, y_pred):
+        return (y_pred - y_true).mean()
+
+    model = regression("float64", metrics=[Largest("largest"), bias, "mae", "mse"])
+    found = model.evaluate(X, Y, batch_size=5, verbose=0, return_dict=True)
+    error = model.predict(X) - Y
+    assert found["largest"] == pytest.approx(np.abs(error).max(), rel=1e-12)
+    assert found["bias"] == pytest.approx(error.mean(), rel=1e-9)
+    assert found["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-9)
+    assert found["mse"] == pytest.approx(found["loss"], rel=1e-9)
+    plain = regression("float64")
+    fit(plain, epochs=2)
+    fit(model, epochs=2)
+    assert same(plain, model)  # watching changes nothing
+
+
+def test_a_loss_written_in_python_trains_like_the_built_in_one():
+    def squared(y_true, y_pred):
+        error = y_pred - y_true
+        return (error**2).mean(), 2 * error / error.size
+
+    a = regression("float64", squared, metrics=["mae", "accuracy"])
+    b = regression("float64", "mse", metrics=["mae", "accuracy"])
+    one, two = fit(a, epochs=2, validation_split=0.3), fit(b, epochs=2, validation_split=0.3)
+    close(a, b, 1e-9)
+    assert a.optimizer.iterations == b.optimizer.iterations == 6
+    for name, values in two.history.items():
+        assert one.history[name] == pytest.approx(values, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "match"),
+    [
+        (lambda y, p: 1.0, TypeError, "loss, gradient"),
+        (lambda y, p: (1.0, np.zeros(3)), ValueError, "gradient of shape"),
+        (lambda y, p: (np.nan, p), ValueError, "not finite"),
+    ],
+)
+def test_a_bad_loss_function_changes_nothing(loss, error, match):
+    model = regression(loss=loss)
+    before = model.get_weights()
+    with pytest.raises(error, match=match):
+        fit(model)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    model.compile("sgd", "mse")
+    fit(model)
+
+
+def test_what_evaluate_returns():
+    model = regression()
+    loss = model.evaluate(X, Y, verbose=0)
+    assert isinstance(loss, float)
+    assert loss == pytest.approx(((model.predict(X) - Y) ** 2).mean(), rel=1e-5)
+    assert model.evaluate(X, Y, verbose=0, return_dict=True) == {"loss": loss}
+    assert model.test_on_batch(X, Y) == pytest.approx(loss, rel=1e-6)
+    assert model.evaluate(X, Y, 5, verbose=0, steps=2) == pytest.approx(
+        model.evaluate(X[:10], Y[:10], verbose=0), rel=1e-6
+    )
+    before = model.evaluate(X, Y, verbose=0)
+    assert model.train_on_batch(X, Y) == pytest.approx(before, rel=1e-6)
+    assert model.train_on_batch(X, Y) < before
+    assert model.metrics_names == ["loss"]

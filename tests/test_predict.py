@@ -1,0 +1,60 @@
+"""predict: each row alone, any layout of the same numbers."""
+
+import numpy as np
+import pytest
+from models import IDS, X, Y, fit, language, regression, same
+
+
+def test_a_rows_prediction_depends_on_that_row_alone():
+    model = regression()
+    whole = model.predict(X)
+    assert whole.shape == (22, 2)
+    for size in (1, 3, 22, 100):
+        assert np.array_equal(model.predict(X, batch_size=size), whole)
+    for i in (0, 7, 21):
+        assert np.array_equal(model.predict(X[i : i + 1])[0], whole[i])
+    assert np.array_equal(model.predict_on_batch(X), whole)
+    assert np.array_equal(model.predict(X, batch_size=5, steps=2), whole[:10])
+    bad = X.copy()
+    bad[3, 2, 1] = np.nan
+    found = model.predict(bad)
+    assert np.isnan(found[3]).all()
+    assert np.array_equal(np.delete(found, 3, 0), np.delete(whole, 3, 0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.astype("f8"),
+        lambda x: x.astype(">f4"),
+        lambda x: np.asfortranarray(x),
+        lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+        lambda x: x[::-1][::-1],
+        lambda x: x.tolist(),
+        lambda x: np.frombuffer(x.tobytes(), "f4").reshape(x.shape),
+    ],
+    ids=["float64", "big-endian", "Fortran", "strided", "reversed", "list", "read-only"],
+)
+def test_any_layout_of_the_same_numbers_gives_the_same_bits(change):
+    model = regression()
+    x = (X * 256).round() / 256
+    assert np.array_equal(model.predict(change(x)), model.predict(x))
+    a, b = regression(), regression()
+    fit(a, x, Y)
+    fit(b, change(x), Y)
+    assert same(a, b)
+
+
+def test_small_types_and_files(tmp_path):
+    model = regression()
+    small = (X * 8).round().astype("f2")
+    expected = model.predict(small.astype("f4"))
+    for kind in ("f2", "i1", "i8", ">i2"):
+        assert np.array_equal(model.predict(small.astype(kind)), expected)
+    np.save(tmp_path / "x.npy", small)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert np.array_equal(model.predict(mapped), expected)
+    net = language()
+    expected = net.predict(IDS)
+    for kind in ("u1", "i2", ">i8", "f4"):
+        assert np.array_equal(net.predict(IDS.astype(kind)), expected)
