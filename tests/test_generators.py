@@ -53,6 +53,12 @@ class Indexed:
         self.ends += 1
 
 
+def put_nan(y):
+    changed = y.copy()
+    changed[2, 1] = np.nan
+    return changed
+
+
 def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
 
@@ -153,7 +159,7 @@ def test_a_generator_may_use_the_model():
     ("source", "kwargs", "error", "match"),
     [
         (lambda: iter([]), {}, ValueError, "gives no batch"),
-        (lambda: iter([X]), {}, ValueError, "batch 0: expected"),
+        (lambda: iter([X]), {}, ValueError, "^x: batch 0: expected"),
         (lambda: iter([(X, Y, W, W)]), {}, ValueError, "tuple of 4"),
         (lambda: iter([(X, Y[:3])]), {}, ValueError, "y: expected 20 rows"),
         (lambda: batches(), {"y": Y}, ValueError, "y: must be None"),
@@ -180,3 +186,88 @@ def test_a_bad_batch_in_the_middle_leaves_whole_steps():
         net.fit(iter([(X[:5], Y[:5]), (bad, Y[:5])]), verbose=0)
     assert net.optimizer.iterations == 1
     net.fit(batches(), verbose=0)
+
+
+def test_a_bad_batch_is_named_by_its_number():
+    good, short, nan = (X[:5], Y[:5]), (X[:5], Y[:3]), (X[:5], put_nan(Y[:5]))
+    for bad, error in [
+        (short, "y: expected 5 rows, as many as x has; got 3"),
+        (nan, "y.*row 2"),
+        ((X[:5],), r"expected \(x, y\) or"),
+    ]:
+        net = model()
+        with pytest.raises(ValueError, match=f"^x: batch 2: {error}"):
+            net.fit(iter([good, good, bad, good]), verbose=0)
+        assert net.optimizer.iterations == 2
+        with pytest.raises(ValueError, match=f"^x: batch 1: {error}"):
+            net.evaluate(iter([good, bad]), verbose=0)
+        with pytest.raises(ValueError, match=f"^validation_data: batch 3: {error}"):
+            net.fit(X, Y, validation_data=iter([good, good, good, bad]), verbose=0)
+    with pytest.raises(ValueError, match=r"^x: batch 1: x: expected shape \(rows, steps, 3\)"):
+        net.predict(iter([X[:5], X[:5, :, :2]]))
+
+
+def test_a_bad_batch_of_a_sequence_is_named_by_its_index():
+    class Bad(Indexed):
+        def __getitem__(self, i):
+            x, y = super().__getitem__(i)
+            return x, y[:3] if i == 2 else y
+
+    net, source = model(), Bad()
+    with pytest.raises(ValueError, match=r"^x: batch 2: y"):
+        net.fit(source, verbose=0)
+    assert source.asked[-1] == 2
+    assert source.asked != [0, 1, 2]  # the order was another
+
+
+def test_a_number_counts_from_where_the_iterable_begins_again():
+    class Worse(Many):
+        begun = 0
+
+        def __iter__(self):
+            self.begun += 1
+            for i, (x, y) in enumerate(batches()):
+                yield x, y[:3] if (self.begun, i) == (2, 1) else y
+
+    net = model()
+    with pytest.raises(ValueError, match=r"^x: batch 1: y"):
+        net.fit(Worse(), epochs=3, verbose=0)
+    assert net.optimizer.iterations == 5
+
+
+def test_an_error_in_a_function_names_the_batch():
+    net = model()
+    net.compile("sgd", lambda t, p: (0.0, p[:3]))
+    with pytest.raises(ValueError, match=r"^x: batch 0: loss: .* gradient of shape"):
+        net.fit(batches(), verbose=0)
+
+
+def stateful():
+    net = Sequential([layers.LSTM(4, stateful=True), layers.Dense(2)], dtype="float64")
+    net.compile("sgd", "mse")
+    return net
+
+
+def test_batches_of_a_stateful_model_are_equal():
+    sizes = [slice(0, 5), slice(5, 10), slice(10, 13)]
+    message = "^x: batch 2: .*expected 5 rows as in the batch before, got 3"
+    pylstm.set_seed(1)
+    net = stateful()
+    with pytest.raises(ValueError, match=message):
+        net.fit(((X[rows], Y[rows]) for rows in sizes), verbose=0)
+    pylstm.set_seed(1)
+    other = stateful()
+    other.fit(((X[rows], Y[rows]) for rows in sizes[:2]), verbose=0)
+    for net_ in (net, other):  # weights and states: as the whole batches left them
+        net_.fit(X[:5], Y[:5], shuffle=False, verbose=0)
+    assert same(net, other)
+    for method, source in [
+        (net.evaluate, lambda: ((X[rows], Y[rows]) for rows in sizes)),
+        (net.predict, lambda: (X[rows] for rows in sizes)),
+    ]:
+        net.reset_state()
+        with pytest.raises(ValueError, match=message):
+            method(source(), verbose=0)
+        assert net.predict(X[:5]).shape == (5, 2)
+    with pytest.raises(ValueError, match=message.replace("x", "validation_data", 1)):
+        net.fit(X, Y, validation_data=[(X[r], Y[r]) for r in sizes], verbose=0)

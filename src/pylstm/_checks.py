@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,17 @@ _PADDING_ADVICE = (
     "then leave the padding out"
 )
 _OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Around checks of data: their messages begin with the place where the data came from."""
+    try:
+        yield
+    except (ValueError, TypeError, IndexError) as error:
+        if place:
+            error.args = (f"{place}: {error}",)
+        raise
 
 
 # ---- single values

@@ -31,6 +31,8 @@ class Rows(NamedTuple):
     x: NDArray[Any]
     y: NDArray[Any]
     data: _core.Data
+    place: str = ""
+    """Where they came from, for messages: "x: batch 3"; empty for a call's own arrays."""
 
 
 class Segment(NamedTuple):
@@ -100,28 +102,28 @@ class ArraySource:
 class BatchSource:
     """Batches from an iterable, a generator, or an object with `__len__` and `__getitem__`.
 
-    `prepare` checks one item; it is called for each batch as it comes. The first pass is `begin`;
-    a sequence of batches is taken in an order that follows from `seed` and `turns` + pass.
+    `argument` names it in messages. `prepare` checks one item, given its place; it is called for
+    each batch as it comes. The first pass is `begin`; a sequence of batches is taken in an order
+    that follows from `seed` and `turns` + pass.
     """
 
     def __init__(
         self,
+        argument: str,
         batches: Any,
-        prepare: Callable[[Any, int], Rows],
+        prepare: Callable[[Any, str], Rows],
         steps: int | None = None,
         seed: int | None = None,
         turns: int = 0,
         begin: int = 0,
     ) -> None:
-        self._batches, self._prepare = batches, prepare
+        self._argument, self._batches, self._prepare = argument, batches, prepare
         self._seed, self._turns, self._begin = seed, turns, begin
-        self._indexed = isinstance(batches, Indexed)
-        self.steps = len(batches) if steps is None and self._indexed else steps
+        self.steps = len(batches) if steps is None and isinstance(batches, Indexed) else steps
         self._limit = steps
-        self._iterator: Iterator[Any] | None = None
+        self._iterator: Iterator[tuple[int, Any]] | None = None
         self._ahead: Rows | None = None
         self._example: Rows | None = None
-        self._seen = 0
         self.exhausted = False
 
     def first(self) -> Rows:
@@ -130,7 +132,7 @@ class BatchSource:
             self._iterator = self._fresh(self._begin)
             self._example = self._ahead = self._next()
         if self._example is None:
-            raise ValueError("x: the iterable gives no batch")
+            raise ValueError(f"{self._argument}: the iterable gives no batch")
         return self._example
 
     def segments(self, index: int) -> Iterator[Segment]:
@@ -148,8 +150,8 @@ class BatchSource:
         if done < (self._limit or 1):
             self.exhausted = True
             warnings.warn(
-                f"x: the iterable ended after {done} batches of epoch {index + 1}; training or "
-                f"evaluation stops here",
+                f"{self._argument}: the iterable ended after {done} batches of epoch {index + 1}; "
+                f"training or evaluation stops here",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -160,11 +162,11 @@ class BatchSource:
     def _take(self, index: int) -> Rows | None:
         """The next batch; starts again once if the iterable can be iterated again."""
         rows = self._next()
-        if rows is None and self._limit is not None:
-            again = self._fresh(index)
-            if again is not self._iterator:  # a generator is its own iterator: it cannot
-                self._iterator = again
-                rows = self._next()
+        # An iterator, such as a generator, cannot.
+        again = self._limit is not None and not isinstance(self._batches, Iterator)
+        if rows is None and again:
+            self._iterator = self._fresh(index)
+            rows = self._next()
         return rows
 
     def _next(self) -> Rows | None:
@@ -172,19 +174,19 @@ class BatchSource:
             rows, self._ahead = self._ahead, None
             return rows
         assert self._iterator is not None
-        for item in self._iterator:
-            self._seen += 1
-            return self._prepare(item, self._seen - 1)
+        for number, item in self._iterator:
+            return self._prepare(item, f"{self._argument}: batch {number}")
         return None
 
-    def _fresh(self, index: int) -> Iterator[Any]:
-        if not self._indexed:
-            return iter(self._batches)
-        count = len(self._batches)
+    def _fresh(self, index: int) -> Iterator[tuple[int, Any]]:
+        """The batches of pass `index` with their numbers: of a sequence, their indices."""
+        if not isinstance(self._batches, Indexed):
+            return enumerate(self._batches)
+        batches, count = self._batches, len(self._batches)
         if self._seed is None:
-            return (self._batches[i] for i in range(count))
+            return ((i, batches[i]) for i in range(count))
         order = _core.permutation(count, self._seed, _stream(self._turns + index))
-        return (self._batches[int(i)] for i in order)
+        return ((int(i), batches[int(i)]) for i in order)
 
 
 Source = ArraySource | BatchSource
@@ -207,14 +209,12 @@ def is_batches(x: Any, y: Any) -> bool:
     return isinstance(x, Iterable) or hasattr(x, "__getitem__")
 
 
-def split_item(item: Any, what: str) -> tuple[Any, Any, Any]:
+def split_item(item: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of one item of an iterable, or of validation_data."""
     if isinstance(item, tuple | list) and len(item) in (2, 3):
         return item[0], item[1], item[2] if len(item) == 3 else None
     size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-    raise ValueError(
-        f"{what}: expected (x, y) or (x, y, sample_weight), got {type(item).__name__}{size}"
-    )
+    raise ValueError(f"expected (x, y) or (x, y, sample_weight), got {type(item).__name__}{size}")
 
 
 def weights_of_classes(class_weight: Any, y: NDArray[Any], sparse: bool) -> NDArray[np.float32]:

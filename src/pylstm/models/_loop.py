@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pylstm import _checks
 from pylstm.layers import Embedding
 from pylstm.models._compiled import Compiled, Tally
 from pylstm.models._data import Segment, Source
@@ -64,7 +65,8 @@ class Loop:
             while batch < segment.last:
                 if single:
                     callbacks.call(f"on_{kind}_batch_begin", step, None)
-                reached = self.run(segment, batch, mode, tally, single, tbptt)
+                with _checks.naming(segment.rows.place):
+                    reached = self.run(segment, batch, mode, tally, single, tbptt)
                 step += reached - batch
                 batch = reached
                 if single:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pylstm import _core, _progress
+from pylstm import _checks, _core, _progress
 from pylstm._callback import CallbackList
 from pylstm.models._loop import BUDGET_MS
 from pylstm.models._prepare import optional_count
@@ -83,7 +83,8 @@ def predict_batches(
     found = []
     for number, item in enumerate(_items(batches)):
         callback_list.call("on_predict_batch_begin", number, None)
-        found.append(model.predict_on_batch(item[0] if isinstance(item, tuple) else item))
+        with _checks.naming(f"x: batch {number}"):
+            found.append(model.predict_on_batch(item[0] if isinstance(item, tuple) else item))
         callback_list.call("on_predict_batch_end", number, {})
         if number + 1 == limit:
             break

@@ -84,7 +84,7 @@ class Preparer:
         """Batches for an evaluation."""
         if is_batches(x, y):
             _no_arrays_with_batches(y, sample_weight, None, batch_size)
-            return self._batches(x, steps)
+            return self._batches("x", x, steps)
         size = _checks.positive_int("batch_size", BATCH_SIZE if batch_size is None else batch_size)
         rows = self.rows(x, y, sample_weight, None)
         if steps is not None:
@@ -107,7 +107,7 @@ class Preparer:
             _no_arrays_with_batches(data.y, data.sample_weight, data.class_weight, data.batch_size)
             if split:
                 raise ValueError("validation_split: it needs arrays; x is an iterable of batches")
-            source = self._batches(data.x, data.steps, order, turns, begin)
+            source = self._batches("x", data.x, data.steps, order, turns, begin)
         else:
             size = BATCH_SIZE if data.batch_size is None else data.batch_size
             size = _checks.positive_int("batch_size", size)
@@ -130,35 +130,39 @@ class Preparer:
         weight = self._weight(rows.x, rows.y, data.sample_weight, None, False)
         rows = self._view(rows.x, rows.y, weight)
         size = data.validation_batch_size or size
-        check_equal_batches(self._model.layers, len(rows.x) - stop, size)
+        with _checks.naming("validation_split"):
+            check_equal_batches(self._model.layers, len(rows.x) - stop, size)
         return ArraySource(rows, stop, len(rows.x), size, steps=data.validation_steps)
 
     def _validation(self, data: FitData) -> Source:
         given = data.validation_data
         size = data.validation_batch_size or data.batch_size
         if isinstance(given, tuple):
-            x, y, weight = split_item(given, "validation_data")
-            return self.source(x, y, weight, size, data.validation_steps)
+            with _checks.naming("validation_data"):
+                x, y, weight = split_item(given)
+                return self.source(x, y, weight, size, data.validation_steps)
         if not is_batches(given, None):
             raise TypeError(
                 f"validation_data: expected (x, y), (x, y, sample_weight) or an iterable of "
                 f"batches, got {type(given).__name__}"
             )
-        return self._batches(given, data.validation_steps)
+        return self._batches("validation_data", given, data.validation_steps)
 
     def _batches(
         self,
+        argument: str,
         batches: Any,
         steps: int | None,
         seed: int | None = None,
         turns: int = 0,
         begin: int = 0,
     ) -> BatchSource:
-        def prepare(item: Any, number: int) -> Rows:
-            x, y, weight = split_item(item, f"x: batch {number}")
-            return self.rows(x, y, weight, None)
+        def prepare(item: Any, place: str) -> Rows:
+            with _checks.naming(place):
+                x, y, weight = split_item(item)
+                return self.rows(x, y, weight, None)._replace(place=place)
 
-        source = BatchSource(batches, prepare, steps, seed, turns, begin)
+        source = BatchSource(argument, batches, prepare, steps, seed, turns, begin)
         source.first()
         return source
 

@@ -103,7 +103,9 @@ class Trainer(Compilable):
 
         Raises:
             RuntimeError: the model is not compiled, or is being trained.
-            ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged.
+            ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged. A bad
+                batch of an iterable, or one of another size in a stateful model, is named by its
+                number; the model is then as the batches before it left it, with their states.
             KeyboardInterrupt: Ctrl-C, after a whole number of steps; the model can be used on.
         """
         compiled = self._ready()
