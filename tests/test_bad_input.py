@@ -38,12 +38,19 @@ def language():
     return model
 
 
+def yes_or_no():
+    model = Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
 def put(array, index, value):
     changed = np.array(array, dtype=np.result_type(array, np.asarray(value)))
     changed[index] = value
     return changed
 
 
+YES = np.linspace(0, 1, 8)[:, None]  # soft targets, and both ends
 RAGGED = [[[0.0] * 3] * 5] * 2 + [[[0.0] * 3] * 4] + [[[0.0] * 3] * 5] * 5
 
 # (model, x, y, keyword arguments of fit, error, message)
@@ -85,6 +92,9 @@ FIT = [
     (language, put(IDS, (1, 4), np.nan), IDS, {}, ValueError, "x.*row 1, step 4"),
     (language, IDS, put(IDS, (6, 1), 9), {}, IndexError, "y.*from 0 to 8, got 9 at row 6, step 1"),
     (language, IDS, put(IDS, (6, 1), 0.5), {}, ValueError, "y.*whole.*row 6, step 1"),
+    (yes_or_no, X, put(Y[:, 0] > 0, 6, 2), {}, ValueError, r"y: binary.* 0 to 1, got 2 at \(6,\)"),
+    (yes_or_no, X, put(YES, (3, 0), -1), {}, ValueError, r"y: binary.*got -1.0 at \(3, 0\)"),
+    (yes_or_no, X, put(YES, (3, 0), 1.001), {}, ValueError, r"y: binary.*got 1.001 at \(3, 0\)"),
     # weights
     (regression, X, Y, {"sample_weight": np.ones(7)}, ValueError, r"sample_weight.*\(8,\).*\(7,\)"),
     (regression, X, Y, {"sample_weight": np.ones((8, 5))}, ValueError, "sample_weight"),
@@ -99,8 +109,13 @@ FIT = [
     ),
     (regression, X, Y, {"sample_weight": ["a"] * 8}, TypeError, "sample_weight"),
     (language, IDS, IDS, {"class_weight": [1, 2]}, TypeError, "class_weight"),
-    (language, IDS, IDS, {"class_weight": {"a": 2}}, TypeError, "class_weight"),
-    (language, IDS, IDS, {"class_weight": {0: np.nan}}, ValueError, "class_weight"),
+    (language, IDS, IDS, {"class_weight": {"a": 2}}, TypeError, "class_weight: .*keys.* got 'a'"),
+    (language, IDS, IDS, {"class_weight": {1.0: 2}}, TypeError, "class_weight: .*keys.* got 1.0"),
+    (language, IDS, IDS, {"class_weight": {-1: 2}}, ValueError, "class_weight: .*keys.* got -1"),
+    (language, IDS, IDS, {"class_weight": {9: 2}}, ValueError, "classes 0 to 8, got 9"),
+    (regression, X, Y, {"class_weight": {2: 2}}, ValueError, "class_weight.*classes 0 to 1, got 2"),
+    (yes_or_no, X, Y[:, 0] > 0, {"class_weight": {2: 2}}, ValueError, "classes 0 to 1, got 2"),
+    (language, IDS, IDS, {"class_weight": {0: np.nan}}, ValueError, r"class_weight\[0\]: .*finite"),
     (
         regression,
         X,
@@ -152,6 +167,8 @@ def test_fit_refuses_and_changes_nothing(make, x, y, kwargs, error, match, capfd
     assert capfd.readouterr() == ("", "")
     if make is regression:
         model.fit(X, Y, verbose=0)
+    elif make is yes_or_no:
+        model.fit(X, YES, verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,11 @@ def test_a_loss_written_in_python_trains_like_the_built_in_one():
 @pytest.mark.parametrize(
     ("loss", "error", "match"),
     [
-        (lambda y, p: 1.0, TypeError, "loss, gradient"),
-        (lambda y, p: (1.0, np.zeros(3)), ValueError, "gradient of shape"),
+        (lambda y, p: 1.0, TypeError, r"\(loss, gradient\).* shape \(5, 2\); got float"),
+        (lambda y, p: (1.0, p, p), TypeError, "got tuple of 3"),
+        (lambda y, p: (None, p), TypeError, "loss: <lambda> must return numbers, got NoneType"),
+        (lambda y, p: (p[:, 0], p), ValueError, r"a loss of shape \(5,\), expected one number"),
+        (lambda y, p: (1.0, np.zeros(3)), ValueError, r"gradient of shape \(3,\), .* \(5, 2\)"),
         (lambda y, p: (np.nan, p), ValueError, "not finite"),
     ],
 )
@@ -135,3 +138,50 @@ def test_what_evaluate_returns():
     assert model.train_on_batch(X, Y) == pytest.approx(before, rel=1e-6)
     assert model.train_on_batch(X, Y) < before
     assert model.metrics_names == ["loss"]
+
+
+STEPS = np.arange(132.0).reshape(22, 6)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda y, p: 2.5, 2.5),
+        (lambda y, p: np.float32(2.5), 2.5),
+        (lambda y, p: np.arange(22), 10.5),
+        (lambda y, p: STEPS, STEPS.mean()),
+        (lambda y, p: STEPS[..., None] + np.arange(9), STEPS.mean() + 4),
+    ],
+)
+def test_a_metric_function_gives_one_value_or_one_each(function, expected):
+    model = language(metrics=[function])
+    assert model.evaluate(IDS, NEXT, 22, verbose=0)[1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_metric_function_does_not_count_masked_steps():
+    ids = np.maximum(IDS, 1)
+    ids[:, 4:] = 0
+    for function, expected in [
+        (lambda y, p: STEPS, STEPS[:, :4].mean()),
+        (lambda y, p: STEPS[..., None] + np.arange(9), STEPS[:, :4].mean() + 4),
+        (lambda y, p: np.arange(22), 10.5),
+    ]:
+        model = language(mask_zero=True, metrics=[function])
+        assert model.evaluate(ids, NEXT, 22, verbose=0)[1] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "match"),
+    [
+        (lambda y, p: np.zeros(3), ValueError, r"\(3,\), expected .*\(5,\), \(5, 6\), \(5, 6, 9\)"),
+        (lambda y, p: np.zeros((6, 5)), ValueError, r"metrics: <lambda> .*shape \(6, 5\)"),
+        (lambda y, p: None, TypeError, "metrics: <lambda> must return numbers, got NoneType"),
+        (lambda y, p: "0.5", TypeError, "must return numbers, got str"),
+    ],
+)
+def test_a_bad_metric_function_changes_nothing(function, error, match):
+    model = language(metrics=[function])
+    before = model.get_weights()
+    with pytest.raises(error, match=match):
+        fit(model, IDS, NEXT)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

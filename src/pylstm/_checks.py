@@ -207,6 +207,14 @@ def array(argument: str, value: Any) -> NDArray[Any]:
     return value  # type: ignore[no-any-return]
 
 
+def returned(argument: str, value: Any) -> NDArray[Any]:
+    """What a user's function returned as an array of real numbers; TypeError if it is none."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{argument} must return numbers, got {type(value).__name__}")
+    return found
+
+
 def _as_array(argument: str, value: Any) -> NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument}: got a masked array; fill it first: {argument}.filled(...)")
@@ -311,6 +319,21 @@ def finite(argument: str, values: NDArray[Any], dtype: str = "float64") -> None:
         good &= np.abs(values) <= float(np.finfo(dtype).max)
     if good.all():
         return
-    at = tuple(int(i) for i in np.unravel_index(int(good.argmin()), good.shape))
+    at = _first_bad(good)
     of_type = f" that {dtype} can hold" if np.isfinite(values[at]) else ""
     raise ValueError(f"{argument}: expected finite numbers{of_type}, got {values[at]} at {at}")
+
+
+def between(argument: str, values: NDArray[Any], low: float, high: float, reason: str) -> None:
+    """Raise ValueError, naming the first bad one, unless `values` are in [low, high]."""
+    if values.min() >= low and values.max() <= high:
+        return
+    at = _first_bad((values >= low) & (values <= high))
+    raise ValueError(
+        f"{argument}: {reason} needs numbers from {low:g} to {high:g}, got {values[at]} at {at}"
+    )
+
+
+def _first_bad(good: NDArray[np.bool_]) -> tuple[int, ...]:
+    """The index of the first False."""
+    return tuple(int(i) for i in np.unravel_index(int(good.argmin()), good.shape))

@@ -37,6 +37,13 @@ class Loss:
         """The constructor's arguments."""
         return {argument: getattr(self, argument) for argument in self._arguments}
 
+    def check_targets(self, y: NDArray[Any]) -> None:
+        """Raise ValueError if finite targets are not what the loss is defined for."""
+
+    def classes(self, outputs: int) -> int | None:
+        """Number of classes that a model of so many outputs tells apart; None if it is open."""
+        return outputs if outputs > 1 else None
+
     def engine_text(self) -> str:
         """The loss as the engine reads it."""
         return _json.dumps({"name": self.engine_name, **self.get_config()})
@@ -92,6 +99,14 @@ class BinaryCrossentropy(_Crossentropy):
 
     engine_name = "binary_crossentropy"
 
+    def check_targets(self, y: NDArray[Any]) -> None:
+        """Raise ValueError, naming the first one, if a target is outside [0, 1]."""
+        _checks.between("y", y, 0.0, 1.0, self.engine_name)
+
+    def classes(self, outputs: int) -> int | None:
+        """One output stands for two classes."""
+        return max(outputs, 2)
+
 
 class SparseCategoricalCrossentropy(Loss):
     """-log(y_pred[y_true]), for integer labels.
@@ -123,6 +138,10 @@ class SparseCategoricalCrossentropy(Loss):
         _checks.unsupported("axis", axis, (-1,))
         self.from_logits = _checks.boolean("from_logits", from_logits)
 
+    def classes(self, outputs: int) -> int | None:
+        """One for each output."""
+        return outputs
+
 
 class FunctionLoss(Loss):
     """A loss written in Python: `function(y_true, y_pred)` gives (loss, dloss/dy_pred)."""
@@ -137,16 +156,24 @@ class FunctionLoss(Loss):
         """The loss and its gradient, of y_pred's shape and type.
 
         Raises:
-            TypeError: the function gives no pair.
-            ValueError: a gradient of another shape, or numbers that are not finite.
+            TypeError: the function gives no pair of a number and an array.
+            ValueError: more than one number, a gradient of another shape, or numbers that are not
+                finite.
         """
         result = self.function(y_true, y_pred)
         if not isinstance(result, tuple) or len(result) != 2:
+            size = f" of {len(result)}" if isinstance(result, tuple) else ""
             raise TypeError(
-                f"loss: {self.name} must return (loss, gradient), the gradient with respect to "
-                f"y_pred; got {type(result).__name__}"
+                f"loss: {self.name} must return (loss, gradient), a number and the gradient with "
+                f"respect to y_pred, of its shape {y_pred.shape}; got {type(result).__name__}{size}"
             )
-        loss = float(result[0])
+        value = _checks.returned(f"loss: {self.name}", result[0])
+        if value.ndim:
+            raise ValueError(
+                f"loss: {self.name} returned a loss of shape {value.shape}, expected one number: "
+                f"the mean over the batch"
+            )
+        loss = float(value)
         gradient = _checks.array("gradient", result[1])
         if gradient.shape != y_pred.shape:
             raise ValueError(

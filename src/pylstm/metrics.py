@@ -51,7 +51,8 @@ class Metric(Named):
 
 
 class FunctionMetric(Metric):
-    """The mean over rows of `function(y_true, y_pred)`, a number or one for each row or step."""
+    """The mean over rows of `function(y_true, y_pred)`: a number, or one for each row, each step
+    or each output."""
 
     def __init__(self, function: MetricFunction, name: str | None = None) -> None:
         super().__init__(name or getattr(function, "__name__", "metric"))
@@ -63,17 +64,28 @@ class FunctionMetric(Metric):
         self._sum = self._count = 0.0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take in the rows of one batch."""
-        values = np.asarray(self.function(y_true, y_pred), dtype=np.float64)
+        """Take in the rows of one batch; masked steps do not count where there is a value a step.
+
+        Raises:
+            TypeError: the function gives no numbers.
+            ValueError: it gives an array of another shape.
+        """
+        shape = y_pred.shape
+        values = _checks.returned(f"metrics: {self.name}", self.function(y_true, y_pred))
         if values.ndim == 0:
             self._sum += float(values) * len(y_pred)
             self._count += len(y_pred)
-        elif sample_weight is not None and values.shape == sample_weight.shape:
-            self._sum += float(values[sample_weight].sum())
-            self._count += float(sample_weight.sum())
-        else:
-            self._sum += float(values.sum())
-            self._count += values.size
+            return
+        if values.shape not in (shape[:1], shape[:-1], shape):
+            expected = dict.fromkeys([shape[:1], shape[:-1], shape])
+            raise ValueError(
+                f"metrics: {self.name} returned an array of shape {values.shape}, expected a "
+                f"number or one of the shapes {', '.join(map(str, expected))}"
+            )
+        if sample_weight is not None and values.ndim >= sample_weight.ndim:
+            values = values[sample_weight]
+        self._sum += float(values.sum(dtype=np.float64))
+        self._count += values.size
 
     def result(self) -> float:
         """The mean so far."""

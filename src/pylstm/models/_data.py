@@ -217,12 +217,14 @@ def split_item(item: Any) -> tuple[Any, Any, Any]:
     raise ValueError(f"expected (x, y) or (x, y, sample_weight), got {type(item).__name__}{size}")
 
 
-def weights_of_classes(class_weight: Any, y: NDArray[Any], sparse: bool) -> NDArray[np.float32]:
+def weights_of_classes(
+    class_weight: Any, y: NDArray[Any], sparse: bool, classes: int | None
+) -> NDArray[np.float32]:
     """A weight for each row or step from that of its class; 1 for classes not in the dict.
 
     Raises:
         TypeError: not a dict from class to number.
-        ValueError: a negative class.
+        ValueError: a class that is negative, or not below `classes` if that is not None.
     """
     if not isinstance(class_weight, dict):
         raise TypeError(f"class_weight: expected a dict, got {type(class_weight).__name__}")
@@ -235,6 +237,10 @@ def weights_of_classes(class_weight: Any, y: NDArray[Any], sparse: bool) -> NDAr
         labels = np.stack([np.argmax(row, axis=-1) for row in y])
     weights = np.ones(labels.shape, dtype=np.float32)
     for label, weight in class_weight.items():
-        _checks.natural("class_weight", label)
-        weights[labels == label] = _checks.number("class_weight", weight)
+        _checks.integer("class_weight", label, 0, "classes as keys, integers of at least 0")
+        if classes is not None and label >= classes:
+            raise ValueError(
+                f"class_weight: the model has the classes 0 to {classes - 1}, got {label}"
+            )
+        weights[labels == label] = _checks.number(f"class_weight[{label}]", weight)
     return weights

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pylstm.layers import Layer
+    from pylstm.losses import Loss
     from pylstm.models._compiled import Compiled
     from pylstm.models._structure import Structure
 
@@ -55,7 +56,7 @@ class Preparer:
         x = _checks.array("x", x)
         if y is None:
             raise ValueError("y: expected targets, got None")
-        y = _checks.array("y", y)
+        given = y = _checks.array("y", y)
         self._model._build_for(x)
         function, loss = self._compiled.function, self._compiled.loss
         assert loss is not None
@@ -65,13 +66,14 @@ class Preparer:
             raise ValueError(f"y: expected {len(x)} rows, as many as x has; got shape {y.shape}")
         else:
             _checks.finite("y", y, self._model.dtype)
-        weight = self._weight(x, y, sample_weight, class_weight, loss.sparse)
-        if function is not None and weight is not None:
-            raise ValueError(
-                "sample_weight, class_weight: a loss written in Python does its own weighting"
-            )
+            if sample_weight is not None or class_weight is not None:
+                raise ValueError(
+                    "sample_weight, class_weight: a loss written in Python does its own weighting"
+                )
+        weight = self._weight(x, y, sample_weight, class_weight, loss)
         rows = self._view(x, y, weight)
         self._model._network().check(rows.data, "fit")
+        loss.check_targets(given)
         return rows
 
     def _view(self, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> Rows:
@@ -127,7 +129,7 @@ class Preparer:
 
         The arrays are checked; the view is another, for it counts totals of its own.
         """
-        weight = self._weight(rows.x, rows.y, data.sample_weight, None, False)
+        weight = self._sample_weight(rows.x, data.sample_weight)
         rows = self._view(rows.x, rows.y, weight)
         size = data.validation_batch_size or size
         with _checks.naming("validation_split"):
@@ -171,12 +173,16 @@ class Preparer:
         return (shape[0], x.shape[1], shape[2]) if len(shape) == 3 else shape
 
     def _weight(
-        self, x: NDArray[Any], y: NDArray[Any], sample_weight: Any, class_weight: Any, sparse: bool
+        self, x: NDArray[Any], y: NDArray[Any], sample_weight: Any, class_weight: Any, loss: Loss
     ) -> NDArray[Any] | None:
-        if class_weight is not None:
-            if sample_weight is not None:
-                raise ValueError("class_weight and sample_weight cannot both be given")
-            return weights_of_classes(class_weight, y, sparse)
+        if class_weight is None:
+            return self._sample_weight(x, sample_weight)
+        if sample_weight is not None:
+            raise ValueError("class_weight and sample_weight cannot both be given")
+        classes = loss.classes(self._model.output_shape[-1] or 1)
+        return weights_of_classes(class_weight, y, loss.sparse, classes)
+
+    def _sample_weight(self, x: NDArray[Any], sample_weight: Any) -> NDArray[Any] | None:
         if sample_weight is None:
             return None
         weight = _checks.array("sample_weight", sample_weight)
