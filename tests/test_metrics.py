@@ -185,3 +185,55 @@ def test_a_bad_metric_function_changes_nothing(function, error, match):
     with pytest.raises(error, match=match):
         fit(model, IDS, NEXT)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+# ---- probabilities
+
+
+def head(activation, classes=3):
+    return [layers.LSTM(3), layers.Dense(classes, activation, name="head")]
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+@pytest.mark.parametrize(
+    ("loss", "wanted"),
+    [
+        (losses.CategoricalCrossentropy, "softmax"),
+        (losses.SparseCategoricalCrossentropy, "softmax"),
+        (losses.BinaryCrossentropy, "sigmoid"),
+    ],
+)
+def test_a_loss_that_takes_probabilities_warns_of_other_outputs(activation, loss, wanted):
+    message = f"{loss.__name__} takes prob.*'head', .*'{activation}'; .*{wanted}.*from_logits=True"
+    model = Sequential(head(activation))
+    with pytest.warns(UserWarning, match=message) as caught:
+        model.compile("adam", loss())
+    assert caught[0].filename == __file__
+    model.predict(X)  # builds the model: not another time
+    with pytest.warns(UserWarning, match=message) as caught:
+        model.compile("adam", loss())
+    assert len(caught) == 1
+    late = Sequential()
+    late.compile("adam", loss())
+    for layer in head(activation):
+        late.add(layer)
+    with pytest.warns(UserWarning, match=message):
+        late.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        (losses.CategoricalCrossentropy(), "softmax"),
+        (losses.CategoricalCrossentropy(from_logits=True), None),
+        (losses.SparseCategoricalCrossentropy(from_logits=True), None),
+        (losses.BinaryCrossentropy(), "sigmoid"),
+        (losses.BinaryCrossentropy(from_logits=True), None),
+        ("mse", None),
+        (lambda y, p: (0.0, p), None),
+    ],
+)
+def test_outputs_that_fit_the_loss_are_taken_without_a_warning(loss, activation):
+    model = Sequential(head(activation))
+    model.compile("adam", loss)  # a warning would be an error
+    model.predict(X)

@@ -37,6 +37,10 @@ class Loss:
         """The constructor's arguments."""
         return {argument: getattr(self, argument) for argument in self._arguments}
 
+    def expected_activation(self) -> str | None:
+        """The activation that makes what the loss takes for y_pred; None if any number will do."""
+        return None
+
     def check_targets(self, y: NDArray[Any]) -> None:
         """Raise ValueError if finite targets are not what the loss is defined for."""
 
@@ -62,6 +66,7 @@ class MeanAbsoluteError(Loss):
 
 
 class _Crossentropy(Loss):
+    _activation = "softmax"
     _arguments = ("from_logits", "label_smoothing")
 
     def __init__(
@@ -77,6 +82,9 @@ class _Crossentropy(Loss):
         _checks.unsupported("axis", axis, (-1,))
         self.from_logits = _checks.boolean("from_logits", from_logits)
         self.label_smoothing = _checks.number("label_smoothing", label_smoothing, 0.0, 1.0)
+
+    def expected_activation(self) -> str | None:
+        return None if self.from_logits else self._activation
 
 
 class CategoricalCrossentropy(_Crossentropy):
@@ -98,6 +106,7 @@ class BinaryCrossentropy(_Crossentropy):
     """-(y log p + (1 - y) log(1 - p)), the mean over the outputs; arguments as above."""
 
     engine_name = "binary_crossentropy"
+    _activation = "sigmoid"
 
     def check_targets(self, y: NDArray[Any]) -> None:
         """Raise ValueError, naming the first one, if a target is outside [0, 1]."""
@@ -137,6 +146,10 @@ class SparseCategoricalCrossentropy(Loss):
         _checks.unsupported("ignore_class", ignore_class, (None,))
         _checks.unsupported("axis", axis, (-1,))
         self.from_logits = _checks.boolean("from_logits", from_logits)
+
+    def expected_activation(self) -> str | None:
+        """Softmax, unless it is told that there is none."""
+        return None if self.from_logits else "softmax"
 
     def classes(self, outputs: int) -> int | None:
         """One for each output."""

@@ -46,6 +46,9 @@ class Compilable(Structure):
             run_eagerly: Accepted, as steps_per_execution, jit_compile and auto_scale_loss are;
                 they mean nothing here.
 
+        A UserWarning tells of a crossentropy that takes probabilities from a last layer without
+        sigmoid or softmax.
+
         Raises:
             ValueError: an unknown name (the nearest is suggested), or a Keras setting that is not
                 supported.
@@ -56,6 +59,8 @@ class Compilable(Structure):
         _checks.unsupported("weighted_metrics", weighted_metrics, (None, []))
         compiled = Compiled(optimizer, loss, metrics)
         self._enter_idle()
+        if self._layers:
+            compiled.look_at_output(self._layers[-1])
         before, state = self._compiled, self._state_of_optimizer()
         same = before is not None and before.optimizer is compiled.optimizer
         self._compiled, self._optimizer_state = compiled, state if same else None
@@ -92,6 +97,7 @@ class Compilable(Structure):
         compiled = self._compiled
         if compiled is None or compiled.loss is None:
             return
+        compiled.look_at_output(self._layers[-1])
         self._counted = None
         network.compile(compiled.loss.engine_text(), compiled.optimizer.engine_text())
         compiled.optimizer.bind(network)

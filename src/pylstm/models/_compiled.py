@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from pylstm import losses, metrics, optimizers
+from pylstm.layers import Dense, Layer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +37,23 @@ class Compiled:
         names = self.names()
         if len(set(names)) < len(names):
             raise ValueError(f"metrics: two have the same name, or that of the loss: {names}")
+        self._looked = False
+
+    def look_at_output(self, last: Layer) -> None:
+        """Warn, once, if `last` gives numbers of any size to a loss that takes probabilities."""
+        activation = None if self.loss is None else self.loss.expected_activation()
+        if self._looked or activation is None or not isinstance(last, Dense):
+            return
+        self._looked = True
+        if last.activation not in ("sigmoid", "softmax"):
+            kind = type(self.loss).__name__
+            warnings.warn(
+                f"loss: {kind} takes probabilities, but the last layer, {last.name!r}, has the "
+                f"activation {last.activation!r}; give it activation={activation!r}, or compile "
+                f"with losses.{kind}(from_logits=True)",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _fitting(self, metric: metrics.Named) -> metrics.Named:
         """`metric`, or the one in its place, for the loss in use."""
