@@ -148,6 +148,22 @@ def test_carried_states_are_kept(tmp_path):
     assert same(model, twin)
 
 
+def test_a_model_can_be_loaded_without_being_compiled(tmp_path):
+    model = language()
+    fit(model)
+    model.save(tmp_path / "m")
+    again = pylstm.load_model(tmp_path / "m", compile=False)
+    assert not again.compiled
+    assert again.optimizer is None
+    assert same(again, model)
+    assert np.array_equal(again.predict(IDS), model.predict(IDS))
+    with pytest.raises(RuntimeError, match="not compiled"):
+        fit(again)
+    assert pylstm.load_model(tmp_path / "m", compile=True).optimizer.iterations > 0
+    with pytest.raises(TypeError, match="compile: expected True or False, got 'yes'"):
+        pylstm.load_model(tmp_path / "m", compile="yes")
+
+
 def test_the_optimizer_can_be_left_out(tmp_path):
     model = language()
     fit(model)

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     Tensors = dict[str, NDArray[Any]]
 
 
-def load_model(filepath: str | os.PathLike[str], verify: bool = True) -> Sequential:
+def load_model(
+    filepath: str | os.PathLike[str], verify: bool = True, compile: bool = True
+) -> Sequential:
     """Read a model that `save` wrote.
 
     Args:
         filepath: The file.
         verify: Check the file's digest, and that the model computes what it did when it was saved.
+        compile: Whether to compile the model as it was when it was saved, with its optimizer's
+            state, if the file has that.
 
     Raises:
         ModelFileError: the file is truncated, altered, foreign or hostile, or the model computes
@@ -33,9 +37,10 @@ def load_model(filepath: str | os.PathLike[str], verify: bool = True) -> Sequent
         OSError: the file cannot be read.
     """
     path = _checks.path("filepath", filepath)
+    compile = _checks.boolean("compile", compile)
     metadata, found = _core.read_model_file(path, bool(verify))
     try:
-        model = _model(metadata, dict(found))
+        model = _model(metadata, dict(found), compile)
         if verify:
             check_test_vector(model, dict(found))
     except ModelFileError as error:
@@ -54,8 +59,8 @@ def _stored(metadata: dict[str, str], key: str) -> dict[str, Any]:
     return value
 
 
-def _model(metadata: dict[str, str], tensors: Tensors) -> Sequential:
-    """The model that a file describes."""
+def _model(metadata: dict[str, str], tensors: Tensors, compiled: bool) -> Sequential:
+    """The model that a file describes, `compiled` if the file says how."""
     model = Sequential.from_config(_stored(metadata, "config"))
     if not model.built:
         raise ModelFileError("config: the model in the file is not built")
@@ -69,7 +74,7 @@ def _model(metadata: dict[str, str], tensors: Tensors) -> Sequential:
         "optimizer": None,
     }
     model._put_back(kept)
-    if "compile" in metadata:
+    if compiled and "compile" in metadata:
         _compile(model, _stored(metadata, "compile"), state, tensors)
     return model
 
