@@ -1,6 +1,8 @@
 """Optimizers and losses as a user sees them: arguments, names, and numbers against NumPy."""
 
+import copy
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -350,3 +352,41 @@ def test_unexpected_arguments_of_optimizers(kind, wrong, right):
     hint = f" \\(did you mean '{right}'\\?\\)" if right else "$"
     with pytest.raises(TypeError, match=f"{kind}: unexpected argument '{wrong}'{hint}"):
         getattr(optimizers, kind)(**{wrong: 0.1})
+
+
+@pytest.mark.parametrize(
+    "kind", [optimizers.SGD, optimizers.RMSprop, optimizers.Adam, optimizers.AdamW]
+)
+def test_optimizers_have_no_other_attributes(kind):
+    optimizer = kind(0.5)
+    for wrong, right in [
+        ("lr", "learning_rate"),
+        ("learning_rat", "learning_rate"),
+        ("clip_norm", "clipnorm"),
+    ]:
+        match = f"{kind.__name__} has no attribute '{wrong}' \\(did you mean '{right}'"
+        with pytest.raises(AttributeError, match=match):
+            setattr(optimizer, wrong, 0.1)
+    with pytest.raises(AttributeError, match=r"no attribute 'colour'$"):
+        optimizer.colour = "red"
+    with pytest.raises(AttributeError):
+        optimizer.iterations = 3  # it counts by itself
+    for name in optimizer.get_config():
+        setattr(optimizer, name, getattr(optimizer, name))
+    assert optimizer.learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))]
+)
+def test_copies_of_an_optimizer_have_its_settings_and_no_model(duplicate):
+    optimizer = optimizers.RMSprop(0.5, rho=0.5, momentum=0.25, clipnorm=3.0, name="mine")
+    net = model(optimizer)
+    net.fit(X, Y, verbose=0)
+    twin = duplicate(optimizer)
+    assert twin.get_config() == optimizer.get_config()
+    assert (twin.name, twin.iterations, optimizer.iterations) == ("mine", 0, 1)
+    twin.learning_rate = 0.25
+    assert optimizer.learning_rate == 0.5
+    with pytest.raises(AttributeError, match="learning_rate"):
+        twin.lr = 0.1

@@ -137,15 +137,22 @@ def unsupported(argument: str, value: object, allowed: Sequence[object]) -> None
 
 def unexpected(owner: str, arguments: Iterable[str], known: Iterable[str] = ()) -> TypeError:
     """The error for keyword arguments that `owner` does not take; it suggests the nearest."""
+    names = list(known)
+    parts = [repr(argument) + _suggestion(argument, names) for argument in arguments]
+    return TypeError(f"{owner}: unexpected argument {', '.join(parts)}")
+
+
+def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for an attribute that `owner` does not have; it suggests the nearest."""
+    return AttributeError(f"{owner} has no attribute {name!r}{_suggestion(name, list(known))}")
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    names = list(known)
-    parts = []
-    for argument in arguments:
-        near = [_OLD_NAMES[argument]] if argument in _OLD_NAMES else []
-        near = [n for n in near if n in names] or get_close_matches(argument, names, n=1)
-        parts.append(repr(argument) + (f" (did you mean {near[0]!r}?)" if near else ""))
-    return TypeError(f"{owner}: unexpected argument {', '.join(parts)}")
+    old = _OLD_NAMES.get(name)
+    near = [old] if old in known else get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def arguments_of(kind: type) -> list[str]:

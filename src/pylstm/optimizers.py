@@ -10,6 +10,9 @@ from pylstm import _checks, _json
 if TYPE_CHECKING:
     from pylstm._core import Network
 
+_COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+_INNER = ("_learning_rate", "_networks", "_last")
+
 
 class Optimizer:
     """Base of all optimizers.
@@ -31,6 +34,12 @@ class Optimizer:
 
     engine_name = ""
     _arguments: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = ["learning_rate", *_COMMON, *self._arguments, "name"]
+        if name not in known and name not in _INNER and not hasattr(type(self), name):
+            raise _checks.no_attribute(type(self).__name__, name, known)
+        super().__setattr__(name, value)
 
     def __new__(cls, *_: Any, **settings: Any) -> Optimizer:
         """Refuse arguments that the class does not take, with the nearest name."""
@@ -102,8 +111,8 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, with the learning rate as it is now."""
-        common = ("learning_rate", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
-        return {name: getattr(self, name) for name in (*common, *self._arguments)}
+        names = ("learning_rate", *_COMMON, *self._arguments)
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:
