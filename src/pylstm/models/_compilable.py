@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core
 from pylstm.models._compiled import Compiled
-from pylstm.models._structure import Structure
+from pylstm.models._predict import Predictor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Compilable(Structure):
+class Compilable(Predictor):
     """A model that can be compiled."""
 
     _compiled: Compiled | None = None

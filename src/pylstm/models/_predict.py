@@ -1,27 +1,164 @@
-"""The ways of `predict` that are not a single call: long runs, callbacks, iterables of batches."""
+"""Predictor: predict, for arrays and for iterables of batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pylstm import _checks, _core, _progress
 from pylstm._callback import CallbackList
+from pylstm.models._data import is_batches
 from pylstm.models._loop import BUDGET_MS
-from pylstm.models._prepare import optional_count
+from pylstm.models._prepare import BATCH_SIZE, batch_length, check_equal_batches, optional_count
+from pylstm.models._structure import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pylstm.models._structure import Structure
 
+class Predictor(Structure):
+    """A model that can be applied to data."""
 
-class Predictor(Protocol):
-    """What a prediction for many batches asks of a model."""
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> NDArray[Any]:
+        """The outputs for `x`, rows first. Each row's output depends on that row alone, except in
+        a stateful model: there row i of a batch goes on from the state that row i of the batch
+        before it left, also that of an earlier call, until `reset_state`.
 
-    def predict_on_batch(self, x: Any) -> NDArray[Any]: ...
+        Args:
+            x: As in `fit`; or an iterable of batches x, or (x, …).
+            batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
+                except in a stateful model, where it decides which rows go on from which.
+            verbose: As in `fit`; "auto" prints nothing but a bar, and that only if it takes long.
+            steps: Batches to predict; all if not given.
+            callbacks: A list of `callbacks.Callback`.
+
+        Raises:
+            RuntimeError: another thread is training the model.
+            ValueError, TypeError, IndexError: bad data or arguments. A bad batch of an iterable is
+                named by its number; a stateful model has then the states that the batches before
+                it left.
+        """
+        self._enter()
+        if type(x) is not np.ndarray and is_batches(x, None):
+            return self._predict_batches(x, batch_size, steps, callbacks)
+        x = _checks.array("x", x)
+        size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
+        count = len(x) if x.ndim else 0
+        if steps is not None:
+            count = min(count, _checks.positive_int("steps", steps) * size)
+        check_equal_batches(self._layers, count, size)
+        if self._core is None:
+            with self._checking():
+                network, data = self._checked(x)
+        else:
+            network, data = self._checked(x)
+        shape = network.output_shape()
+        if -1 in shape:
+            shape = tuple(x.shape[1] if d == -1 else d for d in shape)
+        out = np.empty((len(x), *shape), self._numpy_dtype)
+        batches, done = -(-count // size), 0
+        if callbacks is None and verbose in ("auto", 0):
+            done = network.predict(data, size, 0, batches, BUDGET_MS, out)
+        if done < batches:
+            self._predict_slowly(data, size, done, batches, out, verbose, callbacks)
+        return out if count == len(x) else out[:count]
+
+    def predict_on_batch(self, x: Any) -> NDArray[Any]:
+        """`predict` of one batch."""
+        x = _checks.array("x", x)
+        return self.predict(x, batch_size=batch_length(x), verbose=0)
+
+    # ---- parts
+
+    def _predict_slowly(
+        self,
+        data: _core.Data,
+        batch_size: int,
+        done: int,
+        batches: int,
+        out: NDArray[Any],
+        verbose: Any,
+        callbacks: Any,
+    ) -> None:
+        """Write batches `done` … `batches` - 1 into `out`, with a bar and callbacks."""
+        progress = _progress.make(verbose, quiet_lines=True)
+        callback_list = CallbackList(callbacks)
+        callback_list.begin(self, None, {"verbose": verbose, "steps": batches})
+        single = callback_list.wants_batches("predict")
+        network, amount = self._network(), _Amount()
+        callback_list.call("on_predict_begin", None)
+        try:
+            progress.begin("", batches, amount)
+            while done < batches:
+                if single:
+                    callback_list.call("on_predict_batch_begin", done, None)
+                last = done + 1 if single else batches
+                done = network.predict(data, batch_size, done, last, BUDGET_MS, out)
+                amount.rows = min(done * batch_size, len(out))
+                if single:
+                    callback_list.call("on_predict_batch_end", done - 1, {})
+                progress.update(done)
+            progress.end(done, {})
+        finally:
+            progress.close()
+        callback_list.call("on_predict_end", None)
+
+    def _predict_batches(
+        self, batches: Any, batch_size: int | None, steps: int | None, callbacks: Any
+    ) -> NDArray[Any]:
+        """The outputs for an iterable of batches, one after another."""
+        if batch_size is not None:
+            raise ValueError("batch_size: must be None when x is an iterable of batches")
+        limit = optional_count("steps", steps)
+        callback_list = CallbackList(callbacks)
+        callback_list.begin(self, None, {"verbose": 0, "steps": limit})
+        callback_list.call("on_predict_begin", None)
+        found = []
+        for number, item in enumerate(_items(batches)):
+            callback_list.call("on_predict_batch_begin", number, None)
+            with _checks.naming(f"x: batch {number}"):
+                found.append(self.predict_on_batch(item[0] if isinstance(item, tuple) else item))
+            callback_list.call("on_predict_batch_end", number, {})
+            if number + 1 == limit:
+                break
+        if not found:
+            raise ValueError("x: the iterable gives no batch")
+        callback_list.call("on_predict_end", None)
+        return np.concatenate(found)
+
+    def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
+        """What stateful layers carry, by mode."""
+        if self._core is None or not any(layer.stateful for layer in self._layers):
+            return {}
+        return {mode: self._core.get_state(mode) for mode in ("fit", "predict")}
+
+    def _checked(self, x: NDArray[Any]) -> tuple[_core.Network, _core.Data]:
+        """The network, and the rows of `x` checked for it."""
+        self._build_for(x)
+        network, data = self._core or self._network(), _core.Data(x)
+        network.check(data, "predict")
+        return network, data
+
+    @contextmanager
+    def _checking(self) -> Iterator[None]:
+        """Around checks of data: if they fail, a model that they built is as before."""
+        was_built, fresh = self.built, [layer for layer in self._layers if not layer.built]
+        try:
+            yield
+        except BaseException:
+            if self.built and not was_built:
+                self._unbuild(fresh)
+            raise
 
 
 class _Amount:
@@ -34,64 +171,6 @@ class _Amount:
 
     def amount(self) -> tuple[float, str]:
         return self.rows, "samples"
-
-
-def predict_slowly(
-    model: Structure,
-    data: _core.Data,
-    batch_size: int,
-    done: int,
-    batches: int,
-    out: NDArray[Any],
-    verbose: Any,
-    callbacks: Any,
-) -> None:
-    """Write batches `done` … `batches` - 1 into `out`, with a bar and callbacks."""
-    progress = _progress.make(verbose, quiet_lines=True)
-    callback_list = CallbackList(callbacks)
-    callback_list.begin(model, None, {"verbose": verbose, "steps": batches})
-    single = callback_list.wants_batches("predict")
-    network, amount = model._network(), _Amount()
-    callback_list.call("on_predict_begin", None)
-    try:
-        progress.begin("", batches, amount)
-        while done < batches:
-            if single:
-                callback_list.call("on_predict_batch_begin", done, None)
-            last = done + 1 if single else batches
-            done = network.predict(data, batch_size, done, last, BUDGET_MS, out)
-            amount.rows = min(done * batch_size, len(out))
-            if single:
-                callback_list.call("on_predict_batch_end", done - 1, {})
-            progress.update(done)
-        progress.end(done, {})
-    finally:
-        progress.close()
-    callback_list.call("on_predict_end", None)
-
-
-def predict_batches(
-    model: Predictor, batches: Any, batch_size: int | None, steps: int | None, callbacks: Any
-) -> NDArray[Any]:
-    """The outputs for an iterable of batches, one after another."""
-    if batch_size is not None:
-        raise ValueError("batch_size: must be None when x is an iterable of batches")
-    limit = optional_count("steps", steps)
-    callback_list = CallbackList(callbacks)
-    callback_list.begin(model, None, {"verbose": 0, "steps": limit})
-    callback_list.call("on_predict_begin", None)
-    found = []
-    for number, item in enumerate(_items(batches)):
-        callback_list.call("on_predict_batch_begin", number, None)
-        with _checks.naming(f"x: batch {number}"):
-            found.append(model.predict_on_batch(item[0] if isinstance(item, tuple) else item))
-        callback_list.call("on_predict_batch_end", number, {})
-        if number + 1 == limit:
-            break
-    if not found:
-        raise ValueError("x: the iterable gives no batch")
-    callback_list.call("on_predict_end", None)
-    return np.concatenate(found)
 
 
 def _items(batches: Any) -> Iterator[Any]:

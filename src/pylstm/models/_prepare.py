@@ -209,6 +209,11 @@ def optional_count(argument: str, value: Any) -> int | None:
     return None if value is None else _checks.positive_int(argument, value)
 
 
+def batch_length(x: NDArray[Any]) -> int:
+    """Rows of `x`; 1 if it has none, which is an error that `predict` reports."""
+    return max(1, len(x)) if x.ndim else 1
+
+
 def check_equal_batches(layers: Iterable[Layer], rows: int, batch_size: int) -> None:
     """Raise ValueError if a layer is stateful and the last batch is smaller than the others."""
     for layer in layers:

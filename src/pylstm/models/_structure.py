@@ -38,6 +38,7 @@ class Structure:
         self.name = "sequential" if name is None else layer_name(name)
         self.trainable = _checks.boolean("trainable", trainable)
         self.dtype = _checks.dtype("dtype", dtype)
+        self._numpy_dtype = np.dtype(self.dtype)
         self._layers: list[Layer] = []
         self._declared: Shape | None = None
         self._input_shape: Shape | None = None

@@ -1,4 +1,4 @@
-"""Trainer: fit, evaluate, predict, and the same for one batch.
+"""Trainer: fit, evaluate, and the same for one batch.
 
 The engine runs whole stretches of batches in one call; Python comes in between only to move the
 progress bar, to call callbacks, and for losses and metrics written in Python.
@@ -18,21 +18,19 @@ from pylstm import _checks, _core, _progress
 from pylstm._callback import CallbackList, History
 from pylstm.models._compilable import Compilable
 from pylstm.models._compiled import Compiled, Tally
-from pylstm.models._data import Segment, Source, is_batches
-from pylstm.models._loop import BUDGET_MS, Loop
-from pylstm.models._predict import predict_batches, predict_slowly
+from pylstm.models._data import Segment, Source
+from pylstm.models._loop import Loop
 from pylstm.models._prepare import (
-    BATCH_SIZE,
     FitData,
     Preparer,
-    check_equal_batches,
+    batch_length,
     optional_count,
     validation_epochs,
 )
 from pylstm.models._structure import BUSY
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 
 class Trainer(Compilable):
@@ -50,7 +48,6 @@ class Trainer(Compilable):
         self.history: History | None = None
         self._epochs_done = 0
         self._training = threading.Lock()
-        self._numpy_dtype = np.dtype(self.dtype)
 
     # ---- fit
 
@@ -173,7 +170,7 @@ class Trainer(Compilable):
             callback_list.call("on_train_end", logs)
         return history
 
-    # ---- evaluate and predict
+    # ---- evaluate
 
     def evaluate(
         self,
@@ -205,55 +202,6 @@ class Trainer(Compilable):
         callback_list.begin(self, None, {"verbose": verbose, "steps": source.steps})
         logs = Loop(self, compiled).evaluate(source, progress, callback_list)
         return _result(logs, compiled, return_dict)
-
-    def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        steps: int | None = None,
-        callbacks: Any = None,
-    ) -> NDArray[Any]:
-        """The outputs for `x`, rows first. Each row's output depends on that row alone, except in
-        a stateful model: there row i of a batch goes on from the state that row i of the batch
-        before it left, also that of an earlier call, until `reset_state`.
-
-        Args:
-            x: As in `fit`; or an iterable of batches x, or (x, …).
-            batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
-                except in a stateful model, where it decides which rows go on from which.
-            verbose: As in `fit`; "auto" prints nothing but a bar, and that only if it takes long.
-            steps: Batches to predict; all if not given.
-            callbacks: A list of `callbacks.Callback`.
-
-        Raises:
-            RuntimeError: another thread is training the model.
-            ValueError, TypeError, IndexError: bad data or arguments.
-        """
-        self._enter()
-        if type(x) is not np.ndarray and is_batches(x, None):
-            return predict_batches(self, x, batch_size, steps, callbacks)
-        x = _checks.array("x", x)
-        size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
-        count = len(x) if x.ndim else 0
-        if steps is not None:
-            count = min(count, _checks.positive_int("steps", steps) * size)
-        check_equal_batches(self._layers, count, size)
-        if self._core is None:
-            with self._checking():
-                network, data = self._checked(x)
-        else:
-            network, data = self._checked(x)
-        shape = network.output_shape()
-        if -1 in shape:
-            shape = tuple(x.shape[1] if d == -1 else d for d in shape)
-        out = np.empty((len(x), *shape), self._numpy_dtype)
-        batches, done = -(-count // size), 0
-        if callbacks is None and verbose in ("auto", 0):
-            done = network.predict(data, size, 0, batches, BUDGET_MS, out)
-        if done < batches:
-            predict_slowly(self, data, size, done, batches, out, verbose, callbacks)
-        return out if count == len(x) else out[:count]
 
     # ---- one batch
 
@@ -289,12 +237,7 @@ class Trainer(Compilable):
     ) -> Any:
         """`evaluate` of one batch."""
         x = _checks.array("x", x)
-        return self.evaluate(x, y, _length(x), 0, sample_weight, return_dict=return_dict)
-
-    def predict_on_batch(self, x: Any) -> NDArray[Any]:
-        """`predict` of one batch."""
-        x = _checks.array("x", x)
-        return self.predict(x, batch_size=_length(x), verbose=0)
+        return self.evaluate(x, y, batch_length(x), 0, sample_weight, return_dict=return_dict)
 
     # ---- parts
 
@@ -308,12 +251,6 @@ class Trainer(Compilable):
         finally:
             if carried:
                 loop.network.set_state("predict", carried["predict"])
-
-    def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
-        """What stateful layers carry, by mode."""
-        if self._core is None or not any(layer.stateful for layer in self._layers):
-            return {}
-        return {mode: self._core.get_state(mode) for mode in ("fit", "predict")}
 
     @contextmanager
     def _train(self, data: _core.Data) -> Iterator[None]:
@@ -333,24 +270,6 @@ class Trainer(Compilable):
         finally:
             self._training.release()
 
-    def _checked(self, x: NDArray[Any]) -> tuple[_core.Network, _core.Data]:
-        """The network, and the rows of `x` checked for it."""
-        self._build_for(x)
-        network, data = self._core or self._network(), _core.Data(x)
-        network.check(data, "predict")
-        return network, data
-
-    @contextmanager
-    def _checking(self) -> Iterator[None]:
-        """Around checks of data: if they fail, a model that they built is as before."""
-        was_built, fresh = self.built, [layer for layer in self._layers if not layer.built]
-        try:
-            yield
-        except BaseException:
-            if self.built and not was_built:
-                self._unbuild(fresh)
-            raise
-
 
 def _warn_of_skipped(tally: Tally, steps: int) -> None:
     if tally.skipped:
@@ -360,11 +279,6 @@ def _warn_of_skipped(tally: Tally, steps: int) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _length(x: NDArray[Any]) -> int:
-    """Rows of `x`; 1 if it has none, which is an error that `predict` reports."""
-    return max(1, len(x)) if x.ndim else 1
 
 
 def _result(logs: dict[str, float], compiled: Compiled, return_dict: bool) -> Any:
