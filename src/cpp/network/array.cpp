@@ -100,13 +100,6 @@ void read_elements(const ArrayView& array, const unsigned char* from, Dim stride
   }
 }
 
-const unsigned char* element_at(const ArrayView& array, std::initializer_list<Dim> index) {
-  const unsigned char* address = array.data;
-  std::size_t dimension = 0;
-  for (const Dim i : index) address += i * array.strides[dimension++];
-  return address;
-}
-
 template void read_elements<float>(const ArrayView&, const unsigned char*, Dim, Dim, float*);
 template void read_elements<double>(const ArrayView&, const unsigned char*, Dim, Dim, double*);
 template void read_elements<std::int32_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::int32_t*);

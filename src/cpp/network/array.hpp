@@ -30,7 +30,4 @@ std::size_t element_size(ElementType type);
 template <class Out>
 void read_elements(const ArrayView& array, const unsigned char* from, Dim stride, Dim count, Out* out);
 
-// Address of the element at `index` (leading dimensions; the rest 0).
-const unsigned char* element_at(const ArrayView& array, std::initializer_list<Dim> index);
-
 }  // namespace pylstm

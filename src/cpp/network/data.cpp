@@ -247,7 +247,6 @@ void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, co
   x.sequence = input.sequence;
   x.steps = input.sequence ? last - first : 1;
   x.features = input.features;
-  batch.offset = first;
   if (input.tokens) {
     std::int32_t* ids = batch.ids.reserve(x.rows());
     gather(data.x, rows, count, first, last, true, 1, ids);

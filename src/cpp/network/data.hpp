@@ -42,7 +42,6 @@ void check_data(const Data& data, const SampleShape& input, Dim vocabulary, cons
 template <class T>
 struct Batch {
   Rows<T> x;
-  Dim offset = 0;  // first step of a window of the samples
   Buffer<T> values;
   Buffer<std::int32_t> ids;
   Buffer<std::uint8_t> mask;

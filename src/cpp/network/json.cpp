@@ -133,8 +133,6 @@ void JsonView::fail(const std::string& expected) const {
 
 bool JsonView::is_null() const noexcept { return std::holds_alternative<std::nullptr_t>(value_->data()); }
 
-bool JsonView::is_string() const noexcept { return std::holds_alternative<std::string>(value_->data()); }
-
 bool JsonView::is_object() const noexcept { return std::holds_alternative<JsonValue::Object>(value_->data()); }
 
 bool JsonView::as_bool() const {
@@ -205,11 +203,6 @@ JsonView JsonView::at(std::string_view key) const {
 bool JsonView::bool_or(std::string_view key, bool fallback) const {
   const std::optional<JsonView> found = find(key);
   return found ? found->as_bool() : fallback;
-}
-
-std::int64_t JsonView::int_or(std::string_view key, std::int64_t fallback) const {
-  const std::optional<JsonView> found = find(key);
-  return found ? found->as_int() : fallback;
 }
 
 double JsonView::double_or(std::string_view key, double fallback) const {

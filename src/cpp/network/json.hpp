@@ -85,11 +85,9 @@ class JsonView {
   JsonView(const JsonValue& value, std::string path) : value_(&value), path_(std::move(path)) {}
   JsonView(JsonValue&& temporary, std::string path) = delete;
 
-  const JsonValue& value() const noexcept { return *value_; }
   const std::string& path() const noexcept { return path_; }
 
   bool is_null() const noexcept;
-  bool is_string() const noexcept;
   bool is_object() const noexcept;
 
   bool as_bool() const;
@@ -106,7 +104,6 @@ class JsonView {
 
   // The member `key`, or `fallback` when it is missing (null is not missing).
   bool bool_or(std::string_view key, bool fallback) const;
-  std::int64_t int_or(std::string_view key, std::int64_t fallback) const;
   double double_or(std::string_view key, double fallback) const;
   std::string string_or(std::string_view key, std::string fallback) const;
 

@@ -43,7 +43,6 @@ class DenseLayer final : public Layer<T> {
              SampleShape in);
 
   DenseActivation activation() const { return activation_; }
-  Dim units() const { return units_; }
 
   std::vector<VariableSpec> variables() const override;
   SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }
