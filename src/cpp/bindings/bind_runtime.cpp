@@ -10,12 +10,6 @@ namespace py = pybind11;
 namespace pylstm {
 namespace {
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : " ") + name;
-  return all;
-}
-
 std::string compiler() {
 #if defined(__clang__)
   return "clang " __clang_version__;
@@ -52,7 +46,7 @@ void register_runtime(py::module_& m) {
     return std::map<std::string, std::string>{{"version", PYLSTM_VERSION},
                                               {"compiler", compiler()},
                                               {"thread_backend", thread_backend()},
-                                              {"isas", joined(compiled_isas())}};
+                                              {"isas", py::str(" ").attr("join")(compiled_isas()).cast<std::string>()}};
   });
   m.def(
       "measure_peak",

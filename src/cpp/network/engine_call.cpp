@@ -4,14 +4,13 @@
 #include <numeric>
 
 #include "base/float_env.hpp"
+#include "base/index.hpp"
 #include "base/philox.hpp"
 #include "network/batches.hpp"
 #include "network/engine.hpp"
 
 namespace pylstm {
 namespace {
-
-std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
 
 // Between the engine's (steps, batch, features) and the caller's (batch, steps, features).
 template <class T>

@@ -3,13 +3,12 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/index.hpp"
 #include "network/batches.hpp"
 #include "network/engine.hpp"
 
 namespace pylstm {
 namespace {
-
-std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
 
 template <class T>
 Dim largest_index(const T* row, Dim columns) {

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/index.hpp"
 #include "ops/dropout.hpp"
 
 namespace pylstm {
 namespace {
-
-std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
 
 template <class T>
 void copy_row(const T* from, T* to, Dim count) {

@@ -3,36 +3,36 @@
 #include "network/model_file.hpp"
 
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <new>
 #include <optional>
 
 #include "base/atomic_file.hpp"
 #include "base/sha256.hpp"
-#include "network/json.hpp"
 #include "network/model_layout.hpp"
 
 namespace pylstm {
 namespace {
-
-// Delivers the next `size` bytes of the file or throws.
-using Source = std::function<void(void* to, std::size_t size)>;
 
 constexpr int kHeaderDepth = 16;
 constexpr std::size_t kForeignPadding = 8;  // what every safetensors writer keeps to
 
 [[noreturn]] void refuse(const std::string& reason) { throw ModelFileError(reason); }
 
+void read_exactly(InputFile& input, void* to, std::size_t size) {
+  if (input.read(to, size) != size) refuse("it became shorter while it was read");
+}
+
 std::string count_of(std::uint64_t count, const char* what) { return std::to_string(count) + " " + what; }
 
 // The bytes before the data: the length of the header and the header.
-std::string read_front(const Source& source, std::uint64_t file_size, bool verify) {
+std::string read_front(InputFile& input, bool verify) {
+  const std::uint64_t file_size = input.size();
   if (file_size < kLengthBytes) {
     refuse("it has " + count_of(file_size, "bytes") + ", too few for a model file");
   }
   unsigned char raw[kLengthBytes];
-  source(raw, kLengthBytes);
+  read_exactly(input, raw, kLengthBytes);
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{raw[i]} << 8 * i;
 
@@ -45,7 +45,7 @@ std::string read_front(const Source& source, std::uint64_t file_size, bool verif
   }
   std::string front(reinterpret_cast<const char*>(raw), kLengthBytes);
   front.resize(kLengthBytes + length);
-  source(front.data() + kLengthBytes, length);
+  read_exactly(input, front.data() + kLengthBytes, length);
   if (length == 0 || front[kLengthBytes] != '{') {
     refuse("its header is not a JSON object; it is not a safetensors file");
   }
@@ -57,17 +57,12 @@ std::string read_front(const Source& source, std::uint64_t file_size, bool verif
   return front;
 }
 
-void check_name(const std::string& name, const char* what) {
-  if (is_valid_name(name)) return;
-  refuse(std::string("the name of a ") + what + " must be 1 to 256 printable ASCII characters, got " + printable(name));
-}
-
 ModelMetadata read_metadata(const JsonView& header) {
   const std::optional<JsonView> entries = header.find(kMetadataKey);
   ModelMetadata metadata;
   if (entries) {
     for (std::size_t i = 0; i < entries->size(); ++i) {
-      check_name(entries->key(i), "metadata entry");
+      check_name<ModelFileError>(entries->key(i), "metadata entry");
       metadata[entries->key(i)] = entries->at(i).as_string();
     }
   }
@@ -92,7 +87,7 @@ std::vector<std::uint64_t> read_tensors(const JsonView& header, std::uint64_t da
   std::uint64_t end = 0;
   for (std::size_t i = 0; i < header.size(); ++i) {
     if (header.key(i) == kMetadataKey) continue;
-    check_name(header.key(i), "tensor");
+    check_name<ModelFileError>(header.key(i), "tensor");
     if (tensors.size() == kMaxTensors) refuse("it has more than 4096 tensors");
 
     const JsonView entry = header.at(i);
@@ -155,11 +150,11 @@ bool find_digest(const std::vector<ModelTensor>& tensors, bool verify) {
   return false;
 }
 
-ModelFile parse_checked(const Source& source, std::uint64_t file_size, bool verify) {
-  if (file_size > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
+ModelFile read_checked(InputFile& input, bool verify) {
+  if (input.size() > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
     throw std::bad_alloc();
   }
-  const std::string front = read_front(source, file_size, verify);
+  const std::string front = read_front(input, verify);
   ModelFile file;
   std::vector<std::uint64_t> lengths;
   {
@@ -168,7 +163,7 @@ ModelFile parse_checked(const Source& source, std::uint64_t file_size, bool veri
     const JsonValue document = parse_json(std::string_view(front).substr(kLengthBytes), limits);
     const JsonView header(document, "");
     file.metadata = read_metadata(header);
-    lengths = read_tensors(header, file_size - front.size(), file.tensors);
+    lengths = read_tensors(header, input.size() - front.size(), file.tensors);
   }
   const bool has_digest = find_digest(file.tensors, verify);
 
@@ -177,7 +172,7 @@ ModelFile parse_checked(const Source& source, std::uint64_t file_size, bool veri
   for (std::size_t i = 0; i < file.tensors.size(); ++i) {
     std::vector<std::byte>& data = file.tensors[i].data;
     data.resize(static_cast<std::size_t>(lengths[i]));
-    source(data.data(), data.size());
+    read_exactly(input, data.data(), data.size());
     if (verify && i + 1 < file.tensors.size()) hash.update(data.data(), data.size());
   }
   if (verify) {
@@ -197,36 +192,18 @@ ModelFile parse_checked(const Source& source, std::uint64_t file_size, bool veri
   return file;
 }
 
-// Puts the name of what is read before the reason.
-ModelFile parse(const Source& source, std::uint64_t size, bool verify, const std::string& subject) {
-  try {
-    return parse_checked(source, size, verify);
-  } catch (const ModelFileError& error) {
-    throw ModelFileError("cannot read " + subject + ": " + error.what());
-  } catch (const JsonError& error) {
-    throw ModelFileError("cannot read " + subject + ": its header is wrong: " + error.what());
-  }
-}
-
 }  // namespace
 
 ModelFile read_model_file(const std::string& path, bool verify) {
-  const std::string subject = "the model file '" + (is_utf8(path) ? path : printable(path)) + "'";
+  const std::string subject = "cannot read the model file '" + (is_utf8(path) ? path : printable(path)) + "': ";
   InputFile input(path);
-  const Source source = [&](void* to, std::size_t size) {
-    if (input.read(to, size) != size) refuse("it became shorter while it was read");
-  };
-  return parse(source, input.size(), verify, subject);
-}
-
-ModelFile parse_model_file(const void* bytes, std::size_t size, bool verify) {
-  const auto* next = static_cast<const std::byte*>(bytes);
-  // `parse` never asks for more than `size` in all.
-  const Source source = [&](void* to, std::size_t count) {
-    if (count > 0) std::memcpy(to, next, count);
-    next += count;
-  };
-  return parse(source, size, verify, "the model file");
+  try {
+    return read_checked(input, verify);
+  } catch (const ModelFileError& error) {
+    throw ModelFileError(subject + error.what());
+  } catch (const JsonError& error) {
+    throw ModelFileError(subject + "its header is wrong: " + error.what());
+  }
 }
 
 }  // namespace pylstm

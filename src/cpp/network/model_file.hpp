@@ -67,9 +67,6 @@ struct ModelTensorView {
 // Throws ModelFileError, FileError (base/atomic_file.hpp) and std::bad_alloc.
 ModelFile read_model_file(const std::string& path, bool verify = true);
 
-// The same for the `size` bytes at `bytes`.
-ModelFile parse_model_file(const void* bytes, std::size_t size, bool verify = true);
-
 // Writes a file, atomically: `path` has its old content until the new one is complete on the disk.
 // Tensors of wider elements come first in the file, else the order stays, so that every tensor is
 // aligned. "pylstm_format" is added to the metadata; one of another version is refused.

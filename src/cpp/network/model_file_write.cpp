@@ -6,7 +6,6 @@
 
 #include "base/atomic_file.hpp"
 #include "base/sha256.hpp"
-#include "network/json.hpp"
 #include "network/model_layout.hpp"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -28,18 +27,13 @@ constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
 
 [[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
 
-void check_name(const std::string& name, const char* what) {
-  if (is_valid_name(name)) return;
-  refuse(std::string("the name of a ") + what + " must be 1 to 256 printable ASCII characters, got " + printable(name));
-}
-
 void check_tensors(const std::vector<ModelTensorView>& tensors) {
   if (tensors.size() >= kMaxTensors) {
     refuse("tensors must be at most 4095, got " + std::to_string(tensors.size()));
   }
   std::set<std::string> seen = {kDigestName, kMetadataKey};
   for (const ModelTensorView& tensor : tensors) {
-    check_name(tensor.name, "tensor");
+    check_name<std::invalid_argument>(tensor.name, "tensor");
     if (!seen.insert(tensor.name).second) {
       refuse("the name " + printable(tensor.name) + " of a tensor is reserved or occurs twice");
     }
@@ -60,7 +54,7 @@ JsonValue metadata_json(ModelMetadata metadata) {
   }
   JsonValue::Object members;
   for (const auto& [key, value] : metadata) {
-    check_name(key, "metadata entry");
+    check_name<std::invalid_argument>(key, "metadata entry");
     members.push_back({key, value});
   }
   return members;

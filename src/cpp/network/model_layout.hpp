@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "network/json.hpp"
 #include "network/model_file.hpp"
 
 namespace pylstm {
@@ -25,6 +26,14 @@ std::optional<FileDtype> dtype_of(std::string_view name) noexcept;
 
 // 1 to 256 printable ASCII characters.
 bool is_valid_name(std::string_view name) noexcept;
+
+// Throws Error unless `name`, of a tensor or whatever `what` says, is valid.
+template <class Error>
+void check_name(const std::string& name, const char* what) {
+  if (is_valid_name(name)) return;
+  throw Error(std::string("the name of a ") + what + " must be 1 to 256 printable ASCII characters, got " +
+              printable(name));
+}
 
 // Bytes of a tensor with dimensions >= 0; nothing if 2^63 or more would be needed with every
 // dimension 0 counted as 1 (NumPy's rule, which keeps all strides representable).

@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/index.hpp"
+
 namespace pylstm {
-namespace {
-
-std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
-
-}  // namespace
 
 void make_schedule(Dim steps, Dim batch, const std::uint8_t* mask, bool reversed, Schedule& s) {
   s.batch = batch;
@@ -54,7 +51,7 @@ std::vector<Dim> balanced_rows(const Schedule& s, int size) {
   for (int part = 1; part < size; ++part) {
     const Dim goal = s.total * part / size;
     while (row < s.batch && done + s.length[at(row)] / 2 < goal) done += s.length[at(row++)];
-    bounds[static_cast<std::size_t>(part)] = row;
+    bounds[at(part)] = row;
   }
   return bounds;
 }
