@@ -206,7 +206,10 @@ void register_network(py::module_& m) {
              Dim last, double budget_ms, Dim tbptt) {
             const RunRequest request = request_of(order, batch_size, first, last, budget_ms, tbptt);
             const Mode m = mode_of(mode);
-            return unlocked([&](Interrupt* interrupt) { return self.run(data.data, m, request, interrupt); });
+            return unlocked([&](Interrupt* interrupt) {
+              return m == Mode::kFit ? self.train_batches(data.data, request, interrupt)
+                                     : self.evaluate_batches(data.data, request, interrupt);
+            });
           },
           py::arg("data"), py::arg("mode"), py::arg("order"), py::arg("batch_size"), py::arg("first"), py::arg("last"),
           py::arg("budget_ms"), py::arg("tbptt") = 0)

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/check.hpp"
+
 namespace pylstm {
 namespace {
 
@@ -100,10 +102,30 @@ void read_elements(const ArrayView& array, const unsigned char* from, Dim stride
   }
 }
 
+template <class T>
+void read_array(const ArrayView& array, const std::vector<Dim>& shape, const std::string& name, T* out) {
+  check(array.shape == shape, name, " must have shape ", shape_text(shape), ", got ", shape_text(array.shape),
+        array.shape.size() == 2 && shape.size() == 2 && array.shape[0] == shape[1] && array.shape[1] == shape[0]
+            ? "; is it transposed?"
+            : "");
+  const std::size_t rank = shape.size();
+  const Dim inner = rank == 0 ? 1 : shape.back();
+  const Dim outer = rank < 2 ? 1 : shape[rank - 2], more = rank < 3 ? 1 : shape[rank - 3];
+  for (Dim i = 0; i < more; ++i) {
+    for (Dim j = 0; j < outer; ++j) {
+      const unsigned char* from =
+          array.data + (rank < 3 ? 0 : i * array.strides[rank - 3]) + (rank < 2 ? 0 : j * array.strides[rank - 2]);
+      read_elements(array, from, rank == 0 ? 0 : array.strides.back(), inner, out + (i * outer + j) * inner);
+    }
+  }
+}
+
 template void read_elements<float>(const ArrayView&, const unsigned char*, Dim, Dim, float*);
 template void read_elements<double>(const ArrayView&, const unsigned char*, Dim, Dim, double*);
 template void read_elements<std::int32_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::int32_t*);
 template void read_elements<std::int64_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::int64_t*);
 template void read_elements<std::uint8_t>(const ArrayView&, const unsigned char*, Dim, Dim, std::uint8_t*);
+template void read_array<float>(const ArrayView&, const std::vector<Dim>&, const std::string&, float*);
+template void read_array<double>(const ArrayView&, const std::vector<Dim>&, const std::string&, double*);
 
 }  // namespace pylstm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/types.hpp"
@@ -29,5 +30,10 @@ std::size_t element_size(ElementType type);
 // cannot hold exactly are rounded; there is no range check.
 template <class Out>
 void read_elements(const ArrayView& array, const unsigned char* from, Dim stride, Dim count, Out* out);
+
+// All elements of `array`, whose shape must be `shape` of at most three dimensions, in C order as T. Throws
+// std::invalid_argument that names `name`.
+template <class T>
+void read_array(const ArrayView& array, const std::vector<Dim>& shape, const std::string& name, T* out);
 
 }  // namespace pylstm

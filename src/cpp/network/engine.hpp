@@ -1,9 +1,11 @@
-// Network for one working type. engine.cpp: parameters, weights and state; engine_run.cpp: batches,
-// training step, prediction; engine_call.cpp: single calls, gradients, generation.
+// Network for one working type. engine.cpp: construction, settings; engine_weights.cpp: parameters, packed weights, who
+// trains; engine_state.cpp: work spaces, state; engine_batch.cpp: one batch through the layers and the loss;
+// engine_run.cpp: many batches; engine_call.cpp: single calls and gradients; engine_generate.cpp: sampling.
 #pragma once
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
@@ -43,6 +45,8 @@ struct CallWork {
   std::size_t bytes() const;
 };
 
+constexpr const char* kBeingTrained = "the model is being trained";
+
 template <class T>
 class Engine final : public Network {
  public:
@@ -66,7 +70,8 @@ class Engine final : public Network {
   void check(const Data& data, Mode mode) const override;
   void start(Mode mode) override;
   void finish(Mode mode) override;
-  Dim run(Data& data, Mode mode, const RunRequest& request, Interrupt* interrupt) override;
+  Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) override;
+  Dim evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) override;
   Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) override;
   OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) override;
   bool backward(const ArrayView& dy, Interrupt* interrupt) override;
@@ -89,32 +94,66 @@ class Engine final : public Network {
     bool finite = true;    // false: nothing was updated
   };
 
+  struct EndTraining {  // at the end of its scope, also when an exception leaves it
+    Engine* engine;
+    ~EndTraining() {
+      engine->trainer_ = std::thread::id();
+      engine->training_ = false;
+    }
+  };
+  // What a reader does with a batch: gathered, its state open. False: interrupted, the batch counts as not done.
+  using ReadBatch =
+      std::function<bool(CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t* rows, Dim count)>;
+
   // engine.cpp
+  bool any_stateful() const;
+  Dim steps_of(const Data& data) const { return input_.sequence ? data.steps() : 1; }
+  TargetShape target_shape() const;
+  const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
+
+  // engine_weights.cpp
+  bool trains_elsewhere() const { return training_ && trainer_.load() != std::this_thread::get_id(); }
+  bool trains_here() const { return training_ && trainer_.load() == std::this_thread::get_id(); }
   void pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const;
   void publish();
   std::shared_ptr<const Snapshot<T>> snapshot();
   const WeightsList<T>& training_weights();
-  std::unique_ptr<CallWork<T>> acquire_work();
-  CallWork<T>& open_training();  // the trainer's work, its gradients reserved
-  void release_work(std::unique_ptr<CallWork<T>> work);
-  State<T> empty_state() const;
-  bool any_stateful() const;
-  TargetShape target_shape() const;
+  std::vector<OwnedArray> variables_of(const Buffer<T>& flat) const;  // copies, one for each variable
 
-  // engine_run.cpp
+  // engine_state.cpp
+  std::unique_ptr<CallWork<T>> acquire_work();
+  void release_work(std::unique_ptr<CallWork<T>> work);
+  CallWork<T>& open_training();  // the trainer's work, its gradients reserved
+  State<T> empty_state() const;
+  State<T> carried_state(Mode mode, bool windows) const;
+  void keep_state(Mode mode, State<T> state);
+  void open_state(CallWork<T>& work, State<T> state, Dim batch, bool windows) const;
+
+  // engine_batch.cpp
   void gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
               Dim last_step, CallWork<T>& work) const;
-  const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
+  void open_context(CallWork<T>& work, const Kernels& kernels, Interrupt* interrupt) const;
   void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const;
-  void open_state(CallWork<T>& work, State<T>& state, Dim batch, bool window) const;
+  void run_layers(CallWork<T>& work, const WeightsList<T>& weights) const { run_layers(work, weights, layers_.size()); }
+  void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
+  std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;
   bool loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, bool gradient, StepResult& result) const;
   T* generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, double scale, bool gradient) const;
   Targets<T> targets_of(const CallWork<T>& work) const;
-  void count_metrics(const CallWork<T>& work, Totals& totals) const;
-  void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
-  std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;
-  StepResult train_window(CallWork<T>& work, Totals& totals, Interrupt* interrupt);
+  void count_batch(const CallWork<T>& work, const StepResult& result, Totals& totals) const;
+
+  // engine_run.cpp
+  void check_metrics() const;
+  void check_windows(const RunRequest& request) const;
+  StepResult train_window(CallWork<T>& work, Totals& totals);
   bool update(CallWork<T>& work);
+  Dim read_batches(const Data& data, const TargetShape& target, const RunRequest& request, Interrupt* interrupt,
+                   const ReadBatch& body);
+
+  // engine_call.cpp
+  void gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const;
+  void run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
+                const std::vector<ArrayView>& states) const;
 
   std::vector<std::unique_ptr<Layer<T>>> layers_;
   SampleShape input_, output_;
@@ -151,6 +190,7 @@ class Engine final : public Network {
   State<T> fit_state_, predict_state_;
 };
 
+// A copy of `values` in C order; null: not filled.
 template <class T>
 OwnedArray own_array(std::vector<Dim> shape, const T* values) {
   OwnedArray array;
@@ -161,8 +201,13 @@ OwnedArray own_array(std::vector<Dim> shape, const T* values) {
   return array;
 }
 
-// All elements of `array`, whose shape must be `shape`, in C order as T. `name` is for the message.
+// h and c of every block.
 template <class T>
-void read_array(const ArrayView& array, const std::vector<Dim>& shape, const std::string& name, T* out);
+std::vector<OwnedArray> own_states(const State<T>& state);
+
+// The reverse: arrays 2 i and 2 i + 1 are h and c [batch, units] of block i; batch -1: as many as they have. In
+// messages the list is `name` and its first array number `first`.
+template <class T>
+void read_states(const std::vector<ArrayView>& arrays, Dim batch, const char* name, std::size_t first, State<T>& state);
 
 }  // namespace pylstm

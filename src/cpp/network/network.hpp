@@ -85,8 +85,9 @@ class Network {
   virtual void check(const Data& data, Mode mode) const = 0;
   virtual void start(Mode mode) = 0;  // fit: std::runtime_error if the model is being trained
   virtual void finish(Mode mode) = 0;
-  // Runs batches [first, last) of a fit or an evaluation; returns the next batch.
-  virtual Dim run(Data& data, Mode mode, const RunRequest& request, Interrupt* interrupt) = 0;
+  // Batches [first, last) of a fit, after start, or of an evaluation; sums go into data.totals. Return the next batch.
+  virtual Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) = 0;
+  virtual Dim evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) = 0;
   // out: [samples, output shape] of the network's type. Returns the next batch.
   virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
 

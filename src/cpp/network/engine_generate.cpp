@@ -1,0 +1,108 @@
+// Sampling of token ids.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/float_env.hpp"
+#include "base/index.hpp"
+#include "base/philox.hpp"
+#include "network/engine.hpp"
+
+namespace pylstm {
+namespace {
+
+// A token from probabilities p by inverse transform; ties and order are those of the ids.
+Dim sample(const std::vector<double>& p, const SampleOptions& options, double uniform) {
+  const auto best = static_cast<Dim>(std::max_element(p.begin(), p.end()) - p.begin());
+  if (options.temperature == 0) return best;
+  std::vector<Dim> ids(p.size());
+  std::iota(ids.begin(), ids.end(), Dim{0});
+  std::stable_sort(ids.begin(), ids.end(), [&](Dim a, Dim b) { return p[at(a)] > p[at(b)]; });
+  if (options.top_k > 0) ids.resize(std::min(ids.size(), at(options.top_k)));
+  std::vector<double> weight(ids.size());
+  double total = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    weight[i] = std::pow(p[at(ids[i])] / p[at(best)], 1 / options.temperature);
+    total += weight[i];
+  }
+  if (options.top_p < 1) {  // the fewest tokens whose share reaches top_p
+    double share = 0;
+    std::size_t kept = 0;
+    while (kept < weight.size() && share < options.top_p * total) share += weight[kept++];
+    weight.resize(std::max<std::size_t>(kept, 1));
+    total = std::accumulate(weight.begin(), weight.end(), 0.0);
+  }
+  double place = uniform * total;
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    place -= weight[i];
+    if (place < 0) return ids[i];
+  }
+  return ids[weight.size() - 1];
+}
+
+}  // namespace
+
+template <class T>
+std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& prompt, Dim rows, Dim count,
+                                              const SampleOptions& options, Interrupt* interrupt) {
+  const FloatEnvironment guard;
+  pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding");
+  const auto* last = dynamic_cast<const DenseLayer<T>*>(layers_.back().get());
+  pylstm::check(last != nullptr && last->activation() == DenseActivation::kSoftmax && output_.sequence,
+                "generate needs a model that ends in Dense(..., activation='softmax') over every step");
+  pylstm::check(output_.features <= vocabulary_, "generate feeds outputs back as inputs: the model gives ",
+                output_.features, " classes but its Embedding has only ", vocabulary_, " entries");
+  for (const auto& layer : layers_) {
+    pylstm::check(!layer->reversed(), "generate is not possible with ", layer->name(), ", which reads time backwards");
+  }
+  pylstm::check(rows > 0 && !prompt.empty(), "prompt must hold at least one token id");
+  const Dim length = static_cast<Dim>(prompt.size()) / rows;
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    if (prompt[i] < 0 || prompt[i] >= vocabulary_) {
+      throw std::out_of_range(text("prompt: a token id must be from 0 to ", vocabulary_ - 1, ", got ", prompt[i],
+                                   " at row ", static_cast<Dim>(i) / length, ", step ", static_cast<Dim>(i) % length));
+    }
+  }
+  pylstm::check(count >= 0, "max_new_tokens must not be negative, got ", count);
+  pylstm::check(options.temperature >= 0, "temperature must not be negative, got ", options.temperature);
+  pylstm::check(options.top_k >= 0, "top_k must not be negative, got ", options.top_k);
+  pylstm::check(options.top_p > 0 && options.top_p <= 1, "top_p must be above 0 and at most 1, got ", options.top_p);
+
+  const std::shared_ptr<const Snapshot<T>> snap = snapshot();
+  std::unique_ptr<CallWork<T>> work = acquire_work();
+  open_context(*work, *snap->kernels, interrupt);
+  work->state = empty_state();
+  work->context.state = &work->state;
+  work->context.only_stateful = false;
+  std::vector<std::int32_t> input(prompt.size()), output(at(rows * count));
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim t = 0; t < length; ++t) input[at(t * rows + r)] = prompt[at(r * length + t)];
+  }
+  std::vector<double> p(at(output_.features));
+  for (Dim position = 0; position < count && !stop_requested(interrupt); ++position) {
+    Rows<T>& x = work->batch.x;
+    x = {};
+    x.ids = input.data();
+    x.batch = rows;
+    x.steps = static_cast<Dim>(input.size()) / rows;
+    x.sequence = true;
+    run_layers(*work, snap->weights);
+    const Rows<T>& y = work->rows.back();
+    input.resize(at(rows));
+    for (Dim r = 0; r < rows; ++r) {
+      const T* row = y.data + (y.rows() - rows + r) * y.features;
+      std::copy(row, row + y.features, p.begin());
+      const Philox random(options.seed, Purpose::kSample, static_cast<std::uint32_t>(r), 0);
+      const auto token =
+          static_cast<std::int32_t>(sample(p, options, random.uniform(static_cast<std::uint64_t>(position))));
+      output[at(r * count + position)] = input[at(r)] = token;
+    }
+  }
+  release_work(std::move(work));
+  return output;
+}
+
+template class Engine<float>;
+template class Engine<double>;
+
+}  // namespace pylstm

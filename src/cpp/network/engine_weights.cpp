@@ -1,0 +1,111 @@
+// Parameters, packed weights and who trains.
+#include "base/float_env.hpp"
+#include "network/engine.hpp"
+
+namespace pylstm {
+
+template <class T>
+std::vector<OwnedArray> Engine<T>::get_weights() const {
+  const std::lock_guard<std::mutex> lock(parameters_mutex_);
+  return variables_of(parameters_);
+}
+
+template <class T>
+void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
+  pylstm::check(weights.size() == variables_.size(), "weights must be a list of ", variables_.size(), " arrays, got ",
+                weights.size());
+  const FloatEnvironment guard;
+  Buffer<T> fresh;
+  fresh.reserve_zeroed(flat_count_);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    read_array(weights[i], variables_[i].shape, variables_[i].path, fresh.data() + variables_[i].offset);
+  }
+  {
+    const std::lock_guard<std::mutex> lock(parameters_mutex_);
+    parameters_ = std::move(fresh);
+    weights_stale_ = true;
+    published_ = false;
+  }
+  publish();
+}
+
+template <class T>
+std::vector<OwnedArray> Engine<T>::variables_of(const Buffer<T>& flat) const {
+  std::vector<OwnedArray> arrays;
+  for (const VariableInfo& v : variables_) arrays.push_back(own_array(v.shape, flat.data() + v.offset));
+  return arrays;
+}
+
+template <class T>
+void Engine<T>::start(Mode mode) {
+  if (mode != Mode::kFit) return;
+  bool idle = false;
+  if (!training_.compare_exchange_strong(idle, true)) throw std::runtime_error(kBeingTrained);
+  trainer_ = std::this_thread::get_id();
+}
+
+template <class T>
+void Engine<T>::finish(Mode mode) {
+  if (mode != Mode::kFit) return;
+  const EndTraining end{this};  // also when memory for the snapshot is short
+  publish();
+}
+
+template <class T>
+void Engine<T>::pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const {
+  const FloatEnvironment guard;
+  weights.resize(layers_.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (!weights[i]) weights[i] = layers_[i]->make_weights();
+    if (!weights[i]) continue;
+    std::vector<const T*> parameters;
+    for (const VariableInfo& v : variables_) {
+      if (v.layer == static_cast<Dim>(i)) parameters.push_back(parameters_.data() + v.offset);
+    }
+    layers_[i]->pack(*weights[i], table_of<T>(kernels), parameters, backward, own);
+  }
+}
+
+template <class T>
+void Engine<T>::publish() {
+  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
+  const Kernels& kernels = active_kernels();
+  if (published_ && snapshot_ && snapshot_->kernels == &kernels) return;
+  auto fresh = std::make_shared<Snapshot<T>>();
+  fresh->kernels = &kernels;
+  {
+    const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
+    pack(kernels, false, true, fresh->weights);
+    published_ = true;
+  }
+  snapshot_ = std::move(fresh);
+}
+
+template <class T>
+std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
+  {
+    const std::lock_guard<std::mutex> lock(snapshot_mutex_);
+    const bool reader = trainer_.load() != std::this_thread::get_id();
+    if (snapshot_ && snapshot_->kernels == &active_kernels() && (published_ || reader)) return snapshot_;
+  }
+  publish();
+  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+template <class T>
+const WeightsList<T>& Engine<T>::training_weights() {
+  const Kernels& kernels = active_kernels();
+  if (weights_stale_ || training_kernels_ != &kernels) {
+    pack(kernels, true, false, training_weights_);
+    training_kernels_ = &kernels;
+    weights_stale_ = false;
+  }
+  return training_weights_;
+}
+
+template class Engine<float>;
+template class Engine<double>;
+
+}  // namespace pylstm
