@@ -82,8 +82,8 @@ class Engine final : public Network {
   void reset_state(bool fit, bool predict) override;
   std::vector<OwnedArray> get_state(Mode mode) const override;
   void set_state(Mode mode, const std::vector<ArrayView>& state) override;
-  std::vector<std::int32_t> generate(const std::vector<std::int32_t>& prompt, Dim rows, Dim count,
-                                     const SampleOptions& options, Interrupt* interrupt) override;
+  std::vector<std::int32_t> generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
+                                     Interrupt* interrupt) override;
   std::size_t memory() const override;
   std::string isa() const override;
 
@@ -154,6 +154,8 @@ class Engine final : public Network {
   void gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const;
   void run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
                 const std::vector<ArrayView>& states) const;
+
+  void check_generative() const;  // engine_generate.cpp
 
   std::vector<std::unique_ptr<Layer<T>>> layers_;
   SampleShape input_, output_;

@@ -40,12 +40,42 @@ Dim sample(const std::vector<double>& p, const SampleOptions& options, double un
   return ids[weight.size() - 1];
 }
 
+void check_options(const SampleOptions& options) {
+  check(options.temperature >= 0, "temperature must not be negative, got ", options.temperature);
+  check(options.top_k >= 0, "top_k must not be negative, got ", options.top_k);
+  check(options.top_p > 0 && options.top_p <= 1, "top_p must be above 0 and at most 1, got ", options.top_p);
+}
+
+void check_prompt(const ArrayView& prompt) {
+  check(prompt.rank() >= 1 && prompt.rank() <= 2 && !is_floating(prompt.type),
+        "prompt must hold token ids of shape (steps,) or (rows, steps)");
+}
+
+// The ids of `rows` prompts, time-major as a batch is.
+std::vector<std::int32_t> read_prompt(const ArrayView& prompt, Dim rows, Dim vocabulary) {
+  const Dim steps = prompt.shape.back();
+  check(rows > 0 && steps > 0, "prompt must hold at least one token id");
+  std::vector<std::int64_t> ids(at(steps));
+  std::vector<std::int32_t> batch(at(checked_product({rows, steps}, sizeof(std::int32_t))));
+  for (Dim r = 0; r < rows; ++r) {
+    const unsigned char* from = prompt.data + (prompt.rank() == 1 ? 0 : r * prompt.strides[0]);
+    read_elements(prompt, from, prompt.strides.back(), steps, ids.data());
+    for (Dim t = 0; t < steps; ++t) {
+      const std::int64_t id = ids[at(t)];
+      if (id < 0 || id >= vocabulary) {
+        throw std::out_of_range(
+            text("prompt: a token id must be from 0 to ", vocabulary - 1, ", got ", id, " at row ", r, ", step ", t));
+      }
+      batch[at(t * rows + r)] = static_cast<std::int32_t>(id);
+    }
+  }
+  return batch;
+}
+
 }  // namespace
 
 template <class T>
-std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& prompt, Dim rows, Dim count,
-                                              const SampleOptions& options, Interrupt* interrupt) {
-  const FloatEnvironment guard;
+void Engine<T>::check_generative() const {
   pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding");
   const auto* last = dynamic_cast<const DenseLayer<T>*>(layers_.back().get());
   pylstm::check(last != nullptr && last->activation() == DenseActivation::kSoftmax && output_.sequence,
@@ -55,18 +85,18 @@ std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& p
   for (const auto& layer : layers_) {
     pylstm::check(!layer->reversed(), "generate is not possible with ", layer->name(), ", which reads time backwards");
   }
-  pylstm::check(rows > 0 && !prompt.empty(), "prompt must hold at least one token id");
-  const Dim length = static_cast<Dim>(prompt.size()) / rows;
-  for (std::size_t i = 0; i < prompt.size(); ++i) {
-    if (prompt[i] < 0 || prompt[i] >= vocabulary_) {
-      throw std::out_of_range(text("prompt: a token id must be from 0 to ", vocabulary_ - 1, ", got ", prompt[i],
-                                   " at row ", static_cast<Dim>(i) / length, ", step ", static_cast<Dim>(i) % length));
-    }
-  }
+}
+
+template <class T>
+std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
+                                              Interrupt* interrupt) {
+  const FloatEnvironment guard;
+  check_prompt(prompt);
+  check_generative();
+  const Dim rows = prompt.rank() == 1 ? 1 : prompt.shape[0];
+  std::vector<std::int32_t> input = read_prompt(prompt, rows, vocabulary_);
   pylstm::check(count >= 0, "max_new_tokens must not be negative, got ", count);
-  pylstm::check(options.temperature >= 0, "temperature must not be negative, got ", options.temperature);
-  pylstm::check(options.top_k >= 0, "top_k must not be negative, got ", options.top_k);
-  pylstm::check(options.top_p > 0 && options.top_p <= 1, "top_p must be above 0 and at most 1, got ", options.top_p);
+  check_options(options);
 
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
@@ -74,10 +104,7 @@ std::vector<std::int32_t> Engine<T>::generate(const std::vector<std::int32_t>& p
   work->state = empty_state();
   work->context.state = &work->state;
   work->context.only_stateful = false;
-  std::vector<std::int32_t> input(prompt.size()), output(at(rows * count));
-  for (Dim r = 0; r < rows; ++r) {
-    for (Dim t = 0; t < length; ++t) input[at(t * rows + r)] = prompt[at(r * length + t)];
-  }
+  std::vector<std::int32_t> output(at(checked_product({rows, count}, sizeof(std::int32_t))));
   std::vector<double> p(at(output_.features));
   for (Dim position = 0; position < count && !stop_requested(interrupt); ++position) {
     Rows<T>& x = work->batch.x;

@@ -110,10 +110,10 @@ class Network {
   virtual std::vector<OwnedArray> get_state(Mode mode) const = 0;
   virtual void set_state(Mode mode, const std::vector<ArrayView>& state) = 0;
 
-  // prompt: `rows` prompts of equal length, one after another; the result likewise, `count` new tokens each.
+  // prompt: token ids (steps,) or (rows, steps); the result is `count` new tokens for each row, [rows, count].
   // A row's tokens do not depend on the others.
-  virtual std::vector<std::int32_t> generate(const std::vector<std::int32_t>& prompt, Dim rows, Dim count,
-                                             const SampleOptions& options, Interrupt* interrupt) = 0;
+  virtual std::vector<std::int32_t> generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
+                                             Interrupt* interrupt) = 0;
   virtual std::size_t memory() const = 0;  // bytes of workspaces held
   virtual std::string isa() const = 0;     // of the published weights
 };

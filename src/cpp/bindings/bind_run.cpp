@@ -1,0 +1,92 @@
+// Network over the rows of Data: checks, fits, evaluations, predictions, steps in two halves.
+#include "bindings/py_data.hpp"
+#include "bindings/signal_poll.hpp"
+
+namespace py = pybind11;
+
+namespace pylstm {
+namespace {
+
+using Order = py::array_t<std::int64_t, py::array::c_style>;
+
+RunRequest request_of(const Order& order, Dim batch_size, Dim first, Dim last, double budget_ms, Dim tbptt) {
+  return {order.data(), order.size(), batch_size, first, last, budget_ms, tbptt};
+}
+
+Dim predict(Network& self, const PyData& data, Dim batch_size, Dim first, Dim last, double budget_ms, py::array out) {
+  std::vector<Dim> shape = self.output_shape();
+  if (shape.size() == 2) shape[0] = data.data.steps();
+  shape.insert(shape.begin(), data.data.samples());
+  const bool dense = (out.flags() & py::array::c_style) != 0 && out.writeable();
+  const bool type = out.dtype().kind() == 'f' && out.itemsize() == (self.is_double() ? 8 : 4);
+  const ArrayView view = view_of(out, "out");
+  if (!dense || !type || view.shape != shape) {
+    throw std::invalid_argument("out must be a writable C-contiguous array of the model's dtype and shape " +
+                                py::str(py::object(tuple_of(shape))).cast<std::string>());
+  }
+  RunRequest request;
+  request.batch_size = batch_size;
+  request.first = first;
+  request.last = last;
+  request.budget_ms = budget_ms;
+  void* memory = out.mutable_data();
+  return unlocked([&](Interrupt* interrupt) { return self.predict(data.data, request, memory, interrupt); });
+}
+
+py::array forward(Network& self, const PyData& data, const Order& order, Dim batch_size, Dim batch, bool training) {
+  const RunRequest request = request_of(order, batch_size, batch, batch + 1, 0, 0);
+  return to_numpy(unlocked([&](Interrupt* interrupt) { return self.forward(data.data, request, training, interrupt); }),
+                  self.is_double());
+}
+
+}  // namespace
+
+void register_runs(py::class_<Network>& network) {
+  network
+      .def(
+          "check",
+          [](const Network& self, const PyData& data, const std::string& mode) {
+            const Mode m = mode_of(mode);
+            const py::gil_scoped_release release;
+            self.check(data.data, m);
+          },
+          py::arg("data"), py::arg("mode"))
+      .def(
+          "start", [](Network& self, const PyData&, const std::string& mode) { self.start(mode_of(mode)); },
+          py::arg("data"), py::arg("mode"))
+      .def(
+          "finish", [](Network& self, const std::string& mode) { self.finish(mode_of(mode)); }, py::arg("mode"))
+      .def(
+          "run",
+          [](Network& self, PyData& data, const std::string& mode, const Order& order, Dim batch_size, Dim first,
+             Dim last, double budget_ms, Dim tbptt) {
+            const RunRequest request = request_of(order, batch_size, first, last, budget_ms, tbptt);
+            const Mode m = mode_of(mode);
+            return unlocked([&](Interrupt* interrupt) {
+              return m == Mode::kFit ? self.train_batches(data.data, request, interrupt)
+                                     : self.evaluate_batches(data.data, request, interrupt);
+            });
+          },
+          py::arg("data"), py::arg("mode"), py::arg("order"), py::arg("batch_size"), py::arg("first"), py::arg("last"),
+          py::arg("budget_ms"), py::arg("tbptt") = 0)
+      .def("predict", &predict, py::arg("data"), py::arg("batch_size"), py::arg("first"), py::arg("last"),
+           py::arg("budget_ms"), py::arg("out"))
+      .def("forward", &forward, py::arg("data"), py::arg("order"), py::arg("batch_size"), py::arg("batch"),
+           py::arg("training"))
+      .def(
+          "backward",
+          [](Network& self, const py::array& dy) {
+            const ArrayView view = view_of(dy, "the loss gradient");
+            return unlocked([&](Interrupt* interrupt) { return self.backward(view, interrupt); });
+          },
+          py::arg("dy"))
+      .def(
+          "gradients",
+          [](Network& self, const PyData& data) {
+            auto [loss, arrays] = self.gradients(data.data);
+            return py::make_tuple(loss, to_numpy(std::move(arrays), self.is_double()));
+          },
+          py::arg("data"));
+}
+
+}  // namespace pylstm
