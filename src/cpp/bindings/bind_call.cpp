@@ -1,6 +1,6 @@
 // Network on arrays: one call, its gradients, sampling.
 #include "bindings/arrays.hpp"
-#include "bindings/signal_poll.hpp"
+#include "bindings/gil.hpp"
 
 namespace py = pybind11;
 
@@ -22,7 +22,8 @@ py::list call(Network& self, const py::array& x, const py::object& states, const
   const Data data = data_of(x, mask);
   const std::vector<py::array> arrays = arrays_or_none(states);
   const std::vector<ArrayView> views = views_of(arrays, "states");
-  return to_numpy(unlocked([&](Interrupt*) { return self.call(data, views, training); }), self.is_double());
+  return to_numpy(unlocked([&](Interrupt* interrupt) { return self.call(data, views, training, interrupt); }),
+                  self.is_double());
 }
 
 py::tuple call_gradients(Network& self, const py::array& x, const py::object& states, const py::object& mask,
@@ -30,7 +31,8 @@ py::tuple call_gradients(Network& self, const py::array& x, const py::object& st
   const Data data = data_of(x, mask);
   const std::vector<py::array> arrays = arrays_or_none(states);
   const std::vector<ArrayView> state_views = views_of(arrays, "states"), dy_views = views_of(dy, "dy");
-  Network::CallGradients g = self.call_gradients(data, state_views, dy_views, training);
+  Network::CallGradients g = unlocked(
+      [&](Interrupt* interrupt) { return self.call_gradients(data, state_views, dy_views, training, interrupt); });
   const bool is_double = self.is_double();
   const py::object dx = g.x.shape.empty() ? py::object(py::none()) : to_numpy(std::move(g.x), is_double);
   return py::make_tuple(to_numpy(std::move(g.variables), is_double), dx, to_numpy(std::move(g.states), is_double));

@@ -1,4 +1,5 @@
 // Network for Python: its variables, settings and state. bind_run.cpp and bind_call.cpp hold what computes.
+#include "bindings/gil.hpp"
 #include "bindings/py_data.hpp"
 
 namespace py = pybind11;
@@ -20,7 +21,7 @@ py::list shapes(const Network& self) {
 
 py::list slots(const Network& self) {
   py::list list;
-  for (auto& [name, array] : self.get_slots()) {
+  for (auto& [name, array] : released([&] { return self.get_slots(); })) {
     list.append(py::make_tuple(name, to_numpy(std::move(array), self.is_double())));
   }
   return list;
@@ -29,8 +30,6 @@ py::list slots(const Network& self) {
 }  // namespace
 
 void register_network(py::module_& m) {
-  // These wait for running calls, which may want the GIL to look for signals.
-  using Release = py::call_guard<py::gil_scoped_release>;
   py::class_<Network> network(m, "Network");
   network
       .def(py::init([](const std::string& config, const py::tuple& input_shape, const std::string& dtype) {
@@ -40,10 +39,14 @@ void register_network(py::module_& m) {
       .def("variables", &variables)
       .def("output_shape", [](const Network& self) { return tuple_of(self.output_shape()); })
       .def("layer_output_shapes", &shapes)
-      .def("get_weights", [](const Network& self) { return to_numpy(self.get_weights(), self.is_double()); })
+      .def("get_weights",
+           [](const Network& self) { return to_numpy(released([&] { return self.get_weights(); }), self.is_double()); })
       .def(
           "set_weights",
-          [](Network& self, const std::vector<py::array>& w) { self.set_weights(views_of(w, "weights")); },
+          [](Network& self, const std::vector<py::array>& w) {
+            const std::vector<ArrayView> views = views_of(w, "weights");
+            released([&] { self.set_weights(views); });
+          },
           py::arg("weights"))
       .def("set_trainable", &Network::set_trainable, py::arg("flags"), Release())
       .def(
@@ -51,8 +54,7 @@ void register_network(py::module_& m) {
           [](Network& self, const std::string& loss, const std::string& optimizer) {
             const LossConfig l = parse_loss(loss);
             const OptimizerConfig o = parse_optimizer(optimizer);
-            const py::gil_scoped_release release;
-            self.compile(l, o);
+            released([&] { self.compile(l, o); });
           },
           py::arg("loss"), py::arg("optimizer"))
       .def("set_learning_rate", &Network::set_learning_rate, py::arg("lr"))
@@ -62,8 +64,7 @@ void register_network(py::module_& m) {
           "set_slots",
           [](Network& self, const std::vector<py::array>& s) {
             const std::vector<ArrayView> views = views_of(s, "slots");
-            const py::gil_scoped_release release;
-            self.set_slots(views);
+            released([&] { self.set_slots(views); });
           },
           py::arg("slots"))
       .def("set_metrics", &Network::set_metrics, py::arg("names"), Release())
@@ -73,21 +74,24 @@ void register_network(py::module_& m) {
           [](Network& self, const std::string& mode) {
             self.reset_state(mode.empty() || mode_of(mode) == Mode::kFit, mode.empty() || mode_of(mode) != Mode::kFit);
           },
-          py::arg("mode") = "")
+          py::arg("mode") = "", Release())
       .def(
           "get_state",
           [](const Network& self, const std::string& mode) {
-            return to_numpy(self.get_state(mode_of(mode)), self.is_double());
+            const Mode m = mode_of(mode);
+            return to_numpy(released([&] { return self.get_state(m); }), self.is_double());
           },
           py::arg("mode"))
       .def(
           "set_state",
           [](Network& self, const std::string& mode, const std::vector<py::array>& state) {
-            self.set_state(mode_of(mode), views_of(state, "state"));
+            const Mode m = mode_of(mode);
+            const std::vector<ArrayView> views = views_of(state, "states");
+            released([&] { self.set_state(m, views); });
           },
           py::arg("mode"), py::arg("states"))
-      .def("memory", &Network::memory)
-      .def_property_readonly("isa", &Network::isa);
+      .def("memory", &Network::memory, Release())
+      .def_property_readonly("isa", py::cpp_function(&Network::isa, Release()));
   register_runs(network);
   register_calls(network);
 }

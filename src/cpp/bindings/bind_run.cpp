@@ -1,6 +1,6 @@
 // Network over the rows of Data: checks, fits, evaluations, predictions, steps in two halves.
+#include "bindings/gil.hpp"
 #include "bindings/py_data.hpp"
-#include "bindings/signal_poll.hpp"
 
 namespace py = pybind11;
 
@@ -53,9 +53,10 @@ void register_runs(py::class_<Network>& network) {
           py::arg("data"), py::arg("mode"))
       .def(
           "start", [](Network& self, const PyData&, const std::string& mode) { self.start(mode_of(mode)); },
-          py::arg("data"), py::arg("mode"))
+          py::arg("data"), py::arg("mode"), Release())
       .def(
-          "finish", [](Network& self, const std::string& mode) { self.finish(mode_of(mode)); }, py::arg("mode"))
+          "finish", [](Network& self, const std::string& mode) { self.finish(mode_of(mode)); }, py::arg("mode"),
+          Release())
       .def(
           "run",
           [](Network& self, PyData& data, const std::string& mode, const Order& order, Dim batch_size, Dim first,
@@ -83,7 +84,7 @@ void register_runs(py::class_<Network>& network) {
       .def(
           "gradients",
           [](Network& self, const PyData& data) {
-            auto [loss, arrays] = self.gradients(data.data);
+            auto [loss, arrays] = unlocked([&](Interrupt* interrupt) { return self.gradients(data.data, interrupt); });
             return py::make_tuple(loss, to_numpy(std::move(arrays), self.is_double()));
           },
           py::arg("data"));

@@ -1,6 +1,7 @@
 // Instruction set, threads, random numbers, build facts.
 #include "base/parallel.hpp"
 #include "bindings/arrays.hpp"
+#include "bindings/gil.hpp"
 #include "kernels/dispatch.hpp"
 #include "ops/initializers.hpp"
 #include "ops/roofline.hpp"
@@ -23,11 +24,7 @@ std::string compiler() {
 py::array_t<double> initialize(const std::string& kind, const py::tuple& shape, double a, double b, std::uint64_t seed,
                                std::uint32_t stream) {
   const std::vector<Dim> dims = dims_of(shape);
-  std::vector<double> values;
-  {
-    const py::gil_scoped_release unlocked;
-    values = initial_values(kind, dims, a, b, seed, stream);
-  }
+  const std::vector<double> values = released([&] { return initial_values(kind, dims, a, b, seed, stream); });
   py::array_t<double> array(std::vector<py::ssize_t>(dims.begin(), dims.end()));
   std::copy(values.begin(), values.end(), array.mutable_data());
   return array;
@@ -51,24 +48,22 @@ void register_runtime(py::module_& m) {
   m.def(
       "measure_peak",
       [](int threads, double seconds, bool is_double) {
-        const py::gil_scoped_release unlocked;
         return is_double ? measure_peak(active_kernels().f64, threads, seconds)
                          : measure_peak(active_kernels().f32, threads, seconds);
       },
-      py::arg("threads"), py::arg("seconds"), py::arg("is_double") = false);
+      py::arg("threads"), py::arg("seconds"), py::arg("is_double") = false, Release());
   m.def(
       "measure_bandwidth",
       [](int threads, Dim bytes, double seconds) {
-        const py::gil_scoped_release unlocked;
         return measure_bandwidth(active_kernels().f32, threads, bytes, seconds);
       },
-      py::arg("threads"), py::arg("bytes"), py::arg("seconds"));
+      py::arg("threads"), py::arg("bytes"), py::arg("seconds"), Release());
   m.def("initialize", &initialize, py::arg("kind"), py::arg("shape"), py::arg("a"), py::arg("b"), py::arg("seed"),
         py::arg("stream"));
   m.def(
       "permutation",
       [](Dim n, std::uint64_t seed, std::uint32_t stream) {
-        const std::vector<std::int64_t> order = permutation(n, seed, stream);
+        const std::vector<std::int64_t> order = released([&] { return permutation(n, seed, stream); });
         return py::array_t<std::int64_t>(static_cast<py::ssize_t>(order.size()), order.data());
       },
       py::arg("n"), py::arg("seed"), py::arg("stream"));

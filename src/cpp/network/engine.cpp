@@ -70,6 +70,7 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
 
 template <class T>
 std::vector<std::pair<std::string, OwnedArray>> Engine<T>::get_slots() const {
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
   std::vector<std::pair<std::string, OwnedArray>> arrays;
   const std::vector<std::string> names = slot_names(optimizer_);

@@ -75,10 +75,11 @@ class Engine final : public Network {
   Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) override;
   OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) override;
   bool backward(const ArrayView& dy, Interrupt* interrupt) override;
-  std::pair<double, std::vector<OwnedArray>> gradients(const Data& data) override;
-  std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training) override;
+  std::pair<double, std::vector<OwnedArray>> gradients(const Data& data, Interrupt* interrupt) override;
+  std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training,
+                               Interrupt* interrupt) override;
   CallGradients call_gradients(const Data& data, const std::vector<ArrayView>& states, const std::vector<ArrayView>& dy,
-                               bool training) override;
+                               bool training, Interrupt* interrupt) override;
   void reset_state(bool fit, bool predict) override;
   std::vector<OwnedArray> get_state(Mode mode) const override;
   void set_state(Mode mode, const std::vector<ArrayView>& state) override;
@@ -183,6 +184,8 @@ class Engine final : public Network {
   mutable std::mutex snapshot_mutex_;
   std::shared_ptr<const Snapshot<T>> snapshot_;
 
+  // Held while a training starts and while weights are replaced: neither comes between the steps of the other.
+  std::mutex trainer_mutex_;
   std::atomic<bool> training_{false};
   std::atomic<std::thread::id> trainer_{};
   std::unique_ptr<CallWork<T>> train_work_;

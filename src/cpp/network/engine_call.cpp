@@ -99,7 +99,7 @@ void Engine<T>::gather_all(const Data& data, const TargetShape& target, CallWork
 }
 
 template <class T>
-std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data) {
+std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data, Interrupt* interrupt) {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
   start(Mode::kFit);
@@ -108,7 +108,7 @@ std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data
   work.gradients.reserve_zeroed(flat_count_);
   const WeightsList<T>& weights = training_weights();
   gather_all(data, target_shape(), work);
-  open_context(work, *training_kernels_, nullptr);
+  open_context(work, *training_kernels_, interrupt);
   work.context.training = work.context.keep = true;
   StepResult result;
   loss_of_batch(work, weights, true, result);
@@ -128,13 +128,14 @@ void Engine<T>::run_call(CallWork<T>& work, const WeightsList<T>& weights, const
 }
 
 template <class T>
-std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<ArrayView>& states, bool training) {
+std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<ArrayView>& states, bool training,
+                                        Interrupt* interrupt) {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
   check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, sizeof(T) == 4);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
-  open_context(*work, *snap->kernels, nullptr);
+  open_context(*work, *snap->kernels, interrupt);
   work->context.training = training;
   run_call(*work, snap->weights, data, states);
   std::vector<OwnedArray> arrays = own_states(work->state);
@@ -145,7 +146,8 @@ std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<Arra
 
 template <class T>
 Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::vector<ArrayView>& states,
-                                                 const std::vector<ArrayView>& dy, bool training) {
+                                                 const std::vector<ArrayView>& dy, bool training,
+                                                 Interrupt* interrupt) {
   const FloatEnvironment guard;
   check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, sizeof(T) == 4);
   const std::unique_ptr<CallWork<T>> work = acquire_work();
@@ -155,7 +157,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
     const std::lock_guard<std::mutex> lock(parameters_mutex_);
     pack(kernels, true, true, weights);
   }
-  open_context(*work, kernels, nullptr);
+  open_context(*work, kernels, interrupt);
   work->context.training = training;
   work->context.keep = true;
   run_call(*work, weights, data, states);

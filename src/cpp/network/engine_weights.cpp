@@ -12,7 +12,7 @@ std::vector<OwnedArray> Engine<T>::get_weights() const {
 
 template <class T>
 void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
-  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);  // before the reading, and again after it
   pylstm::check(weights.size() == variables_.size(), "weights must be a list of ", variables_.size(), " arrays, got ",
                 weights.size());
   const FloatEnvironment guard;
@@ -21,6 +21,8 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
   for (std::size_t i = 0; i < weights.size(); ++i) {
     read_array(weights[i], variables_[i].shape, variables_[i].path, fresh.data() + variables_[i].offset);
   }
+  const std::lock_guard<std::mutex> alone(trainer_mutex_);
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   {
     const std::lock_guard<std::mutex> lock(parameters_mutex_);
     parameters_ = std::move(fresh);
@@ -40,9 +42,10 @@ std::vector<OwnedArray> Engine<T>::variables_of(const Buffer<T>& flat) const {
 template <class T>
 void Engine<T>::start(Mode mode) {
   if (mode != Mode::kFit) return;
-  bool idle = false;
-  if (!training_.compare_exchange_strong(idle, true)) throw std::runtime_error(kBeingTrained);
+  const std::lock_guard<std::mutex> alone(trainer_mutex_);
+  if (training_) throw std::runtime_error(kBeingTrained);
   trainer_ = std::this_thread::get_id();
+  training_ = true;
 }
 
 template <class T>

@@ -70,6 +70,7 @@ class Network {
   virtual std::vector<std::vector<Dim>> layer_output_shapes() const = 0;
 
   virtual std::vector<OwnedArray> get_weights() const = 0;
+  // std::runtime_error if another thread trains.
   virtual void set_weights(const std::vector<ArrayView>& weights) = 0;
   virtual void set_trainable(const std::vector<bool>& flags) = 0;
 
@@ -91,20 +92,23 @@ class Network {
   // out: [samples, output shape] of the network's type. Returns the next batch.
   virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
 
+  // With an `interrupt` that was requested, what these return is incomplete.
   // A step in two halves for losses computed outside. dy has the shape of forward's result.
   virtual OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) = 0;
   virtual bool backward(const ArrayView& dy, Interrupt* interrupt) = 0;  // false: not finite, nothing updated
 
-  virtual std::pair<double, std::vector<OwnedArray>> gradients(const Data& data) = 0;
+  // Nothing is updated, but it is a fit to other threads: std::runtime_error if the model is being trained.
+  virtual std::pair<double, std::vector<OwnedArray>> gradients(const Data& data, Interrupt* interrupt) = 0;
   // Output, then h and c of every direction of the last recurrent layer's state blocks.
-  virtual std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training) = 0;
+  virtual std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training,
+                                       Interrupt* interrupt) = 0;
   struct CallGradients {
     std::vector<OwnedArray> variables;
     OwnedArray x;  // empty shape for token ids
     std::vector<OwnedArray> states;
   };
   virtual CallGradients call_gradients(const Data& data, const std::vector<ArrayView>& states,
-                                       const std::vector<ArrayView>& dy, bool training) = 0;
+                                       const std::vector<ArrayView>& dy, bool training, Interrupt* interrupt) = 0;
 
   virtual void reset_state(bool fit, bool predict) = 0;
   virtual std::vector<OwnedArray> get_state(Mode mode) const = 0;

@@ -1,4 +1,5 @@
-// Long work without the GIL that Ctrl-C can stop.
+// Work without the GIL. Whatever may wait for a lock of the engine releases it: the holder of the lock may be polling
+// for signals, which needs the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -34,16 +35,22 @@ class SignalPoll {
   Interrupt interrupt_;
 };
 
-// Runs f(interrupt) without the GIL, then raises what a signal handler raised.
+// Runs f() without the GIL.
+template <class F>
+auto released(F f) {
+  const pybind11::gil_scoped_release release;
+  return f();
+}
+
+// Runs f(interrupt) without the GIL, then raises what a signal handler raised; the result is dropped then.
 template <class F>
 auto unlocked(F f) {
   SignalPoll poll;
-  auto result = [&] {
-    const pybind11::gil_scoped_release release;
-    return f(poll.get());
-  }();
+  auto result = released([&] { return f(poll.get()); });
   poll.restore();
   return result;
 }
+
+using Release = pybind11::call_guard<pybind11::gil_scoped_release>;  // for functions that see no Python object
 
 }  // namespace pylstm
