@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -135,3 +137,44 @@ def test_weights_are_replaced_whole_or_not_at_all_beside_fits(rng: np.random.Gen
     assert not mixed
     assert "replaced" in outcomes <= {"replaced", "the model is being trained"}
     assert predict(net, x).tobytes() in expected
+
+
+# In a process of its own, so that a check which nothing ends is a timeout.
+ENDLESS = """
+import signal
+import sys
+import threading
+
+import numpy as np
+from helpers import dense, embedding, lstm, network
+
+from pylstm import _core
+
+rows = 10**13
+if sys.argv[1] == "tokens":
+    net = network([embedding(5, 2), lstm(2), dense(1)], (-1,), loss="mean_squared_error")
+    x = np.broadcast_to(np.int8(1), (rows, 3))
+else:
+    net = network([dense(1)], (3,), loss="mean_squared_error")
+    x = np.broadcast_to(np.float16(1), (rows, 3))
+data = _core.Data(x, np.broadcast_to(np.float64(1), (rows, 1)))
+threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT)).start()
+try:
+    net.check(data, "fit")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("kind", ["tokens", "numbers"])
+def test_ctrl_c_ends_a_check(kind: str) -> None:
+    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, "-c", ENDLESS, kind],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert result.stdout == "interrupted\n"

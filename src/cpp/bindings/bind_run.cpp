@@ -47,8 +47,10 @@ void register_runs(py::class_<Network>& network) {
           "check",
           [](const Network& self, const PyData& data, const std::string& mode) {
             const Mode m = mode_of(mode);
-            const py::gil_scoped_release release;
-            self.check(data.data, m);
+            unlocked([&](Interrupt* interrupt) {
+              self.check(data.data, m, interrupt);
+              return true;
+            });
           },
           py::arg("data"), py::arg("mode"))
       .def(

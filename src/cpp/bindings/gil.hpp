@@ -42,11 +42,19 @@ auto released(F f) {
   return f();
 }
 
-// Runs f(interrupt) without the GIL, then raises what a signal handler raised; the result is dropped then.
+// Runs f(interrupt) without the GIL, then raises what a signal handler raised: the result is dropped then, or the
+// exception that incomplete work led to.
 template <class F>
 auto unlocked(F f) {
   SignalPoll poll;
-  auto result = released([&] { return f(poll.get()); });
+  auto result = [&] {
+    try {
+      return released([&] { return f(poll.get()); });
+    } catch (...) {
+      poll.restore();
+      throw;
+    }
+  }();
   poll.restore();
   return result;
 }

@@ -41,8 +41,11 @@ void read(const unsigned char* from, Dim stride, Dim count, bool swapped, Out* o
   if (!swapped && stride == static_cast<Dim>(sizeof(S))) {
     if constexpr (std::is_same_v<S, Out>) {
       std::memcpy(out, from, static_cast<std::size_t>(count) * sizeof(S));
-      return;
+    } else {  // the loop below with constants, of which compilers make vectors
+      constexpr Dim kStride = sizeof(S);
+      for (Dim i = 0; i < count; ++i) out[i] = static_cast<Out>(value_of(element<S>(from + i * kStride, false)));
     }
+    return;
   }
   for (Dim i = 0; i < count; ++i) out[i] = static_cast<Out>(value_of(element<S>(from + i * stride, swapped)));
 }

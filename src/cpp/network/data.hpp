@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/buffer.hpp"
+#include "base/interrupt.hpp"
 #include "network/array.hpp"
 #include "network/rows.hpp"
 
@@ -31,12 +32,12 @@ struct Data {
   Dim steps() const { return x.rank() >= 2 ? x.shape[1] : 1; }
 };
 
-// Shapes against the network and each other, then a full scan: finite values (fit and evaluate),
-// token ids and labels in range. Throws std::invalid_argument or std::out_of_range that names the
-// argument, the place and the value; for tokens `vocabulary` is their number;
-// single: the working type is float.
+// Shapes against the network and each other, then a full scan: values finite as T (fit and evaluate), token ids and
+// labels in range. Throws std::invalid_argument or std::out_of_range that names the argument, the place and the value;
+// for tokens `vocabulary` is their number. When `interrupt` asks to stop, the rest is not looked at.
+template <class T>
 void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode,
-                bool single);
+                Interrupt* interrupt);
 
 // Rows of one batch, time-major and converted. Buffers keep their memory between batches.
 template <class T>

@@ -137,10 +137,15 @@ TargetShape Engine<T>::target_shape() const {
 }
 
 template <class T>
-void Engine<T>::check(const Data& data, Mode mode) const {
-  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
-  pylstm::check(mode == Mode::kPredict || compiled_, "the model has no loss: call compile first");
-  check_data(data, input_, vocabulary_, target_shape(), mode, sizeof(T) == 4);
+void Engine<T>::check(const Data& data, Mode mode, Interrupt* interrupt) const {
+  const FloatEnvironment guard;
+  TargetShape target;
+  {
+    const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+    pylstm::check(mode == Mode::kPredict || compiled_, "the model has no loss: call compile first");
+    target = target_shape();
+  }
+  check_data<T>(data, input_, vocabulary_, target, mode, interrupt);
 }
 
 template <class T>

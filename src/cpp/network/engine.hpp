@@ -67,7 +67,7 @@ class Engine final : public Network {
   void set_slots(const std::vector<ArrayView>& slots) override;
   void set_metrics(const std::vector<std::string>& names) override;
   void set_seed(std::uint64_t seed) override { seed_ = seed; }
-  void check(const Data& data, Mode mode) const override;
+  void check(const Data& data, Mode mode, Interrupt* interrupt) const override;
   void start(Mode mode) override;
   void finish(Mode mode) override;
   Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) override;

@@ -132,7 +132,7 @@ std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<Arra
                                         Interrupt* interrupt) {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
-  check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, sizeof(T) == 4);
+  check_data<T>(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, interrupt);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   std::unique_ptr<CallWork<T>> work = acquire_work();
   open_context(*work, *snap->kernels, interrupt);
@@ -149,7 +149,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
                                                  const std::vector<ArrayView>& dy, bool training,
                                                  Interrupt* interrupt) {
   const FloatEnvironment guard;
-  check_data(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, sizeof(T) == 4);
+  check_data<T>(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, interrupt);
   const std::unique_ptr<CallWork<T>> work = acquire_work();
   WeightsList<T> weights;
   const Kernels& kernels = active_kernels();

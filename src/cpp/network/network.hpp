@@ -57,6 +57,7 @@ struct RunRequest {
   Dim tbptt = 0;            // window in steps; 0: whole sequences
 };
 
+// When an `interrupt` asks to stop, a call ends early and its result is incomplete, but the network is whole.
 class Network {
  public:
   // input_shape: see build.hpp; dtype "float32" or "float64".
@@ -83,7 +84,7 @@ class Network {
   virtual void set_metrics(const std::vector<std::string>& names) = 0;
   virtual void set_seed(std::uint64_t seed) = 0;
 
-  virtual void check(const Data& data, Mode mode) const = 0;
+  virtual void check(const Data& data, Mode mode, Interrupt* interrupt) const = 0;  // see check_data
   virtual void start(Mode mode) = 0;  // fit: std::runtime_error if the model is being trained
   virtual void finish(Mode mode) = 0;
   // Batches [first, last) of a fit, after start, or of an evaluation; sums go into data.totals. Return the next batch.
@@ -92,7 +93,6 @@ class Network {
   // out: [samples, output shape] of the network's type. Returns the next batch.
   virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
 
-  // With an `interrupt` that was requested, what these return is incomplete.
   // A step in two halves for losses computed outside. dy has the shape of forward's result.
   virtual OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) = 0;
   virtual bool backward(const ArrayView& dy, Interrupt* interrupt) = 0;  // false: not finite, nothing updated
