@@ -1,9 +1,48 @@
 """Initial weights: Keras' defaults, their statistics, and their seeds."""
 
+import zlib
+
 import numpy as np
 import pytest
 
-from pylstm import initializers, layers
+from pylstm import _core, initializers, layers
+
+# initialize(kind, (2, 3), 1.0, 0.5, 20, 3)
+KNOWN = {
+    "uniform": [
+        "0x1.8cad32fcd8ea4p-1",
+        "0x1.e7ed2a2b71eeep-1",
+        "0x1.fa52a0455a0c4p-1",
+        "0x1.743ceb336e944p-1",
+        "0x1.265171cad48d2p-1",
+        "0x1.521256eefcc5fp-1",
+    ],
+    "normal": [
+        "0x1.e435a27de685fp-1",
+        "0x1.1c2a31760e870p-1",
+        "0x1.991978deeef52p-1",
+        "0x1.04f27e229be65p+0",
+        "0x1.6f77168f1d370p+0",
+        "0x1.39158b6eb57d2p+0",
+    ],
+    "truncated_normal": [
+        "0x1.e435a27de685fp-1",
+        "0x1.1c2a31760e870p-1",
+        "0x1.991978deeef52p-1",
+        "0x1.04f27e229be65p+0",
+        "0x1.6f77168f1d370p+0",
+        "0x1.39158b6eb57d2p+0",
+    ],
+    "orthogonal": [
+        "-0x1.c48a963961fbfp-4",
+        "-0x1.cfc272f550453p-1",
+        "-0x1.a2e8ac954cd6dp-2",
+        "-0x1.cb9f852ee235cp-2",
+        "-0x1.497e4b34feaf8p-2",
+        "0x1.aad6143adb396p-1",
+    ],
+}
+LARGE = 3905640081  # CRC of a matrix of 150 x 170
 
 
 def test_initial_weights_are_keras_defaults():
@@ -58,3 +97,54 @@ def test_initializers_repeat_only_with_a_seed():
         assert initializers.serialize(again) == initializers.serialize(initializer)
     tall = initializers.Orthogonal(2.0)((9, 4), "float64")
     np.testing.assert_allclose(tall.T @ tall, 4 * np.eye(4), atol=1e-12)
+
+
+# ---- a seed gives the same numbers everywhere
+
+
+def test_normal_numbers_are_those_of_the_polar_method():
+    uniform = 2 * _core.initialize("uniform", (400,), 0.0, 1.0, 5, 9) - 1 + 2.0**-53
+    expected = []
+    for u, v in uniform.reshape(-1, 2):
+        square = u * u + v * v
+        if square < 1:
+            expected += [w * np.sqrt(-2 * np.log(square) / square) for w in (u, v)]
+    found = _core.initialize("normal", (len(expected),), 0.0, 1.0, 5, 9)
+    # the logarithm's error is 1e-15 of at least 1; it is small only where the square is near 1
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    shifted = _core.initialize("normal", (len(expected),), 3.0, 2.0, 5, 9)
+    assert np.array_equal(shifted, 3 + 2 * found)
+    kept = [z for z in found if abs(z) <= 2]
+    truncated = _core.initialize("truncated_normal", (len(kept),), 0.0, 1.0, 5, 9)
+    assert np.array_equal(truncated, kept)
+
+
+@pytest.mark.parametrize(("kind", "expected"), KNOWN.items())
+def test_initial_values_have_known_bits(kind, expected, isa, threads):
+    """Whatever the system, its C library, the compiler, the instruction set and the threads."""
+    values = _core.initialize(kind, (2, 3), 1.0, 0.5, 20, 3)
+    assert [value.hex() for value in values.ravel().tolist()] == expected
+
+
+def test_large_orthogonal_matrices_do_not_depend_on_threads_or_instructions(isa, threads):
+    values = _core.initialize("orthogonal", (150, 170), 1.0, 0.0, 1, 2)
+    assert np.abs(values @ values.T - np.eye(150)).max() < 150 * np.finfo(float).eps
+    assert zlib.crc32(values.tobytes()) == LARGE
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (3, 5)])
+def test_orthogonal_matrices_are_uniform(shape):
+    """The moments of Haar's measure: of one entry, and of the four of a minor together."""
+    count, n = 4000, max(shape)
+    drawn = [_core.initialize("orthogonal", shape, 1.0, 0.0, seed, 0) for seed in range(count)]
+    q = np.array(drawn)
+
+    def near(values, expected):
+        error = values.std(0) / np.sqrt(count)
+        assert (np.abs(values.mean(0) - expected) < 5 * error).all()
+
+    near(q, 0)
+    near(q**2, 1 / n)
+    near(q**4, 3 / (n * (n + 2)))
+    minors = [q[:, i, i] * q[:, i, j] * q[:, j, i] * q[:, j, j] for i in range(3) for j in range(i)]
+    near(np.array(minors).T, -1 / ((n - 1) * n * (n + 2)))

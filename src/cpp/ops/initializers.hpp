@@ -1,5 +1,6 @@
-// Random initial values and orders, from Philox and the C library's log and cos: no version of NumPy or of a BLAS
-// changes a run. In double; the caller rounds.
+// Random initial values and orders, the same bits everywhere: from Philox and correctly rounded operations, whatever
+// the version of NumPy, of a BLAS or of the C library, the instruction set and the threads. In double; the caller
+// rounds.
 #pragma once
 
 #include <cstdint>
