@@ -167,6 +167,30 @@ def test_symbolic_link_is_followed(tmp_path: Path) -> None:
 
 
 @POSIX
+def test_link_to_a_file_that_is_not_there_makes_that_file(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "first").symlink_to(Path("real") / "second")
+    (tmp_path / "real" / "second").symlink_to(tmp_path / "real" / "m")
+    _core.write_model_file(tmp_path / "first", {}, [])
+    assert (tmp_path / "first").is_symlink()
+    assert (tmp_path / "real" / "second").is_symlink()
+    _core.read_model_file(tmp_path / "real" / "m")
+    assert sorted(os.listdir(tmp_path / "real")) == ["m", "second"]
+
+
+@POSIX
+def test_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "lost").symlink_to(Path("missing") / "m")
+    for name, expected in (("loop", errno.ELOOP), ("lost", errno.ENOENT)):
+        with pytest.raises(OSError, match=r".") as raised:
+            _core.write_model_file(tmp_path / name, {}, [])
+        assert (raised.value.errno, raised.value.filename) == (expected, str(tmp_path / name))
+        assert (tmp_path / name).is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["loop", "lost"]
+
+
+@POSIX
 def test_open_mapping_of_the_old_file_stays_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "m"
     _core.write_model_file(path, {}, [("x", np.ones(1000))])

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
+#include <climits>
 #include <utility>
 #ifdef _WIN32
 #include <io.h>
@@ -26,9 +26,19 @@ constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
 constexpr int kMaxTemporaries = 1000;  // writers at work in one folder at one time
 
 #ifdef _WIN32
+constexpr const char* kSeparators = "/\\";
+#else
+constexpr const char* kSeparators = "/";
+#endif
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.find_last_of(kSeparators);
+  return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
+}
+
+#ifdef _WIN32
 
 using FileStatus = struct _stat64;
-constexpr const char* kSeparators = "/\\";
 
 std::wstring wide(const std::string& path) {
   const int size = static_cast<int>(path.size());
@@ -65,7 +75,6 @@ std::string resolve(const std::string& path) { return path; }
 #else
 
 using FileStatus = struct stat;
-constexpr const char* kSeparators = "/";
 
 int open_for_reading(const std::string& path) { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }
 int open_new(const std::string& path) { return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }
@@ -113,23 +122,24 @@ void copy_permissions(int fd, const FileStatus& status) {
   if (::fchmod(fd, status.st_mode & 0777) != 0) errno = 0;
 }
 
-// The file that a symbolic link leads to; the path itself when it is no link or leads nowhere.
+// Where a symbolic link leads, through any further links, whether a file is there or not; the path itself when it is no
+// link.
 std::string resolve(const std::string& path) {
-  struct stat status;
-  if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
-  char* real = ::realpath(path.c_str(), nullptr);
-  if (real == nullptr) return path;
-  std::string target(real);
-  std::free(real);
-  return target;
+  constexpr int kMaxLinks = 40;  // as Linux
+  std::string name = path;
+  for (int links = 0;; ++links) {
+    struct stat status;
+    if (::lstat(name.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return name;
+    if (links == kMaxLinks) throw FileError(ELOOP, path);
+    std::string target(PATH_MAX, '\0');
+    const ssize_t length = ::readlink(name.c_str(), target.data(), target.size());
+    if (length < 0) throw FileError(errno, path);
+    target.resize(static_cast<std::size_t>(length));
+    name = target[0] == '/' ? target : folder_of(name) + target;
+  }
 }
 
 #endif
-
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.find_last_of(kSeparators);
-  return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
-}
 
 [[noreturn]] void fail(const std::string& path) { throw FileError(errno, path); }
 

@@ -44,8 +44,9 @@ class InputFile {
 // A new content for `path`, which keeps its old content (or stays absent) until commit() returns.
 //
 // The bytes go to a temporary file in the same folder. Without a commit the destructor removes it;
-// what a killed process left behind is removed by a later AtomicFile in that folder. A symbolic
-// link is followed, an existing file's permission bits are kept, a write-protected file is refused.
+// what a killed process left behind is removed by a later AtomicFile in that folder. On POSIX a
+// symbolic link is followed, also to a file that is not there yet. An existing file's permission
+// bits are kept, a write-protected file is refused.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
