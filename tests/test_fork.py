@@ -118,3 +118,93 @@ print("equal")
 """
     )
     assert run(str(path)) == "equal\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_during_a_fit_reads_the_model(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """It predicts with the weights last published, finds the weights after a whole number of
+    steps, and is refused where it would change a model that is being trained.
+    """
+    path = tmp_path_factory.mktemp("fork") / "during.py"
+    path.write_text("""
+import os
+import threading
+
+import numpy as np
+from helpers import dense, embedding, lstm, network, predict
+
+from pylstm import _core
+
+STEPS = 40
+
+
+def model():
+    # most of a step is its update, so that forks fall into updates
+    entries = [embedding(100_000, 16), lstm(8, return_sequences=True), dense(4)]
+    return network(
+        entries, (-1,), "float32", rng=np.random.default_rng(0), loss="mean_squared_error"
+    )
+
+
+def weights_of(net):
+    return b"".join(w.tobytes() for w in net.get_weights()).__hash__()
+
+
+def refused(call):
+    try:
+        call()
+    except RuntimeError as error:
+        return "being trained" in str(error)
+    return False
+
+
+rng = np.random.default_rng(1)
+x, y = rng.integers(0, 100_000, (STEPS, 6)), rng.uniform(-1, 1, (STEPS, 6, 4))
+net, twin, data, order = model(), model(), _core.Data(x, y), np.arange(STEPS)
+published, weights = predict(net, x), net.get_weights()
+
+expected = {weights_of(twin)}
+twin.start(data, "fit")
+for step in range(STEPS):
+    twin.run(data, "fit", order, 1, step, step + 1, 0.0)
+    expected.add(weights_of(twin))
+twin.finish("fit")
+
+
+def train():
+    net.start(data, "fit")
+    started.set()
+    net.run(data, "fit", order, 1, 0, STEPS, 0.0)
+    seen.wait()
+    net.finish("fit")
+
+
+started, seen, forks = threading.Event(), threading.Event(), 0
+trainer = threading.Thread(target=train)
+trainer.start()
+started.wait()
+while net.iterations < STEPS:
+    child = os.fork()
+    if child == 0:
+        wrong = 0 if predict(net, x).tobytes() == published.tobytes() else 1
+        wrong += 0 if weights_of(net) in expected else 2
+        changes = [
+            lambda: net.set_weights(weights),
+            lambda: net.start(data, "fit"),
+            lambda: net.compile("mean_squared_error", '{"name": "sgd"}'),
+            lambda: net.set_metrics(["categorical_accuracy"]),
+        ]
+        wrong += 0 if all(map(refused, changes)) else 4
+        os._exit(wrong)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == 0, code
+    forks += 1
+seen.set()
+trainer.join()
+assert forks > 0
+assert weights_of(net) == weights_of(twin)
+print("equal")
+""")
+    assert run(str(path)) == "equal\n"

@@ -47,6 +47,7 @@ std::vector<std::vector<Dim>> Engine<T>::layer_output_shapes() const {
 
 template <class T>
 void Engine<T>::set_trainable(const std::vector<bool>& flags) {
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   pylstm::check(flags.size() == ranges_.size(), "flags must have one entry for each of the ", ranges_.size(),
                 " variables, got ", flags.size());
@@ -55,6 +56,7 @@ void Engine<T>::set_trainable(const std::vector<bool>& flags) {
 
 template <class T>
 void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer) {
+  if (training_) throw std::runtime_error(kBeingTrained);  // before waiting, and again after it
   const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
   loss_ = loss;
@@ -84,6 +86,7 @@ std::vector<std::pair<std::string, OwnedArray>> Engine<T>::get_slots() const {
 
 template <class T>
 void Engine<T>::set_slots(const std::vector<ArrayView>& arrays) {
+  if (training_) throw std::runtime_error(kBeingTrained);
   const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
   const std::vector<std::string> names = slot_names(optimizer_);
@@ -111,6 +114,7 @@ void Engine<T>::set_metrics(const std::vector<std::string>& names) {
     const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
     if (metrics_ == names) return;
   }
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   metrics_ = names;
 }

@@ -10,6 +10,7 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "base/fork_locks.hpp"
 #include "kernels/dispatch.hpp"
 #include "network/layer.hpp"
 #include "network/network.hpp"
@@ -193,6 +194,9 @@ class Engine final : public Network {
   std::vector<std::unique_ptr<CallWork<T>>> pool_;
   mutable std::mutex state_mutex_;
   State<T> fit_state_, predict_state_;
+
+  // A child reads whole weights; the settings are only ever read while another thread runs.
+  ForkLocks fork_locks_{{&trainer_mutex_, &snapshot_mutex_, &parameters_mutex_, &pool_mutex_, &state_mutex_}};
 };
 
 // A copy of `values` in C order; null: not filled.

@@ -3,7 +3,9 @@
 //
 // Threads: any number may read (evaluate, predict, call, generate) at once, also during a fit; they
 // see the weights last published. One may train. Weights are published when training finishes,
-// by set_weights, and when the training thread itself evaluates or predicts.
+// by set_weights, and when the training thread itself evaluates or predicts. To change weights or settings while
+// another thread trains is refused (std::runtime_error). A child that is forked meanwhile can read; for it the fit
+// never ends.
 #pragma once
 
 #include <memory>
@@ -71,7 +73,6 @@ class Network {
   virtual std::vector<std::vector<Dim>> layer_output_shapes() const = 0;
 
   virtual std::vector<OwnedArray> get_weights() const = 0;
-  // std::runtime_error if another thread trains.
   virtual void set_weights(const std::vector<ArrayView>& weights) = 0;
   virtual void set_trainable(const std::vector<bool>& flags) = 0;
 
