@@ -1,4 +1,4 @@
-"""The command line: `pylstm demo`, `train`, `generate` and `info`; also `python -m pylstm`.
+"""The command line: `pylstm demo`, `train`, `generate`, `info`, `bench`; or `python -m pylstm`.
 
 Each command is a module with `add_parser` and `run`. What goes wrong with a file or an argument
 becomes one line on standard error and exit code 2; errors in the program keep their traceback.
@@ -39,14 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     import pylstm
-    from pylstm.cli import _demo, _generate, _info, _train
+    from pylstm.cli import _bench, _demo, _generate, _info, _train
 
     parser = argparse.ArgumentParser(
         prog="pylstm", description="Train and use LSTM language models, byte by byte."
     )
     parser.add_argument("--version", action="version", version=f"pylstm {pylstm.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (_demo, _train, _generate, _info):
+    for command in (_demo, _train, _generate, _info, _bench):
         command.add_parser(commands)
     return parser
 

@@ -1,0 +1,126 @@
+"""The floor: the least time that a problem can take, from what this machine was measured to do.
+
+Every product runs at the FMA peak P; a step of the recurrence takes no less than its products and
+activations, than one sweep over its recurrent weights, and than its chain of dependent operations:
+
+    forward    input + Σ_t max(8BH²/P + BH·c_f/pf, sweep(16H²) + BH·c_f/pf, l)
+    input      8NIH/P, with as many rows as there are different tokens if x comes from an embedding
+    backward   Σ_t max(8BH²/P, sweep(16H²), l) + NH·c_b/pf + (8NH² + 8NIH [+ 8NIH for dx])/P
+    softmax    max(2, 6 with gradients)·NHV/P, or the sweeps over its weights, + NV·c_e/pf
+    Adam       24 bytes a parameter; of the embedding only the rows that were read
+
+B batch, T steps, N = B·T, I inputs, H units, V vocabulary, p threads, f clock. `sweep` of bytes
+is what reading them takes when each cache level holds the part that the last sweep left there:
+walking forwards and backwards in turn gets that. Threads split the rows (each reads all weights)
+or the columns (each reads its share, and they meet at every step): the floor is the faster.
+
+The cycles of activations and latency below are nominal; a time below the floor means that one of
+them, or the measurement, is wrong.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pylstm._bench.machine import Limits
+from pylstm._bench.problems import Problem
+
+CELL_CYCLES = {16: (3.5, 2.5), 8: (8.0, 5.0), 4: (16.0, 8.0)}  # by lanes: forward, backward
+EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
+STEP_CYCLES = 200  # last multiply-add → two dependent activations → store → load of the next step
+MEETING = 60e-9  # seconds of one barrier
+# Bytes of weights that stay in a core's two caches and in the one that all share. Nominal.
+HELD = (40 << 10, 800 << 10, 24 << 20)
+CHUNK = 16 << 20  # bytes of logits that stay in the cache
+
+
+def seconds(problem: Problem, limits: Limits) -> float:
+    """The floor of one run of the problem."""
+    return _Floor(problem, limits).total()
+
+
+class _Floor:
+    def __init__(self, problem: Problem, limits: Limits) -> None:
+        self.problem, self.limits = problem, limits
+        self.cell, self.exp = CELL_CYCLES[limits.lanes], EXP_CYCLES[limits.lanes]
+        self.cycle = 1 / (limits.threads * limits.clock)  # of all threads together
+        self.real = problem.real_steps
+
+    def total(self) -> float:
+        p = self.problem
+        layers = sum(self._layer(width, k == 0) for k, width in enumerate(p.widths))
+        return layers + self._softmax() + (self._adam() if p.is_training else 0.0)
+
+    def _product(self, flops: float) -> float:
+        return flops / self.limits.peak
+
+    def _sweep(self, size: float) -> float:
+        """Each thread reads `size` bytes of its own, again and again."""
+        threads = self.limits.threads
+        held = (*HELD[:2], HELD[2] / threads, float("inf"))
+        time, reached = 0.0, 0.0
+        for holds, rate in zip(held, self.limits.bandwidth, strict=True):
+            share = max(0.0, min(size, holds) - reached)
+            time += share * threads / rate
+            reached += share
+        return time
+
+    def _step(self, rows: float, cycles: float) -> float:
+        """One step of the recurrence, forward or backward."""
+        h, threads = self.problem.units, self.limits.threads
+        own = rows * h * cycles * self.cycle
+        weights = 16.0 * h * h
+        latency = STEP_CYCLES / self.limits.clock
+        product = self._product(8.0 * rows * h * h)
+
+        def split(sweep: float, meeting: float) -> float:
+            return max(product + own, sweep + own, latency) + meeting
+
+        by_columns = split(self._sweep(weights / threads), MEETING if threads > 1 else 0.0)
+        by_rows = split(self._sweep(weights), 0.0)
+        return min(by_columns, by_rows) if rows >= threads else by_columns
+
+    def _layer(self, width: int, is_first: bool) -> float:
+        p, h = self.problem, self.problem.units
+        n = float(self.real)
+        rows, steps = n / p.steps, p.steps
+        tokens = self._tokens() if is_first and p.vocabulary and p.kind != "character" else n
+        project = max(
+            self._product(8.0 * tokens * width * h),
+            self._sweep(16.0 * width * h / self.limits.threads),
+        )
+        time = project + steps * self._step(rows, self.cell[0])
+        if not p.is_training:
+            return time
+        time += steps * self._step(rows, 0.0) + n * h * self.cell[1] * self.cycle
+        below = not is_first or p.kind == "train_step"
+        return time + self._product(8.0 * n * h * h + (8.0 + 8.0 * below) * tokens * width * h)
+
+    def _softmax(self) -> float:
+        p = self.problem
+        if not p.dense_rows:
+            return 0.0
+        n = p.dense_rows
+        memory = self.limits.bandwidth[-1]
+        chunk = min(n, max(48, CHUNK // (4 * p.vocabulary)))
+        products = self._product((6.0 if p.is_training else 2.0) * n * p.units * p.vocabulary)
+        moved = 4.0 * p.units * p.vocabulary * (n / chunk) * (4 if p.is_training else 1)
+        in_cache = 4.0 * p.units * p.vocabulary <= HELD[-1]
+        time = max(products, moved / self.limits.bandwidth[-2 if in_cache else -1])
+        time += n * p.vocabulary * self.exp * self.cycle
+        return time if p.is_training else time + 4.0 * n * p.vocabulary / memory
+
+    def _adam(self) -> float:
+        p = self.problem
+        if p.kind == "forward_backward":
+            return 0.0
+        lstm = sum(4 * p.units * (width + p.units + 1) for width in p.widths)
+        count = float(lstm + (p.units + 1) * p.vocabulary)
+        count += self._tokens() * p.inputs if p.kind == "train_step" else 0
+        in_cache = 12 * count <= HELD[-1]
+        return 24.0 * count / self.limits.bandwidth[-2 if in_cache else -1]
+
+    def _tokens(self) -> float:
+        """Different tokens in one batch, expected of independent uniform draws."""
+        v = self.problem.vocabulary
+        return float(v * -np.expm1(self.real * np.log1p(-1.0 / v)))

@@ -1,0 +1,71 @@
+"""What this machine is, and what it can do at most."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from pylstm import _core
+
+LEVELS = {"32 KiB": 32 << 10, "512 KiB": 512 << 10, "8 MiB": 8 << 20, "256 MiB": 256 << 20}
+LANES = {"avx512_bf16": 16, "avx512": 16, "avx2": 8, "neon": 4, "baseline": 4}  # of float32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Measured roofline of one instruction set, all threads at work together."""
+
+    isa: str
+    threads: int
+    peak: float  # FLOP/s, float32 multiply-adds
+    bandwidth: tuple[float, ...]  # bytes/s read from a buffer of each of LEVELS
+
+    @property
+    def lanes(self) -> int:
+        """Float32 lanes of a vector."""
+        return LANES[self.isa]
+
+    @property
+    def clock(self) -> float:
+        """Cycles a second of one core, if it starts two vector multiply-adds in each."""
+        return self.peak / (self.threads * 4 * self.lanes)
+
+
+def measure(isa: str, threads: int, seconds: float = 0.3) -> Limits:
+    """Measure the limits; takes about five times `seconds`."""
+    active = _core.active_isa()
+    _core.use_isa(isa)
+    try:
+        peak = _core.measure_peak(threads, seconds)
+        reads = [_core.measure_bandwidth(threads, size, seconds) for size in LEVELS.values()]
+    finally:
+        _core.use_isa(active)
+    return Limits(isa, threads, peak, tuple(reads))
+
+
+def steal() -> int:
+    """Ticks that the hypervisor took from this machine so far; 0 where it is not told."""
+    stat = Path("/proc/stat")
+    return int(stat.read_text().split()[8]) if stat.exists() else 0
+
+
+def record() -> dict[str, str]:
+    """What a result must name to be worth keeping."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": f"{os.cpu_count()}, usable {_core.available_cores()}",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{f"pylstm {key}": value for key, value in _core.build_info().items()},
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()

@@ -1,0 +1,126 @@
+"""`pylstm bench` and what it is made of: the grid, the floor, our side of a problem."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import reference
+from pylstm._bench import floor, ours, problems
+from pylstm._bench.machine import LEVELS, Limits
+from pylstm.cli import main
+
+LIMITS = Limits("avx512", 1, 256e9, (500e9, 200e9, 100e9, 40e9))
+SMALL = {
+    "forward": problems.Problem("forward", 2, 5, 7, 7),
+    "forward_backward": problems.Problem("forward_backward", 2, 5, 7, 7),
+    "train_step": problems.Problem("train_step", 3, 4, 5, 6, 11),
+    "predict": problems.Problem("predict", 3, 4, 5, 6, 11, layers=2),
+    "character": problems.Problem("character", 3, 4, 11, 6, 11),
+}
+
+
+def test_names_in_the_grid_are_unique() -> None:
+    names = [problem.name for problem in problems.GRID]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("problem", problems.GRID, ids=lambda p: p.name)
+def test_the_floor_never_asks_for_more_than_the_peak(problem: problems.Problem) -> None:
+    """Products of an embedding's rows are done once for each different token, so they may."""
+    tokens = problem.kind in problems.TOKEN_KINDS
+    done = problem.flops if not tokens else 0.0
+    assert floor.seconds(problem, LIMITS) > done / LIMITS.peak
+    assert floor.seconds(problem, LIMITS) > 0
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
+def test_the_floor_falls_with_a_better_machine(kind: str) -> None:
+    slow = floor.seconds(SMALL[kind], LIMITS)
+    better = replace(LIMITS, peak=2 * LIMITS.peak, bandwidth=tuple(2 * b for b in LIMITS.bandwidth))
+    assert floor.seconds(SMALL[kind], better) < slow
+    assert len(LIMITS.bandwidth) == len(LEVELS)
+
+
+def test_the_floor_of_one_sequence_is_the_sweep_over_its_weights() -> None:
+    """H=512: 4 MiB of weights a step, of which each cache level holds its share."""
+    problem = problems.Problem("forward", 1, 1000, 512, 512)
+    parts = (40 << 10, (800 << 10) - (40 << 10), (4 << 20) - (800 << 10))
+    sweep = sum(p / b for p, b in zip(parts, LIMITS.bandwidth, strict=False))
+    cells = 512 * 3.5 / LIMITS.clock
+    whole = 1000 * (sweep + cells + 8 * 512 * 512 / LIMITS.peak)
+    assert floor.seconds(problem, LIMITS) == pytest.approx(whole, rel=1e-3)
+
+
+def test_half_of_a_padded_batch_is_padding() -> None:
+    padded = problems.Problem("predict", 8, 20, 4, 4, 9, padded=True)
+    x, _ = padded.data()
+    assert np.mean(x == 0) == 0.5
+    assert all(np.all(np.diff((row != 0).astype(int)) <= 0) for row in x[0])  # behind the text
+    assert padded.flops == replace(padded, padded=False).flops / 2
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
+def test_our_side_runs_any_number_of_repeats(kind: str) -> None:
+    problem = SMALL[kind]
+    variants, answer = ours.prepare(problem)
+    before = answer()
+    for run in variants.values():
+        run(1)
+        run(problems.BATCHES + 2)
+    after = answer()  # of the first weights, whatever was trained in between
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_our_answer_is_the_specification() -> None:
+    problem = SMALL["train_step"]
+    x, y = problem.data()
+    loss, gradients, _ = reference.language_model_gradients(problem.weights(), x[0], y[0])
+    _, answer = ours.prepare(problem)
+    got = answer()
+    assert got.pop("loss") == pytest.approx(loss, rel=1e-5)
+    for (name, ours_), theirs in zip(got.items(), gradients, strict=True):
+        # sums of at most 12 rows of products: a few float32 roundings of the largest value
+        atol = 20 * np.finfo(np.float32).eps * np.abs(theirs).max()
+        np.testing.assert_allclose(ours_, theirs, rtol=0, atol=atol, err_msg=name)
+
+
+def test_padding_is_left_out_only_when_masked() -> None:
+    problem = replace(SMALL["predict"], batch=4, padded=True)
+    _, with_mask = ours.prepare(problem)
+    _, without = ours.prepare(problem, masked=False)
+    assert np.array_equal(with_mask()["output"], without()["output"])  # at the real steps
+
+
+def test_command_prints_a_row_for_each_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = pylstm.get_num_threads()
+    monkeypatch.setattr(problems, "GRID", [replace(SMALL["forward"], group="headline")])
+    assert main(["bench", "--seconds", "1e-4", "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"limits +\S+, threads: 1, peak \d+ GFLOP/s", out)
+    assert re.search(r"forward H7 B2 T5 +\d+\.\d{3} +[\d.]+ +\d+ +[\d.]+\n", out)
+    assert pylstm.get_num_threads() == threads
+
+
+def test_command_refuses_a_name_that_no_problem_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "no such problem"]) == 2
+    error = capsys.readouterr().err
+    assert "no such problem" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two"])
+def test_command_refuses_a_bad_thread_count(
+    threads: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "--threads", threads])
+    assert stopped.value.code == 2
+    assert "--threads" in capsys.readouterr().err
