@@ -1,90 +1,78 @@
-"""Run the grid and print one table: python -m benchmarks [--help]."""
+"""Run the grid beside its peers and store every row: python -m benchmarks [--help]."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from benchmarks import machine, report
-from benchmarks.problems import GRID
-from benchmarks.timing import pairs
-from benchmarks.worker import Worker
+from benchmarks import peers, report
+from benchmarks.grid import Bench, Plan
 from pylstm import _core
-
-TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
+from pylstm._bench import machine, problems
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--peers", nargs="+", default=["numpy"], help="adapters to compare with")
+    names = [*peers.PACKAGES, "numpy"]
+    parser.add_argument("--peers", nargs="*", choices=names, help="default: those set up, numpy")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--isas", nargs="+", default=[_core.active_isa()])
+    parser.add_argument("--isa", choices=_core.available_isas(), default=_core.active_isa())
+    parser.add_argument("--group", nargs="+", choices=problems.GROUPS, default=[])
     parser.add_argument("--only", default="", help="problems whose name contains this text")
-    parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of one measurement")
-    parser.add_argument("-o", "--output", type=Path, help="store the results as JSON")
-    return parser.parse_args()
+    parser.add_argument("--pairs", type=int, default=20, help="of the best peer and those near it")
+    parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
+    parser.add_argument("--budget", type=float, default=4.0, help="seconds for a peer far behind")
+    parser.add_argument("-o", "--output", type=Path, help="write the results here after every row")
+    args = parser.parse_args()
+    cores = _core.available_cores()
+    if not all(1 <= threads <= cores for threads in args.threads):
+        parser.error(f"--threads: expected whole numbers from 1 to {cores}, got {args.threads}")
+    if args.pairs < 1 or args.seconds <= 0 or args.budget <= 0:
+        parser.error("--pairs, --seconds and --budget must be positive")
+    return args
 
 
-def _check(ours: list[np.ndarray], peer: list[np.ndarray], name: str) -> None:
-    for a, b in zip(ours, peer, strict=True):
-        error = float(np.max(np.abs(a - b)) / np.max(np.abs(b)))
-        if not error <= TOLERANCE:
-            sys.exit(f"{name}: answers differ by {error:.1e} relative; nothing was timed")
-
-
-def _measure(
-    args: argparse.Namespace, isa: str, threads: int, peer: str
-) -> list[dict[str, object]]:
-    peak = machine.peak(isa, threads)
-    ours, other = Worker("pylstm_", threads, isa), Worker(f"{peer}_", threads)
-    versions = {**other.ask("versions"), **ours.ask("versions")}
-    rows = []
-    for problem in GRID:
-        if args.only not in problem.name:
-            continue
-        _check(ours.prepare(problem), other.prepare(problem), problem.name)
-        result = pairs(ours, other, args.pairs, args.seconds)
-        rows.append(
-            {
-                "problem": problem.name,
-                "peer": peer,
-                "isa": isa,
-                "threads": threads,
-                "microseconds": result.ours * 1e6,
-                "peer_microseconds": result.peer * 1e6,
-                "ratio": result.ratio,
-                "interval": [result.low, result.high],
-                "gflops": problem.flops / result.ours / 1e9,
-                "percent_of_peak": 100 * problem.flops / result.ours / peak,
-                "percent_of_peak_best": 100 * problem.flops / result.best / peak,
-                "peak_gflops": peak / 1e9,
-                "versions": versions,
-            }
-        )
-        print(report.line(rows[-1]), flush=True)
-    ours.close()
-    other.close()
-    return rows
-
-
-def main() -> None:
+def main() -> int:
     args = _arguments()
-    before = machine.steal()
-    rows: list[dict[str, object]] = []
+    try:
+        chosen = problems.select(args.group, args.only)
+    except ValueError as error:
+        sys.exit(f"benchmarks: {error}")
+    plan = Plan(args.pairs, args.seconds, args.budget)
+    names = peers.installed() if args.peers is None else args.peers
+    stored: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine.record(),
+        "plan": vars(plan),
+        "versions": {},
+        "limits": [],
+        "rows": [],
+    }
     print(report.HEADER)
-    for isa in args.isas:
-        for threads in args.threads:
-            for peer in args.peers:
-                rows += _measure(args, isa, threads, peer)
-    result = {"machine": machine.record(), "steal_ticks": machine.steal() - before, "rows": rows}
-    if args.output:
-        args.output.write_text(json.dumps(result, indent=1) + "\n")
+    for threads in args.threads:
+        bench = Bench(names, threads, args.isa, plan)
+        try:
+            for problem in chosen:
+                if problem.isa and problem.isa not in _core.available_isas():
+                    continue
+                stored["rows"].append(bench.row(problem))
+                print(report.line(stored["rows"][-1]), flush=True)
+                stored["versions"].update(bench.versions)
+                if args.output:
+                    limits = [*stored["limits"], *bench.limits().values()]
+                    text = json.dumps({**stored, "limits": limits}, indent=1)
+                    args.output.write_text(text + "\n")
+        finally:
+            bench.close()
+        stored["limits"] += bench.limits().values()
+    failed = report.failures(stored["rows"])
+    print("\n".join(failed))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,40 +1,204 @@
-"""The table, from a run or from stored results: python -m benchmarks.report results/FILE.json."""
+"""Tables from stored results: python -m benchmarks.report FILE.json [--plot FILE.png]."""
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+Row = dict[str, Any]
+
 HEADER = (
-    "| problem | ISA | threads | time | GFLOP/s | % of peak (best) "
-    "| peer | peer's time | ratio (95 %) |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| problem | threads | time | GFLOP/s | % of peak | × floor "
+    "| best peer | its time | ratio (95 %) | asked | |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
 )
+OURS = ("unmasked",)  # pylstm itself, in another mode
 
 
-def _time(microseconds: float) -> str:
-    return f"{microseconds:.1f} µs" if microseconds < 1000 else f"{microseconds / 1000:.2f} ms"
+def best(row: Row) -> tuple[str, Row] | None:
+    """The fastest peer of those that the row's figure speaks of; None without any."""
+    timed = {k: v for k, v in row["peers"].items() if "ratio" in v}
+    named = {k: v for k, v in timed.items() if not row["against"] or k in row["against"]}
+    return min((named or timed).items(), key=lambda item: item[1]["ratio"], default=None)
 
 
-def line(row: dict[str, Any]) -> str:
-    low, high = row["interval"]
+def asked(row: Row) -> float:
+    """The ratio asked for with the row's threads; 0: none."""
+    return float(row["asked"][min(row["threads"], 2) - 1])
+
+
+def verdict(row: Row) -> str:
+    """ "reached", "short", or nothing where no figure is asked or no peer was timed."""
+    checks = []
+    if asked(row) and (peer := best(row)):
+        checks.append(peer[1]["ratio"] >= asked(row))
+    if row["asked_percent"]:
+        checks.append(row["percent_of_peak"] >= row["asked_percent"])
+    return "" if not checks else "reached" if all(checks) else "short"
+
+
+def line(row: Row) -> str:
+    """The row in the main table."""
+    wanted = [f"{asked(row):g}×"] if asked(row) else []
+    wanted += [f"{row['asked_percent']:g} %"] if row["asked_percent"] else []
+    cells = ["–", "–", "–"]
+    if peer := best(row):
+        name, found = peer
+        low, high = found["interval"]
+        cells = [name, _time(found["seconds"]), f"{found['ratio']:.2f} ({low:.2f}-{high:.2f})"]
+    own = [_time(row["seconds"]), f"{row['gflops']:.1f}", f"{row['percent_of_peak']:.0f}"]
+    own.append(f"{row['times_floor']:.2f}")
+    where = [row["problem"], str(row["threads"])]
+    return _cells(*where, *own, *cells, ", ".join(wanted), verdict(row))
+
+
+def failures(rows: list[Row]) -> list[str]:
+    """What went wrong: peers that failed or gave another answer."""
+    return [
+        f"- {row['problem']}, {row['threads']} threads, {name}: {entry['error']}"
+        for row in rows
+        for name, entry in row["peers"].items()
+        if "error" in entry
+    ]
+
+
+def shortfalls(rows: list[Row]) -> list[str]:
+    """Rows below their figure."""
+    return [
+        f"- {row['problem']}, {row['threads']} threads: {_reason(row)}; "
+        f"{row['times_floor']:.2f}× its floor"
+        for row in rows
+        if verdict(row) == "short"
+    ]
+
+
+def losses(rows: list[Row]) -> list[str]:
+    """Every peer that is faster than ours, the worst first."""
+    found = [
+        (entry["ratio"], f"- {row['problem']}, {row['threads']} threads: {name} {_ratio(entry)}")
+        for row in rows
+        for name, entry in row["peers"].items()
+        if entry.get("ratio", 1.0) < 1.0
+    ]
+    return [text for _, text in sorted(found)]
+
+
+def document(stored: Row) -> str:
+    """All of it, as Markdown."""
+    rows = stored["rows"]
+    names = list(dict.fromkeys(n for row in rows for n in row["peers"] if n not in OURS))
+    facts = {**stored["machine"], **stored["versions"]}
+    parts = [f"# Measured on {stored['date']}", "\n".join(f"- {k}: {v}" for k, v in facts.items())]
+    parts.append("\n".join(_limits(limits) for limits in stored["limits"]))
+    parts += ["## Every row beside its best peer", "\n".join([HEADER, *map(line, rows)])]
+    for title, lines in (
+        ("Where we lose", losses(rows)),
+        ("Short of the figure asked", shortfalls(rows)),
+        ("Not timed: failed, or another answer", failures(rows)),
+    ):
+        parts += [f"## {title}", "\n".join(lines) or "None."]
+    parts += ["## Peer's time / ours", _table(rows, names, _ratio)]
+    parts += ["## First call, seconds", _table(rows, names, _first, ours=True)]
+    parts += ["## The peer's fastest way", _table(rows, names, lambda e: e.get("variant", "–"))]
+    return "\n\n".join(parts) + "\n"
+
+
+def plot(stored: Row, path: Path) -> None:
+    """Ratios of all peers, one panel a number of threads; needs matplotlib."""
+    from matplotlib import pyplot
+
+    rows = [row for row in stored["rows"] if best(row) and not row["padded"]]
+    threads = sorted({row["threads"] for row in rows})
+    names = list(dict.fromkeys(name for row in rows for name in row["peers"]))
+    problems = list(dict.fromkeys(row["problem"] for row in rows))[::-1]
+    figure, panels = pyplot.subplots(
+        1,
+        len(threads),
+        sharey=True,
+        squeeze=False,
+        figsize=(5 + 4 * len(threads), 2 + len(problems) / 4),
+        layout="constrained",
+    )
+    for panel, count in zip(panels[0], threads, strict=True):
+        for name in names:
+            points = [
+                (row["peers"][name]["ratio"], problems.index(row["problem"]))
+                for row in rows
+                if row["threads"] == count and "ratio" in row["peers"].get(name, {})
+            ]
+            panel.plot(*zip(*points, strict=True), "o", label=name, alpha=0.7) if points else None
+        wanted = [(asked(r), problems.index(r["problem"])) for r in rows if r["threads"] == count]
+        wanted = [point for point in wanted if point[0]]
+        if wanted:
+            panel.plot(*zip(*wanted, strict=True), "k|", label="asked", markersize=9)
+        panel.axvline(1.0, color="black", linewidth=0.8)
+        panel.set(xscale="log", xlabel="peer's time / ours", title=f"{count} threads")
+        panel.set_yticks(range(len(problems)), problems)
+        panel.grid(axis="both", alpha=0.3)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _cells(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(rows: list[Row], names: list[str], show: Any, *, ours: bool = False) -> str:
+    first = ["pylstm"] if ours else []
+    lines = [_cells("problem", "threads", *first, *names), "|---" * (2 + len(first + names)) + "|"]
+    for row in rows:
+        own = [show(row)] if ours else []
+        entries = (row["peers"].get(name, {}) for name in names)
+        cells = (show(entry) for entry in entries)
+        lines.append(_cells(row["problem"], str(row["threads"]), *own, *cells))
+    return "\n".join(lines)
+
+
+def _ratio(entry: Row) -> str:
+    if "ratio" not in entry:
+        return "failed" if "error" in entry else "–"
+    low, high = entry["interval"]
+    return f"{entry['ratio']:.2f} ({low:.2f}-{high:.2f}, {entry['pairs']} pairs)"
+
+
+def _first(entry: Row) -> str:
+    return f"{entry['first']:.3f}" if "first" in entry else "–"
+
+
+def _reason(row: Row) -> str:
+    parts = []
+    if (peer := best(row)) and asked(row) > peer[1]["ratio"]:
+        parts.append(f"{peer[1]['ratio']:.2f} of {asked(row):g}× {peer[0]}")
+    if row["asked_percent"] > row["percent_of_peak"]:
+        parts.append(f"{row['percent_of_peak']:.0f} of {row['asked_percent']:g} % of the peak")
+    return ", ".join(parts)
+
+
+def _limits(limits: Row) -> str:
+    reads = " / ".join(f"{rate / 1e9:.0f}" for rate in limits["bandwidth"])
     return (
-        f"| {row['problem']} | {row['isa']} | {row['threads']} | {_time(row['microseconds'])} "
-        f"| {row['gflops']:.1f} | {row['percent_of_peak']:.0f} ({row['percent_of_peak_best']:.0f}) "
-        f"| {row['peer']} | {_time(row['peer_microseconds'])} "
-        f"| {row['ratio']:.2f} ({low:.2f}-{high:.2f}) |"
+        f"- limits of {limits['isa']}, {limits['threads']} threads: {limits['peak'] / 1e9:.0f} "
+        f"GFLOP/s; read 32 KiB / 512 KiB / 8 MiB / 256 MiB {reads} GB/s"
     )
 
 
+def _time(seconds: float) -> str:
+    return f"{1e6 * seconds:.1f} µs" if seconds < 1e-3 else f"{1e3 * seconds:.2f} ms"
+
+
 def main() -> None:
-    stored = json.loads(Path(sys.argv[1]).read_text())
-    for key, value in stored["machine"].items():
-        print(f"- {key}: {value}")
-    print(f"- steal ticks: {stored['steal_ticks']}\n\n{HEADER}")
-    for row in stored["rows"]:
-        print(line(row))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--plot", type=Path, help="also draw the ratios; needs matplotlib")
+    args = parser.parse_args()
+    stored = json.loads(args.results.read_text())
+    print(document(stored), end="")
+    if args.plot:
+        plot(stored, args.plot)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,19 @@ python -m benchmarks.roofline
 
 from __future__ import annotations
 
-from benchmarks import machine
 from pylstm import _core
+from pylstm._bench import machine
 
 
 def main() -> None:
     for key, value in machine.record().items():
-        print(f"{key:>14}: {value}")
-    threads = sorted({1, _core.available_cores()})
-    print("\npeak, GFLOP/s" + "".join(f"{f'{t} threads':>12}" for t in threads) + "  (float32)")
+        print(f"{key:>22}: {value}")
+    print(f"\n{'':>12}{'threads':>9}{'peak, GFLOP/s':>15}  read, GB/s: {', '.join(machine.LEVELS)}")
     for isa in _core.available_isas():
-        values = [machine.peak(isa, t) / 1e9 for t in threads]
-        print(f"{isa:>13}" + "".join(f"{v:12.1f}" for v in values))
-    print(
-        "\nread, GB/s   " + "".join(f"{f'{t} threads':>12}" for t in threads) + "  (each its own)"
-    )
-    for name, size in machine.LEVELS.items():
-        values = [_core.measure_bandwidth(t, size, 0.3) / 1e9 for t in threads]
-        print(f"{name:>13}" + "".join(f"{v:12.1f}" for v in values))
+        for threads in sorted({1, _core.available_cores()}):
+            limits = machine.measure(isa, threads)
+            reads = "".join(f"{rate / 1e9:8.0f}" for rate in limits.bandwidth)
+            print(f"{isa:>12}{threads:>9}{limits.peak / 1e9:>15.1f}  {reads}")
 
 
 if __name__ == "__main__":

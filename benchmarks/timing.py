@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from benchmarks.worker import Worker
+from benchmarks.remote import Worker
+from pylstm._bench.timing import repeats_for
+
+DRAWS = 2000  # of the bootstrap
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Medians in seconds of one repeat; ratio = peer / ours, with a 95 % bootstrap interval."""
+@dataclass
+class Duel:
+    """Ours and a peer, each warm, each with a number of repeats that takes about `seconds`."""
 
-    ours: float
-    peer: float
-    best: float
-    ratio: float
-    low: float
-    high: float
+    ours: Worker
+    peer: Worker
+    seconds: float
+    times: list[tuple[float, float]] = field(default_factory=list)  # of one repeat
 
+    def __post_init__(self) -> None:
+        self._repeats = (self._warm(self.ours, self.peer), self._warm(self.peer, self.ours))
 
-def repeats_for(worker: Worker, seconds: float) -> int:
-    """Repeats that take about `seconds`; the first runs also warm the worker up."""
-    repeats = 1
-    while (taken := worker.seconds(repeats)) < seconds / 4 and repeats < 1 << 20:
-        repeats = max(2 * repeats, min(1 << 20, int(repeats * seconds / 4 / max(taken, 1e-7))))
-    return max(1, round(repeats * seconds / taken))
+    def fight(self, pairs: int) -> None:
+        """Measure until there are so many pairs; nothing is dropped."""
+        while len(self.times) < pairs:
+            self.times.append(
+                (
+                    self._turn(self.ours, self.peer, self._repeats[0]),
+                    self._turn(self.peer, self.ours, self._repeats[1]),
+                )
+            )
 
+    @property
+    def pair_seconds(self) -> float:
+        """What one pair takes."""
+        (a, b), (n, m) = self.times[-1], self._repeats
+        return a * n + b * m
 
-def pairs(ours: Worker, peer: Worker, count: int, seconds: float) -> Pair:
-    n_ours, n_peer = repeats_for(ours, seconds), repeats_for(peer, seconds)
-    times = [(ours.seconds(n_ours) / n_ours, peer.seconds(n_peer) / n_peer) for _ in range(count)]
-    a, b = np.array(times).T
-    draws = np.random.default_rng(0).integers(0, count, (2000, count))
-    low, high = np.percentile(np.median((b / a)[draws], axis=1), [2.5, 97.5])
-    return Pair(
-        statistics.median(a),
-        statistics.median(b),
-        float(a.min()),
-        statistics.median(b / a),
-        float(low),
-        float(high),
-    )
+    @property
+    def ratio(self) -> float:
+        """Median of peer / ours."""
+        a, b = np.array(self.times).T
+        return float(np.median(b / a))
+
+    def result(self) -> dict[str, Any]:
+        """Medians in seconds, the median ratio and its 95 % bootstrap interval."""
+        a, b = np.array(self.times).T
+        draws = np.random.default_rng(0).integers(0, len(a), (DRAWS, len(a)))
+        low, high = np.percentile(np.median((b / a)[draws], axis=1), [2.5, 97.5])
+        return {
+            "seconds": float(np.median(b)),
+            "ratio": self.ratio,
+            "interval": [float(low), float(high)],
+            "pairs": len(a),
+        }
+
+    def _warm(self, worker: Worker, other: Worker) -> int:
+        other.settle()
+        return repeats_for(worker.seconds, self.seconds)
+
+    @staticmethod
+    def _turn(worker: Worker, other: Worker, repeats: int) -> float:
+        other.settle()
+        return worker.seconds(repeats) / repeats

@@ -1,62 +1,98 @@
-"""A library in a process of its own: two OpenMP runtimes in one process disturb each other."""
+"""The child's end: one library in a process of its own. Started by `benchmarks.remote`.
+
+python -m benchmarks.worker ADAPTER THREADS CORE...
+"""
 
 from __future__ import annotations
 
 import importlib
-import multiprocessing
+import importlib.util
 import os
+import sys
 import time
-from multiprocessing.connection import Connection
+import types
+from pathlib import Path
 from typing import Any
 
-from benchmarks.problems import Problem
+from benchmarks import wire
+from benchmarks.adapters import Unsupported
+
+TRIAL = 0.1  # seconds of each of the runs that choose a variant
 
 
-def _serve(adapter: str, pipe: Connection) -> None:
-    module = importlib.import_module(f"benchmarks.adapters.{adapter}")
-    run = answer = None
+def _without_engine() -> None:
+    """Let `pylstm._bench.problems` be imported where pylstm is not installed."""
+    if importlib.util.find_spec("pylstm") is None:
+        package = types.ModuleType("pylstm")
+        package.__path__ = [str(Path(__file__).resolve().parent.parent / "src" / "pylstm")]
+        sys.modules["pylstm"] = package
+
+
+class _Library:
+    """An adapter and the problem that it has prepared."""
+
+    def __init__(self, adapter: str) -> None:
+        self._module = importlib.import_module(f"benchmarks.adapters.{adapter}_")
+        self._run: Any = None
+
+    def versions(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"versions": self._module.versions()}, {}
+
+    def prepare(self, fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Answer, first-call time and the fastest variant of a problem."""
+        from pylstm._bench.problems import Problem
+
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        self._run = None  # frees the last problem's memory
+        start = time.perf_counter()
+        variants, answer = self._module.prepare(Problem(**tuples))
+        built = time.perf_counter() - start
+        first, speed = {}, {}
+        for name, run in variants.items():
+            first[name] = built + self._time(run, 1)
+            speed[name] = self._speed(run) if len(variants) > 1 else 0.0
+        best = min(speed, key=speed.__getitem__)
+        self._run = variants[best]
+        head = {"variant": best, "first": first[best], "trials": speed}
+        return head, answer()
+
+    def seconds(self, repeats: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"seconds": self._time(self._run, repeats)}, {}
+
+    def _speed(self, run: Any) -> float:
+        repeats = max(1, int(TRIAL / max(self._time(run, 1), 1e-6)))
+        return min(self._time(run, repeats) / repeats for _ in range(3))
+
+    @staticmethod
+    def _time(run: Any, repeats: int) -> float:
+        start = time.perf_counter()
+        run(repeats)
+        return time.perf_counter() - start
+
+
+def main() -> None:
+    adapter, _, *cores = sys.argv[1:]
+    # What a library prints must not get between the messages.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core) for core in cores})
+    _without_engine()
+    library = None
     while True:
-        command, argument = pipe.recv()
-        if command == "versions":
-            pipe.send(module.versions())
-        elif command == "prepare":
-            run, answer = module.prepare(argument)
-            pipe.send(answer())
-        elif command == "time":
-            assert run is not None
-            start = time.perf_counter()
-            run(argument)
-            pipe.send(time.perf_counter() - start)
-        else:
+        try:
+            head, _ = wire.receive(sys.stdin.buffer)
+        except EOFError:
             return
+        try:
+            library = library or _Library(adapter)
+            reply, arrays = getattr(library, head["command"])(*head["arguments"])
+        except Unsupported as error:
+            reply, arrays = {"unsupported": str(error)}, {}
+        except Exception as error:
+            reply, arrays = {"error": f"{type(error).__name__}: {error}"}, {}
+        wire.send(out, reply, arrays)
 
 
-class Worker:
-    """The parent's end. Thread counts are set in the environment before the library loads."""
-
-    def __init__(self, adapter: str, threads: int, isa: str = "") -> None:
-        count = str(threads)
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYLSTM_NUM_THREADS")
-        os.environ.update(dict.fromkeys(names, count))
-        # OpenBLAS' idle threads spin on through the other library's turn: 2**20 cycles, then sleep.
-        os.environ["OPENBLAS_THREAD_TIMEOUT"] = "20"
-        if isa:
-            os.environ["PYLSTM_ISA"] = isa
-        context = multiprocessing.get_context("spawn")
-        self._pipe, child = context.Pipe()
-        self._process = context.Process(target=_serve, args=(adapter, child), daemon=True)
-        self._process.start()
-
-    def ask(self, command: str, argument: Any = None) -> Any:
-        self._pipe.send((command, argument))
-        return self._pipe.recv()
-
-    def prepare(self, problem: Problem) -> list[Any]:
-        return list(self.ask("prepare", problem))
-
-    def seconds(self, repeats: int) -> float:
-        return float(self.ask("time", repeats))
-
-    def close(self) -> None:
-        self._pipe.send(("stop", None))
-        self._process.join(10)
+if __name__ == "__main__":
+    main()

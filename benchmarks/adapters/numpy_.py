@@ -2,57 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.problems import Problem
+from benchmarks.adapters import Prepared, Unsupported
 from pylstm import reference
-
-Answer = list[Any]
+from pylstm._bench.problems import Problem
 
 
 def versions() -> dict[str, str]:
     return {"numpy": np.__version__}
 
 
-def _train_step(problem: Problem) -> tuple[Callable[[int], None], Callable[[], Answer]]:
+def prepare(problem: Problem) -> Prepared:
+    if problem.layers > 1 or problem.kind in ("predict", "character"):
+        raise Unsupported("the specification has one layer, and no predict")
+    return _train_step(problem) if problem.kind == "train_step" else _layer(problem)
+
+
+def _train_step(problem: Problem) -> Prepared:
     weights, (x, y) = problem.weights(), problem.data()
     optimizer = reference.Adam(weights)
 
     def run(repeats: int) -> None:
         for _ in range(repeats):
-            reference.training_step(weights, optimizer, x, y)
+            k = optimizer.iterations % len(x)
+            reference.training_step(weights, optimizer, x[k], y[k])
 
-    def answer() -> Answer:
-        loss, gradients, _ = reference.language_model_gradients(problem.weights(), x, y)
-        return [loss, gradients[2]]
+    def answer() -> dict[str, Any]:
+        loss, gradients, _ = reference.language_model_gradients(problem.weights(), x[0], y[0])
+        return {"loss": loss, **dict(zip(problem.weight_names, gradients, strict=True))}
 
-    return run, answer
+    return {"Adam": run}, answer
 
 
-def prepare(problem: Problem) -> tuple[Callable[[int], None], Callable[[], Answer]]:
-    if problem.kind == "train_step":
-        return _train_step(problem)
-    (kernel, recurrent, bias), (x, y) = problem.weights(), problem.data()
+def _layer(problem: Problem) -> Prepared:
+    weights, ((x,), (y,)) = problem.weights(), problem.data()
 
     def forward() -> Any:
-        return reference.lstm_forward(x, kernel, recurrent, bias)
+        return reference.lstm_forward(x, *weights)
 
-    def both() -> Answer:
+    def both() -> dict[str, Any]:
         out, _, cache = forward()
-        gradients = reference.lstm_backward(2 * (out - y) / np.float32(y.size), cache)
-        return [np.mean((out - y) ** 2), gradients.recurrent_kernel]
+        found = reference.lstm_backward(2 * (out - y) / np.float32(y.size), cache)
+        gradients = (found.kernel, found.recurrent_kernel, found.bias)
+        loss = np.mean((out - y) ** 2)
+        return {"loss": loss, **dict(zip(problem.weight_names, gradients, strict=True))}
 
-    def answer() -> Answer:
-        return both() if problem.kind == "forward_backward" else [forward()[0]]
+    work = both if problem.kind == "forward_backward" else forward
 
     def run(repeats: int) -> None:
         for _ in range(repeats):
-            if problem.kind == "forward_backward":
-                both()
-            else:
-                forward()
+            work()
 
-    return run, answer
+    def answer() -> dict[str, Any]:
+        return both() if problem.kind == "forward_backward" else {"output": forward()[0]}
+
+    return {"reference": run}, answer

@@ -1,0 +1,158 @@
+"""One row after another: prepare, compare answers, time the pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.adapters import Unsupported
+from benchmarks.remote import Prepared, Worker, WorkerError
+from benchmarks.timing import Duel
+from pylstm._bench import floor, machine
+from pylstm._bench.problems import Problem
+from pylstm._bench.timing import repeats_for
+
+TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
+SCREENING = 3  # pairs that tell which peers are near the best
+NEAR = 1.15  # of the best peer's ratio: these get all pairs
+FEWEST = 5  # pairs of any peer, however slow
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure."""
+
+    pairs: int  # of the best peer and of those near it
+    seconds: float  # of one side of one pair, at least one repeat
+    budget: float  # seconds for the pairs of a peer that is far behind
+
+
+class Bench:
+    """Ours and the peers with one number of threads; workers live as long as this does."""
+
+    def __init__(self, peers: list[str], threads: int, isa: str, plan: Plan) -> None:
+        self._names, self._threads, self._isa, self._plan = peers, threads, isa, plan
+        self._workers: dict[tuple[str, str], Worker] = {}
+        self._limits: dict[str, machine.Limits] = {}
+        self.versions: dict[str, str] = {}
+
+    def row(self, problem: Problem) -> dict[str, Any]:
+        """Measure one problem; what a peer cannot do or does wrong stands in its place."""
+        isa = problem.isa or self._isa
+        limits, steal = self._limits_of(isa), machine.steal()
+        ours = self._worker("pylstm", isa)
+        prepared = ours.prepare(problem)
+        names = ["unmasked"] if problem.padded else [] if problem.isa else self._names
+        found = {name: self._ready(name, problem, prepared) for name in names}
+        duels = self._fight([n for n in names if "variant" in found[n]], ours, found)
+        times = [a for duel in duels.values() for a, _ in duel.times] or self._alone(ours)
+        seconds, best = float(np.median(times)), float(np.min(times))
+        least = floor.seconds(problem, limits)
+        return {
+            "problem": problem.name,
+            **dataclasses.asdict(problem),
+            "isa": isa,
+            "threads": self._threads,
+            "seconds": seconds,
+            "first": prepared.first,
+            "gflops": problem.flops / seconds / 1e9,
+            "percent_of_peak": 100 * problem.flops / seconds / limits.peak,
+            "percent_of_peak_best": 100 * problem.flops / best / limits.peak,
+            "floor_seconds": least,
+            "times_floor": seconds / least,
+            "steal_ticks": machine.steal() - steal,
+            "peers": found,
+        }
+
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """The roofline by instruction set, as it was measured in this run."""
+        return {isa: dataclasses.asdict(limits) for isa, limits in self._limits.items()}
+
+    def close(self) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def _limits_of(self, isa: str) -> machine.Limits:
+        if isa not in self._limits:
+            self._limits[isa] = machine.measure(isa, self._threads)
+        return self._limits[isa]
+
+    def _worker(self, name: str, isa: str = "") -> Worker:
+        if (name, isa) not in self._workers:
+            self._workers[name, isa] = Worker(name, self._threads, isa)
+            self.versions.update(self._workers[name, isa].versions())
+        return self._workers[name, isa]
+
+    def _ready(self, name: str, problem: Problem, ours: Prepared) -> dict[str, Any]:
+        try:
+            theirs = self._worker(name).prepare(problem)
+            checked = compare(ours.answer, theirs.answer)
+        except Unsupported as reason:
+            return {"unsupported": str(reason)}
+        except (ArithmeticError, WorkerError) as error:
+            return self._failed(name, error)
+        return {
+            "variant": theirs.variant,
+            "first": theirs.first,
+            "trials": theirs.trials,
+            "largest_difference": checked,
+        }
+
+    def _fight(self, names: list[str], ours: Worker, found: dict[str, Any]) -> dict[str, Duel]:
+        """Time the pairs of these peers; results, or what failed, go into `found`."""
+        duels: dict[str, Duel] = {}
+
+        def go(name: str, pairs: int) -> None:
+            try:
+                if name not in duels:
+                    duels[name] = Duel(ours, self._worker(name), self._plan.seconds)
+                duels[name].fight(pairs)
+            except WorkerError as error:
+                if error.name == ours.name:
+                    raise
+                duels.pop(name, None)
+                found[name] = self._failed(name, error)
+
+        for name in names:
+            go(name, min(SCREENING, self._plan.pairs))
+        near = NEAR * min((duel.ratio for duel in duels.values()), default=0.0)
+        for name, duel in list(duels.items()):
+            affordable = max(FEWEST, int(self._plan.budget / duel.pair_seconds))
+            is_near = duel.ratio <= near
+            go(name, self._plan.pairs if is_near else min(self._plan.pairs, affordable))
+        for name, duel in duels.items():
+            found[name].update(duel.result())
+        return duels
+
+    def _failed(self, name: str, error: Exception) -> dict[str, Any]:
+        """What stands in the peer's place; its next problem gets a new process."""
+        if worker := self._workers.pop((name, ""), None):
+            worker.close()
+        return {"error": str(error)}
+
+    def _alone(self, ours: Worker) -> list[float]:
+        repeats = repeats_for(ours.seconds, self._plan.seconds)
+        return [ours.seconds(repeats) / repeats for _ in range(self._plan.pairs)]
+
+
+def compare(ours: dict[str, NDArray[Any]], peer: dict[str, NDArray[Any]]) -> dict[str, float]:
+    """Largest difference of each array, relative to the peer's largest value.
+
+    Raises:
+        ArithmeticError: the names are not the same, or a difference is above `TOLERANCE`.
+    """
+    if ours.keys() != peer.keys():
+        raise ArithmeticError(f"answers have other names: {sorted(ours.keys() ^ peer.keys())}")
+    result = {}
+    for name, value in ours.items():
+        if value.shape != peer[name].shape:
+            raise ArithmeticError(f"{name}: shape {value.shape}, the peer's is {peer[name].shape}")
+        result[name] = float(np.max(np.abs(value - peer[name])) / np.max(np.abs(peer[name])))
+        if not result[name] <= TOLERANCE:
+            raise ArithmeticError(f"{name}: answers differ by {result[name]:.1e}; not timed")
+    return result

@@ -1,0 +1,170 @@
+"""benchmarks/: messages, answers, a row from end to end, the report."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pylstm import _core
+from pylstm._bench.problems import Problem
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = Problem("forward_backward", 2, 5, 7, 7)
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The modules of benchmarks/, which is not a part of the package."""
+    if not (ROOT / "benchmarks").is_dir():
+        pytest.skip("benchmarks/ is not beside the tests")
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import adapters, grid, peers, remote, report, wire
+
+    return SimpleNamespace(
+        adapters=adapters, grid=grid, peers=peers, remote=remote, report=report, wire=wire
+    )
+
+
+def test_a_message_arrives_as_it_was_sent(suite: SimpleNamespace) -> None:
+    stream = io.BytesIO()
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "scalar": np.float32(2.5)}
+    suite.wire.send(stream, {"command": "prepare", "arguments": [1, "x"]}, arrays)
+    stream.seek(0)
+    head, got = suite.wire.receive(stream)
+    assert head == {"command": "prepare", "arguments": [1, "x"]}
+    assert got.keys() == arrays.keys()
+    assert all(np.array_equal(got[name], arrays[name]) for name in arrays)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 20, -1])
+def test_half_a_message_is_an_end(suite: SimpleNamespace, kept: int) -> None:
+    stream = io.BytesIO()
+    suite.wire.send(stream, {"command": "x"}, {"a": np.zeros(3)})
+    with pytest.raises(EOFError):
+        suite.wire.receive(io.BytesIO(stream.getvalue()[:kept]))
+
+
+@pytest.mark.parametrize(
+    ("peer", "message"),
+    [
+        ({"loss": np.array([1.0, 2.001])}, "differ by 5.0e-04"),
+        ({"loss": np.array([1.0, np.nan])}, "differ by nan"),
+        ({"loss": np.array([1.0])}, "shape"),
+        ({"other": np.array([1.0, 2.0])}, "names"),
+    ],
+)
+def test_another_answer_is_refused(
+    suite: SimpleNamespace, peer: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ArithmeticError, match=message):
+        suite.grid.compare({"loss": np.array([1.0, 2.0])}, peer)
+
+
+def bench(suite: SimpleNamespace, peers: list[str]) -> Any:
+    return suite.grid.Bench(peers, 1, _core.active_isa(), suite.grid.Plan(4, 1e-4, 1e-3))
+
+
+def test_a_row_beside_numpy(suite: SimpleNamespace) -> None:
+    running = bench(suite, ["numpy"])
+    try:
+        row = running.row(TINY)
+        other = running.row(replace(TINY, kind="predict", vocabulary=9))
+    finally:
+        running.close()
+    entry = row["peers"]["numpy"]
+    assert set(entry["largest_difference"]) == {"loss", *TINY.weight_names}
+    assert entry["pairs"] == 4
+    assert entry["interval"][0] <= entry["ratio"] <= entry["interval"][1]
+    assert "unsupported" in other["peers"]["numpy"]
+    assert suite.report.failures([row, other]) == []
+    stored = {
+        "date": "today", "machine": {}, "versions": running.versions,
+        "limits": list(running.limits().values()), "rows": [row, other],
+    }  # fmt: skip
+    document = suite.report.document(stored)
+    assert f"| {TINY.name} | 1 |" in document
+
+
+def test_padding_is_compared_with_ourselves(suite: SimpleNamespace) -> None:
+    running = bench(suite, ["numpy"])
+    try:
+        row = running.row(Problem("train_step", 4, 6, 5, 7, 9, padded=True))
+    finally:
+        running.close()
+    assert list(row["peers"]) == ["unmasked"]
+    assert row["peers"]["unmasked"]["ratio"] > 0
+
+
+def test_a_library_that_fails_is_named_and_started_again(
+    suite: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = bench(suite, ["numpy"])
+    prepare = suite.remote.Worker.prepare
+
+    def failing(worker: Any, problem: Problem) -> Any:
+        return prepare(worker, replace(problem, units=-1) if worker.name == "numpy" else problem)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(suite.remote.Worker, "prepare", failing)
+            row = running.row(TINY)
+        assert row["peers"]["numpy"]["error"].startswith("numpy: ValueError")
+        assert len(suite.report.failures([row])) == 1
+        assert "ratio" in running.row(TINY)["peers"]["numpy"]
+    finally:
+        running.close()
+
+
+def test_problems_can_be_imported_without_the_engine(suite: SimpleNamespace) -> None:
+    """As in a peer's environment: in a fresh interpreter whose path has no pylstm."""
+    import subprocess
+    import sys
+
+    code = (
+        f"import sys; sys.path[:] = [p for p in sys.path if not __import__('os').path.isdir("
+        f"p + '/pylstm')]; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from benchmarks import worker; worker._without_engine()\n"
+        "from pylstm._bench.problems import GRID; import pylstm\n"
+        "assert not hasattr(pylstm, 'Sequential'); print(len(GRID))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 0
+
+
+def row_of(threads: int, peers: dict[str, float], **changes: Any) -> dict[str, Any]:
+    """A stored row with these ratios."""
+    entries = {
+        name: {"ratio": r, "interval": [r, r], "pairs": 20, "seconds": 1.0, "first": 1.0}
+        for name, r in peers.items()
+    }
+    problem = asdict(replace(TINY, asked=(1.2, 1.5)))
+    own = {"seconds": 1.0, "gflops": 1.0, "percent_of_peak": 80.0, "times_floor": 1.3}
+    return {**problem, "problem": "p", **own, "threads": threads, "peers": entries, **changes}
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (row_of(1, {"a": 1.3, "b": 2.0}), "reached"),
+        (row_of(2, {"a": 1.3, "b": 2.0}), "short"),
+        (row_of(1, {"a": 1.1, "b": 2.0}), "short"),
+        (row_of(1, {"a": 1.1, "b": 2.0}, against=["b"]), "reached"),
+        (row_of(1, {"a": 1.3}, asked_percent=86.0), "short"),
+        (row_of(1, {}), ""),
+    ],
+)
+def test_the_verdict(suite: SimpleNamespace, row: dict[str, Any], verdict: str) -> None:
+    assert suite.report.verdict(row) == verdict
+    assert bool(suite.report.shortfalls([row])) == (verdict == "short")
+
+
+def test_every_faster_peer_is_listed_the_worst_first(suite: SimpleNamespace) -> None:
+    rows = [row_of(1, {"a": 0.9, "b": 1.1}), row_of(2, {"c": 0.7})]
+    assert [text.split(": ")[1][:6] for text in suite.report.losses(rows)] == ["c 0.70", "a 0.90"]
