@@ -51,7 +51,7 @@ class Worker:
 
     def __init__(self, name: str, threads: int, isa: str = "") -> None:
         self.name = name
-        command = [str(peers.python(name)), "-m", "benchmarks.worker", name, str(threads)]
+        command = [str(peers.python(name)), "-m", "benchmarks.worker", name]
         self._process = subprocess.Popen(
             [*command, *_cores(threads)],
             cwd=peers.ROOT,
