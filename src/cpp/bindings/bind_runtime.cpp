@@ -1,4 +1,5 @@
 // Instruction set, threads, random numbers, build facts.
+#include "base/float_env.hpp"
 #include "base/parallel.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/gil.hpp"
@@ -48,6 +49,7 @@ void register_runtime(py::module_& m) {
   m.def(
       "measure_peak",
       [](int threads, double seconds, bool is_double) {
+        const FloatEnvironment guard;
         return is_double ? measure_peak(active_kernels().f64, threads, seconds)
                          : measure_peak(active_kernels().f32, threads, seconds);
       },
@@ -55,6 +57,7 @@ void register_runtime(py::module_& m) {
   m.def(
       "measure_bandwidth",
       [](int threads, Dim bytes, double seconds) {
+        const FloatEnvironment guard;
         return measure_bandwidth(active_kernels().f32, threads, bytes, seconds);
       },
       py::arg("threads"), py::arg("bytes"), py::arg("seconds"), Release());

@@ -1,5 +1,6 @@
 // Loss and optimizer settings from JSON; a closed set of names.
 #include "base/check.hpp"
+#include "base/float_env.hpp"
 #include "network/json.hpp"
 #include "network/network.hpp"
 
@@ -22,6 +23,7 @@ double positive_or_off(const JsonView& config, const char* key) {
 }  // namespace
 
 LossConfig parse_loss(const std::string& json) {
+  const FloatEnvironment guard;
   const JsonValue document =
       json.empty() || json.front() != '{' ? JsonValue(JsonValue::Object{{"name", json}}) : parse_json(json);
   const JsonView config(document, "loss");
@@ -49,6 +51,7 @@ LossConfig parse_loss(const std::string& json) {
 }
 
 OptimizerConfig parse_optimizer(const std::string& json) {
+  const FloatEnvironment guard;
   const JsonValue document = parse_json(json);
   const JsonView config(document, "optimizer");
   const std::string& name = config.at("name").as_string();

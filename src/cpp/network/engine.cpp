@@ -9,6 +9,7 @@
 namespace pylstm {
 std::unique_ptr<Network> Network::create(const std::string& config_json, const std::vector<Dim>& input_shape,
                                          const std::string& dtype) {
+  const FloatEnvironment guard;
   const JsonValue document = parse_json(config_json);
   const JsonView layers = JsonView(document, "config").at("layers");
   const SampleShape input = input_of(layers, input_shape);
