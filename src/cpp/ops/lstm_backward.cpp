@@ -2,14 +2,13 @@
 // dW, dU and db as products over all rows at once, and dx.
 #include <algorithm>
 
+#include "base/index.hpp"
 #include "ops/lstm.hpp"
 
 namespace pylstm {
 namespace {
 
 constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a look at the clock
-
-std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
 
 template <class T>
 class BackwardRows {

@@ -2,6 +2,7 @@
 // step the recurrent product with the cells. Each thread runs its own rows through all of time.
 #include <algorithm>
 
+#include "base/index.hpp"
 #include "ops/lstm.hpp"
 
 namespace pylstm {
@@ -13,8 +14,6 @@ constexpr Dim kChunkBytes = 256 * 1024;
 constexpr Dim kChunkRows = 96;
 // Enough panels for the tiles of a few rows, which take up to four side by side.
 constexpr Dim kPanelsTogether = 4;
-
-std::size_t at(Dim i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
