@@ -58,12 +58,22 @@ void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed
 
 template <class T>
 void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) {
-  for (Dim k = 0; k < inner; ++k) {
-    const T* row = rows[k] + first;
+  // Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles.
+  constexpr Dim kStrip = 128;
+  for (Dim begin = 0; begin < inner; begin += kStrip) {
+    const Dim end = smaller(begin + kStrip, inner);
     for (Dim column = 0; column < columns; column += kTileRows) {
-      T* out = packed + column * inner + k * kTileRows;
-      const Dim count = smaller(kTileRows, columns - column);
-      for (Dim i = 0; i < kTileRows; ++i) out[i] = i < count ? row[column + i] : T(0);
+      T* out = packed + column * inner + begin * kTileRows;
+      const Dim count = columns - column;
+      for (Dim k = begin; k < end; ++k, out += kTileRows) {
+        const T* row = rows[k] + first + column;
+        if (count >= kTileRows) {
+#pragma GCC unroll 8
+          for (Dim i = 0; i < kTileRows; ++i) out[i] = row[i];
+        } else {
+          for (Dim i = 0; i < kTileRows; ++i) out[i] = i < count ? row[i] : T(0);
+        }
+      }
     }
   }
 }
