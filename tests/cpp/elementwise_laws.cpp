@@ -86,6 +86,34 @@ void sums(const KernelTable<T>& k, Dim n, Random& random) {
 }
 
 template <class T>
+void squared_errors(const KernelTable<T>& k, Dim n, Random& random) {
+  Guarded<T> y_memory(n), dy_memory(n);
+  T* y = y_memory.take(n);
+  std::vector<T> target;
+  Wide<T> want = 0;
+  for (Dim i = 0; i < n; ++i) {
+    y[i] = random.uniform<T>(-2, 2);
+    target.push_back(random.uniform<T>(-2, 2));
+    const Wide<T> d = static_cast<Wide<T>>(y[i]) - target.back();
+    want += d * d;
+  }
+  const std::vector<T> given(y, y + n);
+  const double alone = k.squared_error(n, y, target.data(), T(3), nullptr);
+  PYLSTM_EXPECT(std::fabs(static_cast<double>(alone - want)) <= 4 * kEps<double> * (1 + static_cast<double>(n * want)),
+                "squared_error of ", n, ": ", alone, ", want ", want);
+  PYLSTM_EXPECT(std::equal(given.begin(), given.end(), y), "squared_error without dy changed y");
+  for (const bool in_place : {false, true}) {
+    T* dy = in_place ? y : dy_memory.take(n);
+    PYLSTM_EXPECT(same_bits(k.squared_error(n, y, target.data(), T(3), dy), alone), "squared_error depends on dy");
+    PYLSTM_EXPECT((in_place ? y_memory : dy_memory).intact(), "squared_error wrote in front of dy");
+    for (Dim i = 0; i < n; ++i) {
+      const T slope = (given[static_cast<std::size_t>(i)] - target[static_cast<std::size_t>(i)]) * T(3);
+      PYLSTM_EXPECT(same_bits(dy[i], slope), "squared_error's slope of ", n, " at ", i, ": ", dy[i], ", want ", slope);
+    }
+  }
+}
+
+template <class T>
 void finiteness(const KernelTable<T>& k, Dim n) {
   Guarded<T> memory(n);
   T* x = memory.take(n);
@@ -114,6 +142,7 @@ void elementwise_laws(const KernelTable<T>& k, const Options&) {
   for (const Dim n : sizes) {
     arithmetic(k, n, random);
     sums(k, n, random);
+    squared_errors(k, n, random);
     if (n < 1000) finiteness(k, n);
   }
 }

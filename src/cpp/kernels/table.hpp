@@ -135,12 +135,10 @@ struct KernelTable {
   // dx = dy * f'(y), from the output; dx may equal dy.
   void (*activate_backward)(Activation kind, Dim n, const T* y, const T* dy, T* dx);
 
-  // Rows are independent; x and y have row stride `row`. y may equal x.
-  void (*softmax)(Dim rows, Dim columns, Dim row, const T* x, T* y);
   // dx = y * (dy - sum(y * dy)) by rows; dx may equal dy.
   void (*softmax_backward)(Dim rows, Dim columns, const T* y, const T* dy, T* dx);
-  // Softmax cross-entropy in blocks of columns, see LogitsBlock. Lanes are [rows, width], carried from block to block
-  // and started by the caller: at -inf for maxima, at 0 for sums. A NaN is no maximum, and reaches the sum.
+  // Softmax and its cross-entropy in blocks of columns, see LogitsBlock. Lanes are [rows, width], carried from block to
+  // block and started by the caller: at -inf for maxima, at 0 for sums. A NaN is no maximum, and reaches the sum.
   void (*logits_max)(const LogitsBlock<T>& block, T* lanes);
   // argmax[r] < 0 becomes first + the first column that equals largest[r], if the block has one.
   void (*logits_argmax)(const LogitsBlock<T>& block, const T* largest, Dim first, int* argmax);
@@ -151,6 +149,8 @@ struct KernelTable {
   void (*logits_exp)(const LogitsBlock<T>& block, const T* shift, T* lanes);
   // z = factor[r] * z - scale[r] * target
   void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);
+  // y[r][first + n] = factor[r] * z
+  void (*logits_write)(const LogitsBlock<T>& block, const T* factor, T* const* y, Dim first);
   void (*largest_lanes)(Dim rows, const T* lanes, T* result);
   void (*sum_lanes)(Dim rows, const T* lanes, T* result);
   double (*log)(double x);  // <= 2 ulp, for x positive and normal; NaN and inf stay
@@ -160,6 +160,8 @@ struct KernelTable {
   void (*multiply)(Dim n, const T* x, const T* m, T* y);      // y = x * m, y may equal x
   void (*multiply_add)(Dim n, const T* x, const T* m, T* y);  // y += x * m
   double (*sum_of_squares)(Dim n, const T* x);                // one order for each n
+  // The sum of (y - target)^2, in one order for each n; dy = slope * (y - target), unless null. dy may equal y.
+  double (*squared_error)(Dim n, const T* y, const T* target, T slope, T* dy);
   bool (*all_finite)(Dim n, const T* x);
 
   void (*sgd)(const UpdateArgs<T>& args);

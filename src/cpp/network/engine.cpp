@@ -129,10 +129,14 @@ template <class T>
 const DenseLayer<T>* Engine<T>::fused_dense() const {
   const bool crossentropy =
       loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
+  if (!crossentropy || loss_.external) return nullptr;
+  return last_dense(loss_.from_logits ? DenseActivation::kLinear : DenseActivation::kSoftmax);
+}
+
+template <class T>
+const DenseLayer<T>* Engine<T>::last_dense(DenseActivation activation) const {
   const auto* dense = dynamic_cast<const DenseLayer<T>*>(layers_.back().get());
-  if (!crossentropy || loss_.external || dense == nullptr) return nullptr;
-  const DenseActivation wanted = loss_.from_logits ? DenseActivation::kLinear : DenseActivation::kSoftmax;
-  return dense->activation() == wanted ? dense : nullptr;
+  return dense != nullptr && dense->activation() == activation ? dense : nullptr;
 }
 
 template <class T>

@@ -42,6 +42,7 @@ struct CallWork {
   Buffer<T> gradients;  // flat, as the parameters
   std::vector<double> row_loss;
   std::vector<std::int32_t> argmax;
+  std::vector<T*> y_rows;
 
   std::size_t bytes() const;
 };
@@ -111,6 +112,7 @@ class Engine final : public Network {
   bool any_stateful() const;
   Dim steps_of(const Data& data) const { return input_.sequence ? data.steps() : 1; }
   TargetShape target_shape() const;
+  const DenseLayer<T>* last_dense(DenseActivation activation) const;  // the last layer, if it is that
   const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
 
   // engine_weights.cpp

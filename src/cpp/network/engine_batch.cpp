@@ -86,8 +86,8 @@ T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<
   } else if (crossentropy) {
     probability_cross_entropy(out.data, rows, columns, targets, loss_.smoothing, scale, dy, result);
   } else {
-    elementwise_loss(loss_.kind, loss_.from_logits, loss_.smoothing, out.data, rows, columns, targets, scale, dy,
-                     result);
+    elementwise_loss(*work.context.kernels, loss_.kind, loss_.from_logits, loss_.smoothing, out.data, rows, columns,
+                     targets, scale, dy, result);
     for (Dim row = 0; row < rows && !metrics_.empty(); ++row) {
       work.argmax[at(row)] = static_cast<std::int32_t>(largest_index(out.data + row * columns, columns));
     }

@@ -118,7 +118,20 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const Dim steps = output_.sequence ? steps_of(data) : 1, features = output_.features;
   T* y = static_cast<T*>(out);
+  // Probabilities of many classes are written once, where the caller wants them.
+  const DenseLayer<T>* softmax = last_dense(DenseActivation::kSoftmax);
   const auto write = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t* rows, Dim count) {
+    if (softmax != nullptr) {
+      const std::size_t last = layers_.size() - 1;
+      run_layers(work, weights, last);
+      work.y_rows.resize(at(steps * count));
+      for (Dim b = 0; b < count; ++b) {
+        for (Dim t = 0; t < steps; ++t) work.y_rows[at(t * count + b)] = y + (rows[b] * steps + t) * features;
+      }
+      softmax->write_probabilities(work.context, weights[last].get(), *work.layers[last], work.rows[last],
+                                   work.y_rows.data());
+      return !stop_requested(interrupt);
+    }
     run_layers(work, weights);
     if (stop_requested(interrupt)) return false;
     const T* result = work.rows.back().data;

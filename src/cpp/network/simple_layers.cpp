@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/index.hpp"
 #include "ops/dropout.hpp"
 #include "ops/embedding.hpp"
 
@@ -24,8 +25,10 @@ struct EmbeddingWork final : LayerWork {
 template <class T>
 struct DenseWork final : LayerWork {
   Buffer<T> y, dx;
+  std::vector<T*> y_rows;
   DenseScratch<T> scratch;
-  std::size_t bytes() const override { return y.bytes() + dx.bytes() + scratch.rows.bytes(); }
+  CrossEntropyScratch<T> softmax;
+  std::size_t bytes() const override { return y.bytes() + dx.bytes() + scratch.bytes() + softmax.bytes(); }
 };
 
 template <class T>
@@ -140,15 +143,17 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
                                const Rows<T>& in) const {
   const DenseWeights<T>& w = static_cast<const DenseLayerWeights<T>*>(weights)->dense;
   const KernelTable<T>& kernels = *context.kernels;
+  auto& own = static_cast<DenseWork<T>&>(work);
   Rows<T> out = in.with(units_);
-  out.data = static_cast<DenseWork<T>&>(work).y.reserve(in.rows() * units_);
-  dense_forward(kernels, w, in.data, in.rows(), out.data);
+  out.data = own.y.reserve(in.rows() * units_);
   if (activation_ == DenseActivation::kSoftmax) {
-    parallel_for(in.rows(), std::max<Dim>(1, kActivationGrain / units_), [&](Range range) {
-      T* y = out.data + range.begin * units_;
-      kernels.softmax(range.end - range.begin, units_, units_, y, y);
-    });
-  } else if (activation_ != DenseActivation::kLinear) {
+    own.y_rows.resize(at(in.rows()));
+    for (Dim row = 0; row < in.rows(); ++row) own.y_rows[at(row)] = out.data + row * units_;
+    write_probabilities(context, weights, work, in, own.y_rows.data());
+    return out;
+  }
+  dense_forward(kernels, w, in.data, in.rows(), out.data);
+  if (activation_ != DenseActivation::kLinear) {
     // Ranges in whole vectors: an element gives the same bits wherever the split falls.
     parallel_for(
         in.rows() * units_, kActivationGrain,
@@ -159,6 +164,13 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
         kernels.width);
   }
   return out;
+}
+
+template <class T>
+void DenseLayer<T>::write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
+                                        const Rows<T>& in, T* const* y) const {
+  dense_softmax(*context.kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, in.rows(), y,
+                context.interrupt, static_cast<DenseWork<T>&>(work).softmax);
 }
 
 template <class T>

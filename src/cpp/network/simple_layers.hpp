@@ -5,7 +5,7 @@
 
 #include "base/philox.hpp"
 #include "network/layer.hpp"
-#include "ops/dense.hpp"
+#include "ops/softmax_loss.hpp"
 
 namespace pylstm {
 
@@ -43,6 +43,9 @@ class DenseLayer final : public Layer<T> {
              SampleShape in);
 
   DenseActivation activation() const { return activation_; }
+  // forward of softmax, to rows of the caller's: y[row] [units].
+  void write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
+                           const Rows<T>& in, T* const* y) const;
 
   std::vector<VariableSpec> variables() const override;
   SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }

@@ -4,14 +4,6 @@
 #include <cstring>
 
 namespace pylstm {
-namespace {
-
-double product_flops(Dim rows, Dim inner, Dim columns) {
-  return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
-}
-
-}  // namespace
-
 template <class T>
 void DenseWeights<T>::pack(const KernelTable<T>& kernels, const T* source, const T* bias_source, Dim inputs_,
                            Dim units_, bool backward) {

@@ -25,14 +25,7 @@ struct ElementLoss {
 };
 
 ElementLoss element_loss(Loss kind, bool from_logits, double y, double t) {
-  switch (kind) {
-    case Loss::kMeanSquaredError:
-      return {(y - t) * (y - t), 2 * (y - t)};
-    case Loss::kMeanAbsoluteError:
-      return {std::fabs(y - t), y > t ? 1.0 : y < t ? -1.0 : y - t};
-    default:
-      break;
-  }
+  if (kind == Loss::kMeanAbsoluteError) return {std::fabs(y - t), y > t ? 1.0 : y < t ? -1.0 : y - t};
   if (from_logits) {
     const double small = std::exp(-std::fabs(y));
     const double probability = y >= 0 ? 1 / (1 + small) : small / (1 + small);
@@ -43,12 +36,28 @@ ElementLoss element_loss(Loss kind, bool from_logits, double y, double t) {
   return {-(t * std::log(p) + (1 - t) * std::log1p(-p)), p == y || y != y ? (p - t) / (p * (1 - p)) : 0.0};
 }
 
+template <class T>
+void mean_squared_error(const KernelTable<T>& kernels, const T* y, Range rows, Dim columns, const Targets<T>& targets,
+                        double scale, T* dy, const LossResult<T>& result) {
+  for (Dim row = rows.begin; row < rows.end; ++row) {
+    const Dim at = row * columns;
+    const double slope = 2 * scale * weight_of(targets, row) / static_cast<double>(columns);
+    const double sum = kernels.squared_error(columns, y + at, targets.dense + at, static_cast<T>(slope),
+                                             dy == nullptr ? nullptr : dy + at);
+    store_row(result, row, sum / static_cast<double>(columns));
+  }
+}
+
 }  // namespace
 
 template <class T>
-void elementwise_loss(Loss kind, bool from_logits, double smoothing, const T* y, Dim rows, Dim columns,
-                      const Targets<T>& targets, double scale, T* dy, const LossResult<T>& result) {
+void elementwise_loss(const KernelTable<T>& kernels, Loss kind, bool from_logits, double smoothing, const T* y,
+                      Dim rows, Dim columns, const Targets<T>& targets, double scale, T* dy,
+                      const LossResult<T>& result) {
   parallel_for(rows, std::max<Dim>(1, 8192 / std::max<Dim>(1, columns)), [&](Range range) {
+    if (kind == Loss::kMeanSquaredError) {
+      return mean_squared_error(kernels, y, range, columns, targets, scale, dy, result);
+    }
     for (Dim row = range.begin; row < range.end; ++row) {
       const double row_scale = scale * weight_of(targets, row) / static_cast<double>(columns);
       double sum = 0;
@@ -105,10 +114,10 @@ void probability_cross_entropy(const T* p, Dim rows, Dim columns, const Targets<
   });
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                              \
-  template void elementwise_loss<T>(Loss, bool, double, const T*, Dim, Dim, const Targets<T>&, double, T*, \
-                                    const LossResult<T>&);                                                 \
-  template void probability_cross_entropy<T>(const T*, Dim, Dim, const Targets<T>&, double, double, T*,    \
+#define PYLSTM_INSTANTIATE(T)                                                                                         \
+  template void elementwise_loss<T>(const KernelTable<T>&, Loss, bool, double, const T*, Dim, Dim, const Targets<T>&, \
+                                    double, T*, const LossResult<T>&);                                                \
+  template void probability_cross_entropy<T>(const T*, Dim, Dim, const Targets<T>&, double, double, T*,               \
                                              const LossResult<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)

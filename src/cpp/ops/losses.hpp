@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/types.hpp"
+#include "kernels/table.hpp"
 
 namespace pylstm {
 
@@ -33,8 +33,9 @@ struct LossResult {                // each [rows] or null
 // The elementwise losses, from outputs y [rows, columns]: dy = scale * weight * dloss/dy, or null. from_logits (binary
 // cross-entropy): y are logits. dy may equal y.
 template <class T>
-void elementwise_loss(Loss kind, bool from_logits, double smoothing, const T* y, Dim rows, Dim columns,
-                      const Targets<T>& targets, double scale, T* dy, const LossResult<T>& result);
+void elementwise_loss(const KernelTable<T>& kernels, Loss kind, bool from_logits, double smoothing, const T* y,
+                      Dim rows, Dim columns, const Targets<T>& targets, double scale, T* dy,
+                      const LossResult<T>& result);
 
 // Cross-entropy of positive outputs p, divided by their sum and clipped to [1e-7, 1 - 1e-7] (Keras); dp = scale *
 // weight * dloss/dp or null.

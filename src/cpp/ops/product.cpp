@@ -58,8 +58,7 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
   const Dim blocks = std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock);
   const Dim block = (rows + blocks - 1) / blocks;  // nearly equal: a short one would pay for all the outputs
   T* packed_a = scratch.a.reserve(outputs * block);
-  const int threads =
-      useful_threads(2.0 * static_cast<double>(outputs) * static_cast<double>(columns) * static_cast<double>(block));
+  const int threads = useful_threads(product_flops(outputs, columns, block));
   T* packed_d = scratch.d.reserve(threads * panel * block);
   for (Dim i = 0; i < blocks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / blocks, count = rows * (i + 1) / blocks - begin;

@@ -66,6 +66,10 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
                        Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch,
                        Interrupt* interrupt = nullptr);
 
+inline double product_flops(Dim rows, Dim inner, Dim columns) {
+  return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
+}
+
 // Threads worth starting for `flops` floating-point operations.
 int useful_threads(double flops);
 

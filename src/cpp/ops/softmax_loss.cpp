@@ -60,38 +60,72 @@ struct Question {
   }
 };
 
-// Rows [rows.begin, rows.end) of the logits, on one thread: take() every panel, finish(), then gradient() of every
-// panel if it is wanted.
+// Rows [rows.begin, rows.end) of the logits, on one thread: take() every panel, find_largest(), exponentials(), then
+// write() every panel.
 template <class T>
 class SoftmaxRows {
  public:
-  SoftmaxRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question,
-              SoftmaxScratch<T>& scratch)
+  SoftmaxRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, SoftmaxScratch<T>& scratch)
       : k_(kernels),
         logits_(logits),
         rows_(rows),
-        q_(question.from(rows.begin, logits.columns)),
-        share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
-        keep_(1 - static_cast<T>(question.smoothing)),
         lanes_(scratch.lanes.data() + rows.begin * kernels.width),
         shift_(scratch.shift.data() + rows.begin),
-        factor_(scratch.factor.data() + rows.begin),
-        scale_(scratch.scale.data() + rows.begin),
-        mass_(scratch.mass.data() + rows.begin),
-        weighted_(scratch.weighted.data() + rows.begin) {
+        factor_(scratch.factor.data() + rows.begin) {
     std::fill(lanes_, lanes_ + count() * k_.width, -std::numeric_limits<T>::infinity());
   }
 
   void take(Dim panel) { k_.logits_max(block(panel), lanes_); }
 
-  void finish() {
-    k_.largest_lanes(count(), lanes_, shift_);
-    find_argmax();
-    measure_targets();
+  void find_largest() { k_.largest_lanes(count(), lanes_, shift_); }
+
+  // factor becomes the sum of each row.
+  void exponentials() {
     std::fill(lanes_, lanes_ + count() * k_.width, T(0));
     for (Dim p = 0; p < logits_.panels(); ++p) k_.logits_exp(block(p), shift_, lanes_);
-    T* sum = factor_;
-    k_.sum_lanes(count(), lanes_, sum);
+    k_.sum_lanes(count(), lanes_, factor_);
+  }
+
+  void write(T* const* y) {
+    for (Dim r = 0; r < count(); ++r) factor_[r] = 1 / factor_[r];
+    for (Dim p = 0; p < logits_.panels(); ++p) {
+      k_.logits_write(block(p), factor_, y + rows_.begin, p * logits_.panel);
+    }
+  }
+
+ protected:
+  Dim count() const { return rows_.end - rows_.begin; }
+
+  LogitsBlock<T> block(Dim p) const {
+    return {count(), logits_.columns_of(p), logits_.at(p, rows_.begin), logits_.row_of(p), nullptr, 0};
+  }
+
+  const KernelTable<T>& k_;
+  const Logits<T>& logits_;
+  Range rows_;
+  T *lanes_, *shift_, *factor_;
+};
+
+// The same with a loss: take() every panel, finish(), then gradient() of every panel if it is wanted.
+template <class T>
+class LossRows : public SoftmaxRows<T> {
+ public:
+  LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question,
+           SoftmaxScratch<T>& scratch)
+      : SoftmaxRows<T>(kernels, logits, rows, scratch),
+        q_(question.from(rows.begin, logits.columns)),
+        share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
+        keep_(1 - static_cast<T>(question.smoothing)),
+        scale_(scratch.scale.data() + rows.begin),
+        mass_(scratch.mass.data() + rows.begin),
+        weighted_(scratch.weighted.data() + rows.begin) {}
+
+  void finish() {
+    this->find_largest();
+    find_argmax();
+    measure_targets();
+    this->exponentials();
+    const T* sum = factor_;
     for (Dim r = 0; r < count(); ++r) {
       if (q_.result.loss != nullptr) {
         q_.result.loss[r] = mass_[r] * k_.log(static_cast<double>(sum[r])) - weighted_[r];
@@ -103,7 +137,7 @@ class SoftmaxRows {
   }
 
   void gradient(Dim panel) {
-    k_.logits_gradient(block(panel), factor_, scale_, keep_, share_);
+    k_.logits_gradient(with_targets(panel), factor_, scale_, keep_, share_);
     if (q_.targets.labels == nullptr) return;
     const Dim first = panel * logits_.panel, last = first + logits_.columns_of(panel);
     for (Dim r = 0; r < count(); ++r) {
@@ -113,18 +147,25 @@ class SoftmaxRows {
   }
 
  private:
-  Dim count() const { return rows_.end - rows_.begin; }
+  using SoftmaxRows<T>::count;
+  using SoftmaxRows<T>::k_;
+  using SoftmaxRows<T>::logits_;
+  using SoftmaxRows<T>::rows_;
+  using SoftmaxRows<T>::shift_;
+  using SoftmaxRows<T>::factor_;
 
-  LogitsBlock<T> block(Dim p) const {
-    const T* given = q_.targets.labels == nullptr ? q_.targets.dense + p * logits_.panel : nullptr;
-    return {count(), logits_.columns_of(p), logits_.at(p, rows_.begin), logits_.row_of(p), given, logits_.columns};
+  LogitsBlock<T> with_targets(Dim p) const {
+    LogitsBlock<T> block = this->block(p);
+    block.given = q_.targets.labels == nullptr ? q_.targets.dense + p * logits_.panel : nullptr;
+    block.given_row = logits_.columns;
+    return block;
   }
 
   void find_argmax() {
     if (q_.result.argmax == nullptr) return;
     std::fill(q_.result.argmax, q_.result.argmax + count(), -1);
     for (Dim p = 0; p < logits_.panels(); ++p) {
-      k_.logits_argmax(block(p), shift_, p * logits_.panel, q_.result.argmax);
+      k_.logits_argmax(this->block(p), shift_, p * logits_.panel, q_.result.argmax);
     }
     for (Dim r = 0; r < count(); ++r) q_.result.argmax[r] = std::max(q_.result.argmax[r], 0);  // all NaN
   }
@@ -135,7 +176,8 @@ class SoftmaxRows {
     std::fill(mass_, mass_ + count(), labels ? 1.0 : 0.0);
     std::fill(weighted_, weighted_ + count(), 0.0);
     if (!labels || share_ != 0) {
-      for (Dim p = 0; p < logits_.panels(); ++p) k_.logits_targets(block(p), shift_, keep_, share_, mass_, weighted_);
+      for (Dim p = 0; p < logits_.panels(); ++p)
+        k_.logits_targets(with_targets(p), shift_, keep_, share_, mass_, weighted_);
     }
     for (Dim r = 0; labels && r < count(); ++r) {
       const T z = logits_.element(rows_.begin + r, q_.targets.labels[r]);
@@ -143,12 +185,9 @@ class SoftmaxRows {
     }
   }
 
-  const KernelTable<T>& k_;
-  const Logits<T>& logits_;
-  Range rows_;
   Question<T> q_;
   T share_, keep_;
-  T *lanes_, *shift_, *factor_, *scale_;
+  T* scale_;
   double *mass_, *weighted_;
 };
 
@@ -184,7 +223,7 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
 // Each panel becomes its gradient and is multiplied by its columns of the kernel while it is near.
 template <class T>
 void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows, T* dx,
-                    SoftmaxRows<T>& softmax) {
+                    LossRows<T>& softmax) {
   for (Dim p = 0; p < logits.panels(); ++p) {
     softmax.gradient(p);
     if (dx == nullptr) continue;
@@ -221,11 +260,39 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
   const Logits<T> logits = {z, rows, columns, columns, 1};
   const Question<T> question = {targets, smoothing, scale, gradient, result};
   parallel_for(rows, std::max<Dim>(1, 8192 / columns), [&](Range range) {
-    SoftmaxRows<T> softmax(kernels, logits, range, question, scratch);
+    LossRows<T> softmax(kernels, logits, range, question, scratch);
     softmax.take(0);
     softmax.finish();
     if (gradient) softmax.gradient(0);
   });
+}
+
+// Rows of logits in one chunk.
+template <class T>
+Dim chunk_rows(Dim rows, Dim units) {
+  return std::min(rows, std::max<Dim>(48, kChunkBytes / (units * static_cast<Dim>(sizeof(T)))));
+}
+
+template <class T>
+void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* const* y,
+                   Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
+  if (rows == 0) return;
+  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
+  T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
+  reserve(scratch.rows, most, kernels.width);
+  for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
+    const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
+    const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
+    parallel_region(useful_threads(product_flops(count, w.inputs, w.units)), [&](int index, int size) {
+      const Range mine = split(count, index, size);
+      if (mine.begin == mine.end) return;
+      SoftmaxRows<T> softmax(kernels, logits, mine, scratch.rows);
+      make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
+      softmax.find_largest();
+      softmax.exponentials();
+      softmax.write(y + begin);
+    });
+  }
 }
 
 template <class T>
@@ -233,10 +300,10 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
                                  const Targets<T>& targets, double smoothing, double scale,
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
                                  CrossEntropyScratch<T>& scratch) {
-  const Dim most = std::max<Dim>(48, kChunkBytes / (w.units * static_cast<Dim>(sizeof(T))));
-  const Dim chunks = (rows + most - 1) / most;
-  T* z = scratch.logits.reserve(size_in_panels(kernels, std::min(most, rows), w.units));
-  reserve(scratch.rows, std::min(most, rows), kernels.width);
+  if (rows == 0) return;
+  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
+  T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
+  reserve(scratch.rows, most, kernels.width);
   const Question<T> question = {targets, smoothing, scale, gradients != nullptr, result};
   for (Dim i = 0; i < chunks; ++i) {
     if (stop_requested(interrupt)) return;
@@ -244,12 +311,10 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
     const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
     const Question<T> here = question.from(begin, w.units);
     T* dx = gradients == nullptr || gradients->dx == nullptr ? nullptr : gradients->dx + begin * w.inputs;
-    const double flops =
-        2.0 * static_cast<double>(count) * static_cast<double>(w.units) * static_cast<double>(w.inputs);
-    parallel_region(useful_threads(flops), [&](int index, int size) {
+    parallel_region(useful_threads(product_flops(count, w.inputs, w.units)), [&](int index, int size) {
       const Range mine = split(count, index, size);
       if (mine.begin == mine.end) return;
-      SoftmaxRows<T> softmax(kernels, logits, mine, here, scratch.rows);
+      LossRows<T> softmax(kernels, logits, mine, here, scratch.rows);
       make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
       softmax.finish();
       if (gradients != nullptr) make_gradients(kernels, w, logits, mine, dx, softmax);
@@ -261,6 +326,8 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \
+  template void dense_softmax<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T* const*, Interrupt*,  \
+                                 CrossEntropyScratch<T>&);                                                             \
   template struct CrossEntropyScratch<T>;                                                                              \
   template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \
                                          const LossResult<T>&, SoftmaxScratch<T>&);                                    \

@@ -1,4 +1,4 @@
-// Softmax cross-entropy: of logits, and fused with the dense layer that makes them.
+// Softmax, and its cross-entropy: of logits, and fused with the dense layer that makes them.
 #pragma once
 
 #include "base/interrupt.hpp"
@@ -34,6 +34,11 @@ struct DenseGradients {  // null members are not computed
   T* bias = nullptr;
   T* dx = nullptr;
 };
+
+// Dense layer and softmax: y[r] [units] are the probabilities of row r. Incomplete when `interrupt` asks to stop.
+template <class T>
+void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows, T* const* y,
+                   Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
 
 // Dense layer, softmax and cross-entropy in chunks of rows: logits live for one chunk only and no
 // probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks.

@@ -77,17 +77,31 @@ void multiply_add_array(Dim n, const T* x, const T* f, T* y) {
   each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, fma(get(x + i, m), get(f + i, m), get(y + i, m)), m); });
 }
 
-// In double, lane by lane: a float square never overflows there.
-template <class T>
-double sum_of_squares(Dim n, const T* x) {
+// The sum of f(i)^2 in double, lane by lane: a float square never overflows there.
+template <class F>
+PYLSTM_INLINE double sum_squares(Dim n, F f) {
   double partial[8] = {};
   Dim i = 0;
   for (; i + 8 <= n; i += 8) {
-    for (Dim l = 0; l < 8; ++l) partial[l] += double(x[i + l]) * double(x[i + l]);
+    for (Dim l = 0; l < 8; ++l) partial[l] += f(i + l) * f(i + l);
   }
-  for (Dim l = 0; i + l < n; ++l) partial[l] += double(x[i + l]) * double(x[i + l]);
+  for (Dim l = 0; i + l < n; ++l) partial[l] += f(i + l) * f(i + l);
   double sum = 0;
   for (Dim l = 0; l < 8; ++l) sum += partial[l];
+  return sum;
+}
+
+template <class T>
+double sum_of_squares(Dim n, const T* x) {
+  return sum_squares(n, [=](Dim i) { return double(x[i]); });
+}
+
+template <class T>
+double squared_error(Dim n, const T* y, const T* target, T slope, T* dy) {
+  const double sum = sum_squares(n, [=](Dim i) { return double(y[i]) - double(target[i]); });
+  if (dy != nullptr) {
+    each_vector<T>(n, [=](Dim i, Dim m) { put(dy + i, (get(y + i, m) - get(target + i, m)) * slope, m); });
+  }
   return sum;
 }
 

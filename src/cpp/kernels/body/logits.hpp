@@ -79,6 +79,15 @@ void logits_gradient(const LogitsBlock<T>& p, const T* factor, const T* scale, T
 }
 
 template <class T>
+void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim first) {
+  for (Dim r = 0; r < p.rows; ++r) {
+    const T* row = p.z + r * p.z_row;
+    T* out = y[r] + first;
+    each_vector<T>(p.columns, [=](Dim i, Dim m) { put(out + i, get(row + i, m) * factor[r], m); });
+  }
+}
+
+template <class T>
 void largest_lanes(Dim rows, const T* lanes, T* result) {
   constexpr Dim W = Vec<T>::width;
   for (Dim r = 0; r < rows; ++r) {
