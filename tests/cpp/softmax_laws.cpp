@@ -40,10 +40,14 @@ void softmax_of(const KernelTable<T>& k, const std::vector<T>& x, const T* kerne
   const Dim inputs = rows == 0 ? 0 : static_cast<Dim>(x.size()) / rows;
   DenseWeights<T> w;
   w.pack(k, kernel, nullptr, inputs, n, false);
+  std::vector<const T*> in;
   std::vector<T*> out;
-  for (Dim r = 0; r < rows; ++r) out.push_back(y + r * row);
+  for (Dim r = 0; r < rows; ++r) {
+    in.push_back(x.data() + r * inputs);
+    out.push_back(y + r * row);
+  }
   CrossEntropyScratch<T> scratch;
-  dense_softmax(k, w, x.data(), rows, out.data(), nullptr, scratch);
+  dense_softmax(k, w, in.data(), rows, out.data(), nullptr, scratch);
 }
 
 template <class T>

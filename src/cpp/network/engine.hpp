@@ -42,6 +42,7 @@ struct CallWork {
   Buffer<T> gradients;  // flat, as the parameters
   std::vector<double> row_loss;
   std::vector<std::int32_t> argmax;
+  std::vector<const T*> x_rows;
   std::vector<T*> y_rows;
 
   std::size_t bytes() const;

@@ -124,12 +124,17 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
     if (softmax != nullptr) {
       const std::size_t last = layers_.size() - 1;
       run_layers(work, weights, last);
+      const Rows<T>& x = work.rows[last];
+      work.x_rows.resize(at(steps * count));
       work.y_rows.resize(at(steps * count));
       for (Dim b = 0; b < count; ++b) {
-        for (Dim t = 0; t < steps; ++t) work.y_rows[at(t * count + b)] = y + (rows[b] * steps + t) * features;
+        for (Dim t = 0; t < steps; ++t) {
+          work.x_rows[at(b * steps + t)] = x.at(t, b);
+          work.y_rows[at(b * steps + t)] = y + (rows[b] * steps + t) * features;
+        }
       }
-      softmax->write_probabilities(work.context, weights[last].get(), *work.layers[last], work.rows[last],
-                                   work.y_rows.data());
+      softmax->write_probabilities(work.context, weights[last].get(), *work.layers[last], work.x_rows.data(),
+                                   steps * count, work.y_rows.data());
       return !stop_requested(interrupt);
     }
     run_layers(work, weights);

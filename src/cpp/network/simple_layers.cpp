@@ -25,6 +25,7 @@ struct EmbeddingWork final : LayerWork {
 template <class T>
 struct DenseWork final : LayerWork {
   Buffer<T> y, dx;
+  std::vector<const T*> x_rows;
   std::vector<T*> y_rows;
   DenseScratch<T> scratch;
   CrossEntropyScratch<T> softmax;
@@ -148,8 +149,12 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
   out.data = own.y.reserve(in.rows() * units_);
   if (activation_ == DenseActivation::kSoftmax) {
     own.y_rows.resize(at(in.rows()));
-    for (Dim row = 0; row < in.rows(); ++row) own.y_rows[at(row)] = out.data + row * units_;
-    write_probabilities(context, weights, work, in, own.y_rows.data());
+    own.x_rows.resize(at(in.rows()));
+    for (Dim row = 0; row < in.rows(); ++row) {
+      own.x_rows[at(row)] = in.data + row * in.features;
+      own.y_rows[at(row)] = out.data + row * units_;
+    }
+    write_probabilities(context, weights, work, own.x_rows.data(), in.rows(), own.y_rows.data());
     return out;
   }
   dense_forward(kernels, w, in.data, in.rows(), out.data);
@@ -168,8 +173,8 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
 
 template <class T>
 void DenseLayer<T>::write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
-                                        const Rows<T>& in, T* const* y) const {
-  dense_softmax(*context.kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, in.rows(), y,
+                                        const T* const* x, Dim rows, T* const* y) const {
+  dense_softmax(*context.kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, x, rows, y,
                 context.interrupt, static_cast<DenseWork<T>&>(work).softmax);
 }
 

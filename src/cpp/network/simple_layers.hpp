@@ -43,9 +43,9 @@ class DenseLayer final : public Layer<T> {
              SampleShape in);
 
   DenseActivation activation() const { return activation_; }
-  // forward of softmax, to rows of the caller's: y[row] [units].
+  // forward of softmax for `rows` rows of the caller's, x[row] [inputs] to y[row] [units].
   void write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
-                           const Rows<T>& in, T* const* y) const;
+                           const T* const* x, Dim rows, T* const* y) const;
 
   std::vector<VariableSpec> variables() const override;
   SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }

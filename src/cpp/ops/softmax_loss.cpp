@@ -248,7 +248,7 @@ void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
 
 template <class T>
 std::size_t CrossEntropyScratch<T>::bytes() const {
-  return logits.bytes() + product.bytes() + rows.lanes.bytes() + rows.shift.bytes() + rows.factor.bytes() +
+  return logits.bytes() + x.bytes() + product.bytes() + rows.lanes.bytes() + rows.shift.bytes() + rows.factor.bytes() +
          rows.scale.bytes() + rows.mass.bytes() + rows.weighted.bytes();
 }
 
@@ -274,20 +274,24 @@ Dim chunk_rows(Dim rows, Dim units) {
 }
 
 template <class T>
-void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* const* y,
+void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
                    Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
   if (rows == 0) return;
   const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
   T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
   reserve(scratch.rows, most, kernels.width);
+  T* x_rows = scratch.x.reserve(most * w.inputs);
   for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
     const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
     parallel_region(useful_threads(product_flops(count, w.inputs, w.units)), [&](int index, int size) {
       const Range mine = split(count, index, size);
       if (mine.begin == mine.end) return;
+      for (Dim r = mine.begin; r < mine.end; ++r) {
+        std::copy(x[begin + r], x[begin + r] + w.inputs, x_rows + r * w.inputs);
+      }
       SoftmaxRows<T> softmax(kernels, logits, mine, scratch.rows);
-      make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
+      make_logits(kernels, w, x_rows, logits, mine, softmax);
       softmax.find_largest();
       softmax.exponentials();
       softmax.write(y + begin);
@@ -326,8 +330,8 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \
-  template void dense_softmax<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T* const*, Interrupt*,  \
-                                 CrossEntropyScratch<T>&);                                                             \
+  template void dense_softmax<T>(const KernelTable<T>&, const DenseWeights<T>&, const T* const*, Dim, T* const*,       \
+                                 Interrupt*, CrossEntropyScratch<T>&);                                                 \
   template struct CrossEntropyScratch<T>;                                                                              \
   template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \
                                          const LossResult<T>&, SoftmaxScratch<T>&);                                    \

@@ -22,7 +22,7 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
 
 template <class T>
 struct CrossEntropyScratch {
-  Buffer<T> logits;
+  Buffer<T> logits, x;
   SoftmaxScratch<T> rows;
   DenseScratch<T> product;
   std::size_t bytes() const;
@@ -35,10 +35,11 @@ struct DenseGradients {  // null members are not computed
   T* dx = nullptr;
 };
 
-// Dense layer and softmax: y[r] [units] are the probabilities of row r. Incomplete when `interrupt` asks to stop.
+// Dense layer and softmax: y[r] [units] are the probabilities of x[r] [inputs]. Rows run in chunks in their order, so
+// that outputs that lie together are written together. Incomplete when `interrupt` asks to stop.
 template <class T>
-void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows, T* const* y,
-                   Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
+void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* const* x, Dim rows,
+                   T* const* y, Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
 
 // Dense layer, softmax and cross-entropy in chunks of rows: logits live for one chunk only and no
 // probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks.
