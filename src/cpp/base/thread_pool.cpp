@@ -8,9 +8,7 @@
 #include <thread>
 #include <vector>
 
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
+#include "base/relax.hpp"
 
 namespace pylstm {
 namespace {
@@ -22,14 +20,6 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 // Then sleep soon: a thread that wakes is put on an idle core, while two that only yield to each other may share one
 // for as long as the call lasts.
 constexpr auto kYield = std::chrono::microseconds(200);
-
-void relax() {
-#if defined(__x86_64__) || defined(_M_X64)
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 // Spins, then yields, until ready() holds (true) or the time is up (false).
 template <class Ready>

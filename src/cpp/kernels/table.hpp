@@ -72,6 +72,9 @@ struct LstmStepArgs {
   T* h;                 // [rows, units], row stride h_row
   Dim h_row;
   T* gates;  // [rows, 4 * units] i|f|c|o after their activation, or null
+  // Blocks of `width` units to run, -1: to the last; in falling order with `backwards`, which changes no bit.
+  Dim first_block = 0, last_block = -1;
+  bool backwards = false;
 };
 
 template <class T>

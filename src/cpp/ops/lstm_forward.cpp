@@ -1,8 +1,12 @@
 // Forward over time: the input projection of a chunk of steps as one large product, then step by
-// step the recurrent product with the cells. Each thread runs its own rows through all of time.
+// step the recurrent product with the cells. Each thread runs its own rows through all of time;
+// or, of a few rows with large weights, all threads run all rows, each its own units, and meet after every step.
 #include <algorithm>
+#include <memory>
+#include <mutex>
 
 #include "base/index.hpp"
+#include "base/meeting.hpp"
 #include "ops/lstm.hpp"
 
 namespace pylstm {
@@ -14,6 +18,11 @@ constexpr Dim kChunkBytes = 256 * 1024;
 constexpr Dim kChunkRows = 96;
 // Enough panels for the tiles of a few rows, which take up to four side by side.
 constexpr Dim kPanelsTogether = 4;
+// A meeting of threads costs about as much as these floating-point operations of a step (of each thread).
+constexpr Dim kFlopsOfMeeting = 65536;
+// So few rows of each thread do not pay for its own reading of weights that exceed the second-level cache.
+constexpr Dim kRowsOfUnits = 4;
+constexpr Dim kLargeWeights = 1024 * 1024;  // bytes
 
 }  // namespace
 
@@ -83,16 +92,36 @@ std::size_t LstmScratch<T>::bytes() const {
 
 namespace {
 
-// The rows [first, last) of sorted positions on one thread.
+// Steps of a chunk of `height` rows.
+template <class T>
+Dim chunk_steps(const LstmRun<T>& run, Dim height) {
+  const Dim fitting = kChunkBytes / (height * run.weights->z_columns() * static_cast<Dim>(sizeof(T)));
+  return std::min(run.schedule->steps, std::max(fitting, (kChunkRows + height - 1) / height));
+}
+
+// What threads that share rows have in common: when to meet, and whether to stop, which all must see alike.
+struct Shared {
+  explicit Shared(int size) : meeting(size) {}
+  Meeting meeting;
+  bool stop = false;
+};
+
+// The rows [first, last) of sorted positions, blocks [first, last) of their units, on one thread.
 template <class T>
 class ForwardRows {
  public:
-  ForwardRows(const LstmRun<T>& run, Range rows, Buffer<T>& z, Buffer<T>& masked)
-      : run_(run), k_(*run.kernels), w_(*run.weights), s_(*run.schedule), rows_(rows) {
-    const Dim height = rows.end - rows.begin;
-    const Dim fitting = kChunkBytes / (height * w_.z_columns() * static_cast<Dim>(sizeof(T)));
-    chunk_ = std::min(s_.steps, std::max(fitting, (kChunkRows + height - 1) / height));
-    z_ = z.reserve(chunk_ * height * w_.z_columns());
+  // z: chunk_steps * height * z_columns elements. With `shared`, z and the rows are those of all its threads.
+  ForwardRows(const LstmRun<T>& run, Range rows, Range blocks, T* z, Buffer<T>& masked, Shared* shared, int index)
+      : run_(run),
+        k_(*run.kernels),
+        w_(*run.weights),
+        s_(*run.schedule),
+        rows_(rows),
+        blocks_(blocks),
+        chunk_(chunk_steps(run, rows.end - rows.begin)),
+        z_(z),
+        shared_(shared),
+        index_(index) {
     if (run.dropout.inputs != nullptr || run.dropout.recurrent != nullptr) {
       masked_ = masked.reserve((rows.end - rows.begin) * std::max(w_.inputs, w_.units));
     }
@@ -100,14 +129,24 @@ class ForwardRows {
 
   void operator()() {
     for (Dim first = 0; first < s_.steps; first += chunk_) {
-      if (stop_requested(run_.interrupt)) return;
+      if (stopped()) return;
       const Dim last = std::min(first + chunk_, s_.steps);
       project(first, last);
-      for (Dim step = first; step < last; ++step) advance(step, z_of(step - first));
+      for (Dim step = first; step < last; ++step) {
+        advance(step, z_of(step - first));
+        if (shared_ != nullptr) shared_->meeting.wait();
+      }
     }
   }
 
  private:
+  bool stopped() {
+    if (shared_ == nullptr) return stop_requested(run_.interrupt);
+    if (index_ == 0) shared_->stop = stop_requested(run_.interrupt);
+    shared_->meeting.wait();
+    return shared_->stop;
+  }
+
   T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns(); }
   Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
 
@@ -132,8 +171,9 @@ class ForwardRows {
     // One row a step, equally spaced: the steps are the rows of one product.
     const bool in_line = rows_.end - rows_.begin == 1 && s_.dense && w_.groups == 1;
     for (int g = 0; g < w_.groups; ++g) {
-      const Dim panels = (w.columns() + panel - 1) / panel;
-      for (Dim p = 0; p < panels; p += kPanelsTogether) {
+      const bool part = w_.groups == 1;  // blocks of units are blocks of panels
+      const Dim panels = part ? blocks_.end * panels_of_block() : (w.columns() + panel - 1) / panel;
+      for (Dim p = part ? blocks_.begin * panels_of_block() : 0; p < panels; p += kPanelsTogether) {
         for (Dim step = first; step < last; step += in_line ? last - first : 1) {
           const Dim count = in_line ? last - first : active(step);
           const Dim a_row = !in_line ? run_.x_row : last - first > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
@@ -175,33 +215,71 @@ class ForwardRows {
     k_.lstm_step({count, w_.units, h_prev, w_.units, together ? w_.recurrent[0].data() : nullptr, z, w_.z_columns(),
                   together ? 4 * k_.width : k_.width, together ? k_.width : w_.padded,
                   training ? run_.c + before * w_.units : c, c, run_.h + (s_.batch + now) * w_.units, w_.units,
-                  training ? run_.gates + now * 4 * w_.units : nullptr});
+                  training ? run_.gates + now * 4 * w_.units : nullptr, blocks_.begin, blocks_.end,
+                  // Forwards and backwards in turn: the weights used last are still in the cache.
+                  step % 2 == 1});
   }
+
+  Dim panels_of_block() const { return 4 / k_.panel_vectors; }
 
   const LstmRun<T>& run_;
   const KernelTable<T>& k_;
   const LstmWeights<T>& w_;
   const Schedule& s_;
   Range rows_;
+  Range blocks_;
   Dim chunk_;
   T* z_;
+  Shared* shared_;
+  int index_;
   T* masked_ = nullptr;
 };
+
+// Threads that share all rows and split the units: where rows are too few to split, and where every thread would read
+// large weights for a few rows of its own; unless a meeting would cost more than it gains.
+template <class T>
+int threads_for_units(const LstmRun<T>& run, int threads) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim batch = run.schedule->batch, blocks = w.padded / run.kernels->width;
+  const bool plain = w.groups == 1 && run.schedule->dense;
+  const bool small = 8 * batch * w.units * w.units < kFlopsOfMeeting * threads;
+  const bool few = batch < threads || (batch <= kRowsOfUnits * threads &&
+                                       4 * w.units * w.units * static_cast<Dim>(sizeof(T)) >= kLargeWeights);
+  return plain && !small && few ? static_cast<int>(std::min<Dim>(threads, blocks)) : 1;
+}
 
 }  // namespace
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
-  const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units);
-  const int threads = static_cast<int>(std::min<Dim>(useful_threads(static_cast<double>(flops)), run.schedule->batch));
+  const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units), batch = run.schedule->batch;
+  const Range all_blocks = {0, w.padded / run.kernels->width};
+  const int wanted = useful_threads(static_cast<double>(flops)), sharing = threads_for_units(run, wanted);
+  const int threads = sharing > 1 ? sharing : static_cast<int>(std::min<Dim>(wanted, batch));
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
+  const auto reserve_z = [&](Buffer<T>& z, Dim height) {
+    return z.reserve(chunk_steps(run, height) * height * w.z_columns());
+  };
+  if (sharing > 1) {
+    T* z = reserve_z(scratch.z[0], batch);
+    std::unique_ptr<Shared> shared;
+    std::once_flag once;
+    parallel_region(sharing, [&](int index, int count) {
+      std::call_once(once, [&] { shared = std::make_unique<Shared>(count); });
+      const Range blocks = split(all_blocks.end, index, count);
+      ForwardRows<T>(run, {0, batch}, blocks, z, scratch.masked[at(index)], shared.get(), index)();
+    });
+    return;
+  }
   parallel_region(threads, [&](int index, int count) {
     const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
     const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
-    if (rows.begin < rows.end) ForwardRows<T>(run, rows, scratch.z[at(index)], scratch.masked[at(index)])();
+    if (rows.begin == rows.end) return;
+    T* z = reserve_z(scratch.z[at(index)], rows.end - rows.begin);
+    ForwardRows<T>(run, rows, all_blocks, z, scratch.masked[at(index)], nullptr, index)();
   });
 }
 

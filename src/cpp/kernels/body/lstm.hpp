@@ -44,8 +44,11 @@ void lstm_step(const LstmStepArgs<T>& p) {
   const Dim together = p.recurrent == nullptr ? blocks : panels_for(p.rows);
   const GemmArgs<T> product = {p.h_prev, p.h_prev_row,   1,       p.recurrent, p.z, p.z_row, nullptr,
                                p.rows,   4 * W * blocks, p.units, Init::kKeep};
-  for (Dim block = 0; block < blocks; block += together) {
-    const Dim last = smaller(block + together, blocks);
+  const Dim end = p.last_block < 0 ? blocks : p.last_block;
+  const Dim groups = (end - p.first_block + together - 1) / together;
+  for (Dim i = 0; i < groups; ++i) {
+    const Dim block = p.first_block + (p.backwards ? groups - 1 - i : i) * together;
+    const Dim last = smaller(block + together, end);
     if (p.recurrent != nullptr) gemm_panels<T>(product, block * kPanelsOfBlock, last * kPanelsOfBlock);
     for (Dim row = 0; row < p.rows; ++row) {
       for (Dim b = block; b < last; ++b) cell_forward<T>(p, row, b * W, smaller(W, p.units - b * W));
