@@ -68,6 +68,18 @@ def stack_in_double() -> list[Array]:
     return [*results(net, totals), predict(net, x, batch_size=32)]
 
 
+def few_rows() -> list[Array]:
+    """Forward runs these by units: more threads than rows, and rows whose weights leave the cache."""
+    rng = np.random.default_rng(4)
+    out = []
+    for rows, units in ((1, 200), (2, 333), (5, 600)):
+        entries = [lstm(units, return_sequences=True)]
+        net = network(entries, (-1, 7), "float32", rng=rng, loss="mean_squared_error")
+        x, y = rng.uniform(-1, 1, (rows, 9, 7)), rng.uniform(-1, 1, (rows, 9, units))
+        out += [predict(net, x, batch_size=rows), *results(net, fit(net, x, y, batch_size=rows))]
+    return out
+
+
 def results(net: _core.Network, totals: dict[str, tuple[float, float]]) -> list[Array]:
     weights, slots, iterations = state_of(net)
     assert totals["skipped"][0] == 0
@@ -75,7 +87,9 @@ def results(net: _core.Network, totals: dict[str, tuple[float, float]]) -> list[
     return [*weights, *slots, np.array(iterations), sums]
 
 
-JOBS = {job.__name__: job for job in (language_model, masked_and_dropped, stack_in_double)}
+JOBS = {
+    job.__name__: job for job in (language_model, masked_and_dropped, stack_in_double, few_rows)
+}
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 // Softmax, its backward and its fusion with cross-entropy.
 #include <algorithm>
 
+#include "base/parallel.hpp"
 #include "laws.hpp"
 #include "ops/softmax_loss.hpp"
 
@@ -338,6 +339,14 @@ void softmax_laws(const KernelTable<T>& k, const Options&) {
       entropy_special(k, n);
     }
   }
+  // Several blocks of a sum over rows; several chunks of logits; both on several threads.
+  const int threads = num_threads();
+  for (const int n : {1, 3}) {
+    set_num_threads(n);
+    fused_case<T>(k, 600, 65, 2 * k.panel_vectors * k.width + 3, false, T(0), random);
+    fused_case<T>(k, 240, 5, 9003, false, T(0), random);
+  }
+  set_num_threads(threads);
 }
 
 template void softmax_laws<float>(const KernelTable<float>&, const Options&);

@@ -43,6 +43,7 @@ constexpr KernelTable<T> make_table() {
   return {Vec<T>::width,
           kPanelVectors,
           kTileRows,
+          kPanelsTogether,
           packed_b<T>,
           pack_b<T>,
           pack_gates<T>,

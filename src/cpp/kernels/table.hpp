@@ -14,8 +14,8 @@ namespace pylstm {
 enum class Init { kZero, kBias, kKeep };
 
 // C[rows, columns] = init + A[rows, inner] * B[inner, columns].
-// The inner sum of each element has one order, fixed by (inner, columns, T, ISA): a row gives
-// the same bits in any batch and at any place in it.
+// The inner sum of each element has one order, fixed by (inner, columns, T, ISA) and by whether the caller gives it
+// whole or in ranges: a row gives the same bits in any batch and at any place in it.
 template <class T>
 struct GemmArgs {
   const T* a;  // element (r, k) is a[r * a_row + k * a_inner]
@@ -36,7 +36,7 @@ struct GemmArgs {
 template <class T>
 struct GemmPackedArgs {
   const T* a;  // pack_a's tiles: element (r, k)
-  const T* b;
+  const T* b;  // panels; lanes past `columns` are read and may hold anything
   T* c;
   Dim c_row;
   Dim rows, columns, inner;
@@ -109,9 +109,10 @@ struct UpdateArgs {
 
 template <class T>
 struct KernelTable {
-  Dim width;          // elements of one vector
-  Dim panel_vectors;  // vectors of a full panel of B
-  Dim tile_rows;      // rows of a full tile of A in pack_a
+  Dim width;            // elements of one vector
+  Dim panel_vectors;    // vectors of a full panel of B
+  Dim tile_rows;        // rows of a full tile of A in pack_a
+  Dim panels_together;  // panels that a row alone runs side by side to keep the fma units busy
 
   // Packing. packed_b(inner, columns) elements; gates: columns = 4 * units rounded up to 4 * width.
   Dim (*packed_b)(Dim inner, Dim columns);
@@ -154,6 +155,7 @@ struct KernelTable {
   void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);
   // y[r][first + n] = factor[r] * z
   void (*logits_write)(const LogitsBlock<T>& block, const T* factor, T* const* y, Dim first);
+  // Of each row's lanes.
   void (*largest_lanes)(Dim rows, const T* lanes, T* result);
   void (*sum_lanes)(Dim rows, const T* lanes, T* result);
   double (*log)(double x);  // <= 2 ulp, for x positive and normal; NaN and inf stay

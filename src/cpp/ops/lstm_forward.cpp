@@ -16,8 +16,6 @@ namespace {
 constexpr Dim kChunkBytes = 256 * 1024;
 // ... unless it were too short to pay for one sweep of the kernel out of the third level (rows).
 constexpr Dim kChunkRows = 96;
-// Enough panels for the tiles of a few rows, which take up to four side by side.
-constexpr Dim kPanelsTogether = 4;
 // A meeting of threads costs about as much as these floating-point operations of a step (of each thread).
 constexpr Dim kFlopsOfMeeting = 65536;
 // So few rows of each thread do not pay for its own reading of weights that exceed the second-level cache.
@@ -173,13 +171,13 @@ class ForwardRows {
     for (int g = 0; g < w_.groups; ++g) {
       const bool part = w_.groups == 1;  // blocks of units are blocks of panels
       const Dim panels = part ? blocks_.end * panels_of_block() : (w.columns() + panel - 1) / panel;
-      for (Dim p = part ? blocks_.begin * panels_of_block() : 0; p < panels; p += kPanelsTogether) {
+      for (Dim p = part ? blocks_.begin * panels_of_block() : 0; p < panels; p += k_.panels_together) {
         for (Dim step = first; step < last; step += in_line ? last - first : 1) {
           const Dim count = in_line ? last - first : active(step);
           const Dim a_row = !in_line ? run_.x_row : last - first > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
           k_.gemm({run_.x[at(step)] + rows_.begin * run_.x_row, a_row, 1, w_.kernel[at(g)].data(),
                    z_of(step - first) + g * w_.padded, w_.z_columns(), w_.bias.data() + g * w_.padded, count,
-                   w.columns(), w.inner(), Init::kBias, p, std::min(p + kPanelsTogether, panels)});
+                   w.columns(), w.inner(), Init::kBias, p, std::min(p + k_.panels_together, panels)});
         }
       }
     }

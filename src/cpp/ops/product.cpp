@@ -59,7 +59,7 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
   const Dim block = (rows + blocks - 1) / blocks;  // nearly equal: a short one would pay for all the outputs
   T* packed_a = scratch.a.reserve(outputs * block);
   const int threads = useful_threads(product_flops(outputs, columns, block));
-  T* packed_d = scratch.d.reserve(threads * panel * block);
+  T* packed_d = d.panel_rows > 0 ? nullptr : scratch.d.reserve(threads * panel * block);
   for (Dim i = 0; i < blocks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / blocks, count = rows * (i + 1) / blocks - begin;
     parallel_region(threads, [&](int index, int size) {
@@ -74,22 +74,25 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
     const Init init = begin == 0 && !accumulate ? Init::kZero : Init::kKeep;
     parallel_region(threads, [&](int index, int size) {
       const Range part = split(columns, index, size, panel);
-      T* mine = packed_d + index * panel * block;
+      T* mine = packed_d == nullptr ? nullptr : packed_d + index * panel * block;
       // Panel by panel: what has just been packed is used while it is in the second-level cache.
       for (Dim column = part.begin; column < part.end; column += panel) {
         const Dim width = std::min(panel, part.end - column);
         const T* b = mine;
-        Dim next = 0;
+        const T* next = nullptr;
+        Dim next_count = 0;
         if (d.panel_rows == 0) {
           kernels.pack_b(d.data + begin * d.row + column, d.row, 1, count, width, mine);
         } else {
+          const Dim next_row = round_up(std::min(panel, part.end - column - width), kernels.width);
           b = d.data + column * d.panel_rows + begin * round_up(width, kernels.width);
-          next = count * round_up(std::min(panel, part.end - column - width), kernels.width);
+          next = d.data + (column + width) * d.panel_rows + begin * next_row;
+          next_count = count * next_row;
         }
         for (std::size_t f = 0; f < factors.size(); ++f) {
           const RowFactor<T>& factor = factors[f];
           kernels.gemm_packed({packed_a + first_of[f] * count, b, factor.output + column, factor.output_row,
-                               factor.columns, width, count, init, b + panel * d.panel_rows, f == 0 ? next : 0});
+                               factor.columns, width, count, init, next, f == 0 ? next_count : 0});
         }
       }
     });

@@ -50,7 +50,7 @@ struct RowProductScratch {
 };
 
 // D of a sum over rows, [M, columns]: element (m, n) is data[m * row + n]; or, with panel_rows >= M, it stands in
-// panels already, panel after panel [panel_rows][its columns rounded up to a vector].
+// panels of the same kernels already, panel after panel [panel_rows][its columns rounded up to a vector].
 template <class T>
 struct RowOperand {
   const T* data;

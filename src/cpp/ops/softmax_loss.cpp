@@ -9,9 +9,6 @@ namespace {
 // A chunk of logits stays in the last-level cache (bytes).
 constexpr Dim kChunkBytes = Dim{8} << 20;
 
-// Panels of logits that are made together: a few rows alone need several to keep the fma units busy.
-constexpr Dim kPanelsTogether = 4;
-
 // [rows, columns] in panels: panel p is [rows][row_of(p)], where the last may be narrower. One panel as wide as the
 // matrix is a plain matrix.
 template <class T>
@@ -45,7 +42,6 @@ template <class T>
 struct Question {
   Targets<T> targets;
   double smoothing, scale;
-  bool gradient;
   LossResult<T> result;
 
   // The same for rows from `row` on.
@@ -199,7 +195,7 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
   const bool narrow_last = logits.row_of(panels - 1) < logits.panel;
   for (Dim p = 0; p < panels;) {
     const bool narrow = narrow_last && p + 1 == panels;
-    const Dim last = narrow ? panels : std::min(p + kPanelsTogether, panels - narrow_last);
+    const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
     GemmArgs<T> args = {x + rows.begin * w.inputs,
                         w.inputs,
                         1,
@@ -258,7 +254,7 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
                            SoftmaxScratch<T>& scratch) {
   reserve(scratch, rows, kernels.width);
   const Logits<T> logits = {z, rows, columns, columns, 1};
-  const Question<T> question = {targets, smoothing, scale, gradient, result};
+  const Question<T> question = {targets, smoothing, scale, result};
   parallel_for(rows, std::max<Dim>(1, 8192 / columns), [&](Range range) {
     LossRows<T> softmax(kernels, logits, range, question, scratch);
     softmax.take(0);
@@ -267,36 +263,42 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
   });
 }
 
-// Rows of logits in one chunk.
-template <class T>
-Dim chunk_rows(Dim rows, Dim units) {
-  return std::min(rows, std::max<Dim>(48, kChunkBytes / (units * static_cast<Dim>(sizeof(T)))));
-}
-
-template <class T>
-void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
-                   Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
+// Chunk by chunk: rows_of(begin, logits, mine) on several threads, each with its rows of the chunk that begins at row
+// `begin`; then after(begin, logits) on one.
+template <class T, class RowsOf, class After>
+void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim rows, Interrupt* interrupt,
+                CrossEntropyScratch<T>& scratch, RowsOf rows_of, After after) {
   if (rows == 0) return;
-  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
+  const Dim fitting = std::max<Dim>(48, kChunkBytes / (w.units * static_cast<Dim>(sizeof(T))));
+  const Dim most = std::min(rows, fitting), chunks = (rows + most - 1) / most;
   T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
   reserve(scratch.rows, most, kernels.width);
-  T* x_rows = scratch.x.reserve(most * w.inputs);
   for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
     const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
     parallel_region(useful_threads(product_flops(count, w.inputs, w.units)), [&](int index, int size) {
       const Range mine = split(count, index, size);
-      if (mine.begin == mine.end) return;
-      for (Dim r = mine.begin; r < mine.end; ++r) {
-        std::copy(x[begin + r], x[begin + r] + w.inputs, x_rows + r * w.inputs);
-      }
-      SoftmaxRows<T> softmax(kernels, logits, mine, scratch.rows);
-      make_logits(kernels, w, x_rows, logits, mine, softmax);
-      softmax.find_largest();
-      softmax.exponentials();
-      softmax.write(y + begin);
+      if (mine.begin < mine.end) rows_of(begin, logits, mine);
     });
+    after(begin, logits);
   }
+}
+
+template <class T>
+void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
+                   Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
+  T* near = scratch.x.reserve(rows * w.inputs);
+  const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
+    for (Dim r = begin + mine.begin; r < begin + mine.end; ++r) {
+      std::copy(x[r], x[r] + w.inputs, near + r * w.inputs);
+    }
+    SoftmaxRows<T> softmax(kernels, logits, mine, scratch.rows);
+    make_logits(kernels, w, near + begin * w.inputs, logits, mine, softmax);
+    softmax.find_largest();
+    softmax.exponentials();
+    softmax.write(y + begin);
+  };
+  each_chunk(kernels, w, rows, interrupt, scratch, rows_of, [](Dim, const Logits<T>&) {});
 }
 
 template <class T>
@@ -304,29 +306,21 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
                                  const Targets<T>& targets, double smoothing, double scale,
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
                                  CrossEntropyScratch<T>& scratch) {
-  if (rows == 0) return;
-  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
-  T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
-  reserve(scratch.rows, most, kernels.width);
-  const Question<T> question = {targets, smoothing, scale, gradients != nullptr, result};
-  for (Dim i = 0; i < chunks; ++i) {
-    if (stop_requested(interrupt)) return;
-    const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
-    const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
-    const Question<T> here = question.from(begin, w.units);
-    T* dx = gradients == nullptr || gradients->dx == nullptr ? nullptr : gradients->dx + begin * w.inputs;
-    parallel_region(useful_threads(product_flops(count, w.inputs, w.units)), [&](int index, int size) {
-      const Range mine = split(count, index, size);
-      if (mine.begin == mine.end) return;
-      LossRows<T> softmax(kernels, logits, mine, here, scratch.rows);
-      make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
-      softmax.finish();
-      if (gradients != nullptr) make_gradients(kernels, w, logits, mine, dx, softmax);
-    });
-    if (gradients == nullptr || gradients->kernel == nullptr) continue;
-    kernel_gradient(kernels, w, x + begin * w.inputs, {z, 0, count}, count, begin > 0, gradients->kernel,
-                    gradients->bias, scratch.product);
-  }
+  const Question<T> question = {targets, smoothing, scale, result};
+  const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
+    LossRows<T> softmax(kernels, logits, mine, question.from(begin, w.units), scratch.rows);
+    make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
+    softmax.finish();
+    if (gradients == nullptr) return;
+    T* dx = gradients->dx == nullptr ? nullptr : gradients->dx + begin * w.inputs;
+    make_gradients(kernels, w, logits, mine, dx, softmax);
+  };
+  const auto after = [&](Dim begin, const Logits<T>& logits) {
+    if (gradients == nullptr || gradients->kernel == nullptr) return;
+    kernel_gradient(kernels, w, x + begin * w.inputs, {logits.z, 0, logits.rows}, logits.rows, begin > 0,
+                    gradients->kernel, gradients->bias, scratch.product);
+  };
+  each_chunk(kernels, w, rows, interrupt, scratch, rows_of, after);
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \

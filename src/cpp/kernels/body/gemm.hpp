@@ -165,7 +165,8 @@ PYLSTM_INLINE void run_rows(Block<T> p) {
 }
 
 // How many panels a tile of so few rows needs side by side to keep the fma units busy.
-PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+constexpr Dim kPanelsTogether = 4;
+PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : rows <= 3 ? 2 : 1; }
 
 template <class T>
 PYLSTM_INLINE void run_block(const Block<T>& p, Dim panels, Dim vectors) {
