@@ -69,7 +69,7 @@ def stack_in_double() -> list[Array]:
 
 
 def few_rows() -> list[Array]:
-    """Forward splits the units of these: more threads than rows, and weights that leave the cache."""
+    """Forward splits the units: more threads than rows, or weights that leave the cache."""
     rng = np.random.default_rng(4)
     out = []
     for rows, units in ((1, 200), (2, 333), (5, 600)):
