@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import peers as libraries
 from benchmarks.adapters import Unsupported
 from benchmarks.remote import Prepared, Worker, WorkerError
 from benchmarks.timing import Duel
@@ -47,8 +48,8 @@ class Bench:
         ours = self._worker("pylstm", isa)
         prepared = ours.prepare(problem)
         names = ["unmasked"] if problem.padded else [] if problem.isa else self._names
-        found = {name: self._ready(name, problem, prepared) for name in names}
-        duels = self._fight([n for n in names if "variant" in found[n]], ours, found)
+        found = {name: self._ready(name, isa, problem, prepared) for name in names}
+        duels = self._fight([n for n in names if "variant" in found[n]], isa, ours, found)
         times = [a for duel in duels.values() for a, _ in duel.times] or self._alone(ours)
         seconds, best = float(np.median(times)), float(np.min(times))
         least = floor.seconds(problem, limits)
@@ -82,20 +83,26 @@ class Bench:
             self._limits[isa] = machine.measure(isa, self._threads)
         return self._limits[isa]
 
-    def _worker(self, name: str, isa: str = "") -> Worker:
-        if (name, isa) not in self._workers:
-            self._workers[name, isa] = Worker(name, self._threads, isa)
-            self.versions.update(self._workers[name, isa].versions())
-        return self._workers[name, isa]
+    @staticmethod
+    def _key(name: str, isa: str) -> tuple[str, str]:
+        """Of `_workers`: the instruction set is only for what runs our kernels."""
+        return name, isa if name in libraries.OURS else ""
 
-    def _ready(self, name: str, problem: Problem, ours: Prepared) -> dict[str, Any]:
+    def _worker(self, name: str, isa: str) -> Worker:
+        key = self._key(name, isa)
+        if key not in self._workers:
+            self._workers[key] = Worker(name, self._threads, key[1])
+            self.versions.update(self._workers[key].versions())
+        return self._workers[key]
+
+    def _ready(self, name: str, isa: str, problem: Problem, ours: Prepared) -> dict[str, Any]:
         try:
-            theirs = self._worker(name).prepare(problem)
+            theirs = self._worker(name, isa).prepare(problem)
             checked = compare(ours.answer, theirs.answer)
         except Unsupported as reason:
             return {"unsupported": str(reason)}
         except (ArithmeticError, WorkerError) as error:
-            return self._failed(name, error)
+            return self._failed(name, isa, error)
         return {
             "variant": theirs.variant,
             "first": theirs.first,
@@ -103,20 +110,22 @@ class Bench:
             "largest_difference": checked,
         }
 
-    def _fight(self, names: list[str], ours: Worker, found: dict[str, Any]) -> dict[str, Duel]:
+    def _fight(
+        self, names: list[str], isa: str, ours: Worker, found: dict[str, Any]
+    ) -> dict[str, Duel]:
         """Time the pairs of these peers; results, or what failed, go into `found`."""
         duels: dict[str, Duel] = {}
 
         def go(name: str, pairs: int) -> None:
             try:
                 if name not in duels:
-                    duels[name] = Duel(ours, self._worker(name), self._plan.seconds)
+                    duels[name] = Duel(ours, self._worker(name, isa), self._plan.seconds)
                 duels[name].fight(pairs)
             except WorkerError as error:
                 if error.name == ours.name:
                     raise
                 duels.pop(name, None)
-                found[name] = self._failed(name, error)
+                found[name] = self._failed(name, isa, error)
 
         for name in names:
             go(name, min(SCREENING, self._plan.pairs))
@@ -129,9 +138,9 @@ class Bench:
             found[name].update(duel.result())
         return duels
 
-    def _failed(self, name: str, error: Exception) -> dict[str, Any]:
+    def _failed(self, name: str, isa: str, error: Exception) -> dict[str, Any]:
         """What stands in the peer's place; its next problem gets a new process."""
-        if worker := self._workers.pop((name, ""), None):
+        if worker := self._workers.pop(self._key(name, isa), None):
             worker.close()
         return {"error": str(error)}
 

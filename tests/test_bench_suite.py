@@ -66,8 +66,9 @@ def test_another_answer_is_refused(
         suite.grid.compare({"loss": np.array([1.0, 2.0])}, peer)
 
 
-def bench(suite: SimpleNamespace, peers: list[str]) -> Any:
-    return suite.grid.Bench(peers, 1, _core.active_isa(), suite.grid.Plan(4, 1e-4, 1e-3))
+def bench(suite: SimpleNamespace, peers: list[str], isa: str = "") -> Any:
+    plan = suite.grid.Plan(4, 1e-4, 1e-3)
+    return suite.grid.Bench(peers, 1, isa or _core.active_isa(), plan)
 
 
 def test_a_row_beside_numpy(suite: SimpleNamespace) -> None:
@@ -99,6 +100,40 @@ def test_padding_is_compared_with_ourselves(suite: SimpleNamespace) -> None:
         running.close()
     assert list(row["peers"]) == ["unmasked"]
     assert row["peers"]["unmasked"]["ratio"] > 0
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+def test_both_sides_of_a_padded_row_have_its_instruction_set(
+    suite: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, isa: str
+) -> None:
+    """Also after a failure, which must end the process that failed."""
+    started: list[tuple[str, str]] = []
+    closed: list[str] = []
+
+    class Spy(suite.remote.Worker):  # type: ignore[misc]
+        def __init__(self, name: str, threads: int, isa: str = "") -> None:
+            started.append((name, isa))
+            super().__init__(name, threads, isa)
+
+        def prepare(self, problem: Problem) -> Any:
+            if started == [("pylstm", isa), ("unmasked", isa)] and self.name == "unmasked":
+                problem = replace(problem, units=-1)
+            return super().prepare(problem)
+
+        def close(self) -> None:
+            closed.append(self.name)
+            super().close()
+
+    monkeypatch.setattr(suite.grid, "Worker", Spy)
+    running = bench(suite, [], isa)
+    try:
+        padded = Problem("predict", 4, 6, 5, 7, 9, padded=True)
+        assert "error" in running.row(padded)["peers"]["unmasked"]
+        assert closed == ["unmasked"]
+        assert "ratio" in running.row(padded)["peers"]["unmasked"]
+    finally:
+        running.close()
+    assert started == [("pylstm", isa), ("unmasked", isa), ("unmasked", isa)]
 
 
 def test_a_library_that_fails_is_named_and_started_again(
