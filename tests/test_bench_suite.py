@@ -192,6 +192,13 @@ def row_of(threads: int, peers: dict[str, float], **changes: Any) -> dict[str, A
         (row_of(1, {"a": 1.1, "b": 2.0}), "short"),
         (row_of(1, {"a": 1.1, "b": 2.0}, against=["b"]), "reached"),
         (row_of(1, {"a": 1.3}, asked_percent=86.0), "short"),
+        (row_of(1, {"a": 2.0}, against=["missing"]), ""),
+        (row_of(1, {"a": 0.5}, against=["missing"]), ""),
+        (row_of(1, {"a": 2.0}, against=["missing"], asked_percent=79.0), ""),
+        (row_of(1, {"a": 2.0}, against=["missing"], asked_percent=86.0), "short"),
+        (row_of(1, {"a": 1.3}, asked_percent=79.0), "reached"),
+        (row_of(1, {}, asked=[0.0, 0.0], asked_percent=79.0), "reached"),
+        (row_of(1, {"a": 1.3}, asked=[0.0, 0.0]), ""),
         (row_of(1, {}), ""),
     ],
 )
@@ -203,3 +210,27 @@ def test_the_verdict(suite: SimpleNamespace, row: dict[str, Any], verdict: str) 
 def test_every_faster_peer_is_listed_the_worst_first(suite: SimpleNamespace) -> None:
     rows = [row_of(1, {"a": 0.9, "b": 1.1}), row_of(2, {"c": 0.7})]
     assert [text.split(": ")[1][:6] for text in suite.report.losses(rows)] == ["c 0.70", "a 0.90"]
+
+
+def test_a_peer_that_the_figure_does_not_name_is_shown_all_the_same(suite: SimpleNamespace) -> None:
+    row = row_of(1, {"a": 1.3, "b": 2.0}, against=["missing"])
+    assert "| a | 1000.00 ms | 1.30 (1.30-1.30) | 1.2× (missing) |  |" in suite.report.line(row)
+
+
+def test_tables_of_a_run_in_which_rows_have_different_peers(suite: SimpleNamespace) -> None:
+    """As stored when only some groups or some peers were measured."""
+    failed = row_of(1, {"b": 2.0}, problem="q")
+    failed["peers"]["c"] = {"error": "broken"}
+    failed["peers"]["d"] = {"unsupported": "no such work"}
+    rows = [row_of(1, {}), row_of(2, {"a": 1.3}), failed]
+    for chosen in ([], rows[:1], rows):
+        stored = {"date": "d", "machine": {}, "versions": {}, "limits": [], "rows": chosen}
+        tables = [suite.report.document(stored), suite.report.short(stored)]
+        for table in "\n\n".join(tables).split("\n\n"):
+            lines = [text for text in table.splitlines() if text.startswith("|")]
+            assert len({text.count("|") for text in lines}) <= 1, table
+    assert tables[1].splitlines()[2:] == [
+        "| p | 1 | 1000.00 ms | 80 | – | – | – | 1.2× |",
+        "| p | 2 | 1000.00 ms | 80 | a | 1000.00 ms | 1.30 | 1.5× |",
+        "| q | 1 | 1000.00 ms | 80 | b | 1000.00 ms | 2.00 | 1.2× |",
+    ]
