@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,11 +95,28 @@ def test_our_answer_is_the_specification() -> None:
         np.testing.assert_allclose(ours_, theirs, rtol=0, atol=atol, err_msg=name)
 
 
-def test_padding_is_left_out_only_when_masked() -> None:
+def test_padding_is_left_out_only_when_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind its text a masked model holds its last output; the other one goes on."""
     problem = replace(SMALL["predict"], batch=4, padded=True)
-    _, with_mask = ours.prepare(problem)
-    _, without = ours.prepare(problem, masked=False)
-    assert np.array_equal(with_mask()["output"], without()["output"])  # at the real steps
+    built: list[pylstm.Sequential] = []
+    build = ours._model
+
+    def kept(*arguments: Any) -> pylstm.Sequential:
+        built.append(build(*arguments))
+        return built[-1]
+
+    monkeypatch.setattr(ours, "_model", kept)
+    answers = [ours.prepare(problem, masked)[1]()["output"] for masked in (True, False)]
+    assert np.array_equal(*answers)  # at the real steps
+    x = problem.data()[0][0]
+    held, computed = (model.predict_on_batch(x) for model in built)
+    some_padded = False
+    for row, length in enumerate(np.count_nonzero(x, axis=1)):
+        for step in range(length, problem.steps if length else 0):
+            some_padded = True
+            assert np.array_equal(held[row, step], held[row, length - 1])
+            assert not np.array_equal(computed[row, step], computed[row, step - 1])
+    assert some_padded
 
 
 def test_command_prints_a_row_for_each_problem(
