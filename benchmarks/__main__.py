@@ -42,6 +42,8 @@ def main() -> int:
         chosen = problems.select(args.group, args.only)
     except ValueError as error:
         sys.exit(f"benchmarks: {error}")
+    if args.output:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
     plan = Plan(args.pairs, args.seconds, args.budget)
     names = peers.installed() if args.peers is None else args.peers
     stored: dict[str, Any] = {
