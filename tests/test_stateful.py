@@ -76,6 +76,33 @@ def test_a_failed_validation_leaves_the_state_of_predict():
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_ctrl_c_in_a_watched_batch_leaves_the_state_of_predict(monkeypatch):
+    class Interrupted:
+        def __init__(self, network):
+            self.network = network
+
+        def __getattr__(self, name):
+            return getattr(self.network, name)
+
+        def forward(self, *args):
+            raise KeyboardInterrupt
+
+    def bias(y_true, y_pred):
+        return y_pred - y_true
+
+    model = Sequential([layers.LSTM(4, stateful=True), layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=[bias])
+    model.predict(X)
+    before = model._core.get_state("predict")
+    network = Interrupted(model._network())
+    monkeypatch.setattr(model, "_network", lambda: network)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batch_size=22)
+    after = model._core.get_state("predict")
+    assert any(a.any() for a in before)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_stateful_training_carries_the_state_from_batch_to_batch():
     """With frozen weights the loss of a pass is that of one long sequence."""
     long = RNG.normal(size=(2, 12, 3))

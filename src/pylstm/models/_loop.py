@@ -139,11 +139,15 @@ class Loop:
         """Show a batch to the metrics written in Python, before the engine runs it."""
         network = self.network
         carried = network.get_state("predict") if self._stateful else []
-        if self._stateful and training:
-            network.set_state("predict", network.get_state("fit"))
-        y_pred = network.forward(segment.rows.data, segment.order, segment.batch_size, batch, False)
-        if self._stateful:
-            network.set_state("predict", carried)
+        try:
+            if self._stateful and training:
+                network.set_state("predict", network.get_state("fit"))
+            y_pred = network.forward(
+                segment.rows.data, segment.order, segment.batch_size, batch, False
+            )
+        finally:
+            if self._stateful:
+                network.set_state("predict", carried)
         self._show(segment, batch, y_pred, tally)
 
     def _show(
