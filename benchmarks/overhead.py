@@ -34,7 +34,7 @@ def main() -> None:
     data, order, network = _core.Data(x, y), np.arange(len(x)), model._network()
 
     def engine() -> None:
-        network.start(data, "fit")
+        network.start("fit")
         network.run(data, "fit", order, BATCH, 0, BATCHES, 0.0)
         network.finish("fit")
 

@@ -44,7 +44,7 @@ def main() -> None:
 
     def step(mode: str) -> Callable[[], None]:
         def run() -> None:
-            network.start(data, mode)
+            network.start(mode)
             network.run(data, mode, order, 1, 0, 1, 0.0)
             network.finish(mode)
 

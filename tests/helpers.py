@@ -79,7 +79,7 @@ def fit(
     """One pass over batches [first, last) in natural order; returns the totals."""
     data = _core.Data(x, y, sample_weight, mask)
     net.check(data, "fit")
-    net.start(data, "fit")
+    net.start("fit")
     try:
         order = np.arange(len(x))
         end = -(-len(x) // batch_size) if last is None else last

@@ -100,7 +100,7 @@ def test_inference_is_training_without_dropout(
     net = network(*model(), dtype, rng=rng, loss="external")
     x = inputs(model, 9, rng)
     data, order = _core.Data(x), np.arange(9)
-    net.start(data, "fit")
+    net.start("fit")
     try:
         trained = net.forward(data, order, 9, 0, True)
         inferred = net.forward(data, order, 9, 0, False)
@@ -199,7 +199,7 @@ def test_slicing_a_run_into_calls_changes_nothing(isa: str, rng: np.random.Gener
     whole, sliced = trainee("float32", "adam", 3), trainee("float32", "adam", 3)
     fit(whole, x[:, :-1], x[:, 1:], batch_size=6)
     data, order = _core.Data(x[:, :-1], x[:, 1:]), np.arange(40)
-    sliced.start(data, "fit")
+    sliced.start("fit")
     batch = 0
     while batch < 7:
         step = sliced.run(data, "fit", order, 6, batch, 7, 1e-9)  # a budget for one batch

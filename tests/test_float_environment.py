@@ -73,7 +73,7 @@ def language_model(rng: np.random.Generator) -> _core.Network:
 def external_step(rng: np.random.Generator) -> None:
     net = network([lstm(9), dense(2)], (-1, 3), rng=rng, loss="external")
     data, order = _core.Data(rng.uniform(-1, 1, (6, 4, 3))), np.arange(6)
-    net.start(data, "fit")
+    net.start("fit")
     net.backward(net.forward(data, order, 6, 0, True))
     net.finish("fit")
 
@@ -90,7 +90,7 @@ def refused(rng: np.random.Generator) -> None:
         with pytest.raises(ValueError, match="x must"):
             net.check(_core.Data(bad, y), "fit")
     data = _core.Data(x, y)
-    net.start(data, "fit")
+    net.start("fit")
     with pytest.raises(ValueError, match="order must hold rows"):
         net.run(data, "fit", np.array([0, 99]), 2, 0, 1, 0.0)
     net.finish("fit")

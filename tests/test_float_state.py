@@ -55,19 +55,19 @@ class World:
 
     def started(self) -> Call:
         """`finish` of a fit that has begun."""
-        self.net.start(self.data, "fit")
+        self.net.start("fit")
         self.net.run(self.data, "fit", self.order, 3, 0, 2, 0.0)
         return partial(self.net.finish, "fit")
 
     def half_done(self) -> Call:
         """`backward` after a `forward`."""
         self.net.compile("external", json.dumps(ADAM))
-        self.net.start(self.data, "fit")
+        self.net.start("fit")
         self.net.forward(self.data, self.order, ROWS, 0, True)
         return partial(self.net.backward, self.dy)
 
     def training(self) -> Call:
-        self.net.start(self.data, "fit")
+        self.net.start("fit")
         return partial(self.net.run, self.data, "fit", self.order, 3, 0, 2, 0.1)
 
     def carried(self) -> Call:
@@ -122,7 +122,7 @@ ENTRIES: dict[str, Callable[[World], Call]] = {
     "Network.set_metrics": lambda w: partial(w.net.set_metrics, ["binary_accuracy"]),
     "Network.set_seed": lambda w: partial(w.net.set_seed, 7),
     "Network.check": lambda w: partial(w.net.check, w.data, "fit"),
-    "Network.start": lambda w: partial(w.net.start, w.data, "fit"),
+    "Network.start": lambda w: partial(w.net.start, "fit"),
     "Network.finish": World.started,
     "Network.run": World.training,
     "Network.predict": lambda w: partial(w.net.predict, w.data, 3, 0, 2, 0.1, w.out),

@@ -166,7 +166,7 @@ net, twin, data, order = model(), model(), _core.Data(x, y), np.arange(STEPS)
 published, weights = predict(net, x), net.get_weights()
 
 expected = {weights_of(twin)}
-twin.start(data, "fit")
+twin.start("fit")
 for step in range(STEPS):
     twin.run(data, "fit", order, 1, step, step + 1, 0.0)
     expected.add(weights_of(twin))
@@ -174,7 +174,7 @@ twin.finish("fit")
 
 
 def train():
-    net.start(data, "fit")
+    net.start("fit")
     started.set()
     net.run(data, "fit", order, 1, 0, STEPS, 0.0)
     seen.wait()
@@ -192,7 +192,7 @@ while net.iterations < STEPS:
         wrong += 0 if weights_of(net) in expected else 2
         changes = [
             lambda: net.set_weights(weights),
-            lambda: net.start(data, "fit"),
+            lambda: net.start("fit"),
             lambda: net.compile("mean_squared_error", '{"name": "sgd"}'),
             lambda: net.set_metrics(["categorical_accuracy"]),
         ]

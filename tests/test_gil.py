@@ -41,7 +41,7 @@ def calls(rng: np.random.Generator) -> dict[str, Callable[[], object]]:
     weights, slots = net.get_weights(), [slot for _, slot in net.get_slots()]
 
     def finish() -> None:
-        net.start(data, "fit")
+        net.start("fit")
         net.set_weights(weights)
         net.finish("fit")
 

@@ -31,7 +31,7 @@ def network(
 
 
 def fit(made: _core.Network, data: _core.Data, rows: int, tbptt: int = 0) -> None:
-    made.start(data, "fit")
+    made.start("fit")
     try:
         made.run(data, "fit", np.arange(rows), rows, 0, 1, 0.0, tbptt)
     finally:
@@ -70,7 +70,7 @@ def test_centered_rmsprop_keeps_weights_finite() -> None:
     )
     x, y = np.ones((1, 1)), np.full((1, 1), -5.0)
     data = _core.Data(x, y)
-    made.start(data, "fit")
+    made.start("fit")
     for _ in range(2000):
         made.run(data, "fit", np.arange(1), 1, 0, 1, 0.0)
     made.finish("fit")
@@ -80,7 +80,7 @@ def test_centered_rmsprop_keeps_weights_finite() -> None:
 def test_abandoned_outside_loss_leaves_the_carried_state() -> None:
     made = network(("LSTM", {**LSTM[1], "stateful": True}), loss="external")
     data = _core.Data(np.ones((2, 4, 2)))
-    made.start(data, "fit")
+    made.start("fit")
     out = made.forward(data, np.arange(2), 2, 0, True)
     assert made.get_state("fit")[0].shape[0] == 0
     assert not made.backward(np.full_like(out, np.inf))

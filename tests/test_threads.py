@@ -181,7 +181,7 @@ def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.G
     try:
         data, order = _core.Data(x, y), np.arange(len(x))
         for _ in range(4):
-            net.start(data, "fit")
+            net.start("fit")
             for batch in range(10):
                 net.run(data, "fit", order, 4, batch, batch + 1, 0.0)
                 if batch % 3 == 2:
@@ -202,12 +202,12 @@ def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.G
 def test_the_weights_of_a_model_being_trained_are_its_trainer_s(rng: np.random.Generator) -> None:
     net, x, y = reader_model(rng)
     weights, data = net.get_weights(), _core.Data(x, y)
-    net.start(data, "fit")
+    net.start("fit")
     try:
         with ThreadPoolExecutor(1) as pool:
             for call in (
                 lambda: net.set_weights(weights),
-                lambda: net.start(data, "fit"),
+                lambda: net.start("fit"),
                 lambda: net.gradients(data),
             ):
                 with pytest.raises(RuntimeError, match="the model is being trained"):

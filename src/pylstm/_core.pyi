@@ -126,7 +126,7 @@ class Network:
     def check(self, data: Data, mode: str) -> None:
         """Scan all rows; ValueError or IndexError names the first bad element."""
 
-    def start(self, data: Data, mode: str) -> None:
+    def start(self, mode: str) -> None:
         """Begin a call; takes the training lock for "fit"."""
 
     def finish(self, mode: str) -> None:

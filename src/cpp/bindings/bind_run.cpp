@@ -54,8 +54,8 @@ void register_runs(py::class_<Network>& network) {
           },
           py::arg("data"), py::arg("mode"))
       .def(
-          "start", [](Network& self, const PyData&, const std::string& mode) { self.start(mode_of(mode)); },
-          py::arg("data"), py::arg("mode"), Release())
+          "start", [](Network& self, const std::string& mode) { self.start(mode_of(mode)); }, py::arg("mode"),
+          Release())
       .def(
           "finish", [](Network& self, const std::string& mode) { self.finish(mode_of(mode)); }, py::arg("mode"),
           Release())

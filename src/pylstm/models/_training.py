@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks, _core, _progress
+from pylstm import _checks, _progress
 from pylstm._callback import CallbackList, History
 from pylstm.models._compilable import Compilable
 from pylstm.models._compiled import Compiled, Tally
@@ -131,7 +131,7 @@ class Trainer(Compilable):
             source, validation = preparer.fit_sources(data, self._seed, turns, first)
             window = preparer.window(tbptt)
 
-        with self._train(source.first().data):
+        with self._train():
             loop, logs = Loop(self, compiled), {}
             history = self.history = History()
             self.stop_training = False
@@ -224,7 +224,7 @@ class Trainer(Compilable):
         with self._checking():
             rows = Preparer(self, compiled).rows(x, y, sample_weight, class_weight)
         count = len(rows.x)
-        with self._train(rows.data):
+        with self._train():
             loop = Loop(self, compiled)
             tally = loop.tally(rows.y)
             loop.run(Segment(rows, np.arange(count, dtype=np.int64), count, 0, 1), 0, "fit", tally)
@@ -253,14 +253,14 @@ class Trainer(Compilable):
                 loop.network.set_state("predict", carried["predict"])
 
     @contextmanager
-    def _train(self, data: _core.Data) -> Iterator[None]:
-        """The right to train on `data`, for a `with` block; its thread may use the model."""
+    def _train(self) -> Iterator[None]:
+        """The right to train, for a `with` block; its thread may use the model."""
         if not self._training.acquire(blocking=False):
             raise RuntimeError(BUSY)
         try:
             network = self._network()
             network.set_trainable(self._trainable_flags())
-            network.start(data, "fit")
+            network.start("fit")
             self._trainer = threading.get_ident()
             try:
                 yield
