@@ -1,5 +1,7 @@
 // The checks of the arrays of a call.
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "base/check.hpp"
 #include "kernels/dispatch.hpp"

@@ -1,5 +1,6 @@
 #include "network/simple_layers.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/index.hpp"
