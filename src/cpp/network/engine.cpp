@@ -127,10 +127,13 @@ bool Engine<T>::any_stateful() const {
 
 template <class T>
 const DenseLayer<T>* Engine<T>::fused_dense() const {
-  const bool crossentropy =
-      loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
-  if (!crossentropy || loss_.external) return nullptr;
+  if (!crossentropy() || loss_.external) return nullptr;
   return last_dense(loss_.from_logits ? DenseActivation::kLinear : DenseActivation::kSoftmax);
+}
+
+template <class T>
+bool Engine<T>::crossentropy() const {
+  return loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
 }
 
 template <class T>

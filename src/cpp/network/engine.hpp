@@ -129,6 +129,7 @@ class Engine final : public Network {
   std::unique_ptr<CallWork<T>> acquire_work();
   void release_work(std::unique_ptr<CallWork<T>> work);
   CallWork<T>& open_training();  // the trainer's work, its gradients reserved
+  bool crossentropy() const;
   State<T> empty_state() const;
   State<T> carried_state(Mode mode, bool windows) const;
   void keep_state(Mode mode, State<T> state);

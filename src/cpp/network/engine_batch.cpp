@@ -76,14 +76,12 @@ T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<
   const Dim rows = out.rows(), columns = out.features;
   const LossResult<T> result = {work.row_loss.data(), metrics_.empty() ? nullptr : work.argmax.data()};
   T* dy = gradient ? work.dy.reserve(rows * columns) : nullptr;
-  const bool crossentropy =
-      loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
-  if (crossentropy && loss_.from_logits) {
+  if (crossentropy() && loss_.from_logits) {
     T* z = work.dy.reserve(rows * columns);
     std::copy(out.data, out.data + rows * columns, z);
     softmax_cross_entropy(*work.context.kernels, z, rows, columns, targets, loss_.smoothing, scale, gradient, result,
                           work.cross_entropy.rows);
-  } else if (crossentropy) {
+  } else if (crossentropy()) {
     probability_cross_entropy(out.data, rows, columns, targets, loss_.smoothing, scale, dy, result);
   } else {
     elementwise_loss(*work.context.kernels, loss_.kind, loss_.from_logits, loss_.smoothing, out.data, rows, columns,

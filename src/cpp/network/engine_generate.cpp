@@ -77,8 +77,7 @@ std::vector<std::int32_t> read_prompt(const ArrayView& prompt, Dim rows, Dim voc
 template <class T>
 void Engine<T>::check_generative() const {
   pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding");
-  const auto* last = dynamic_cast<const DenseLayer<T>*>(layers_.back().get());
-  pylstm::check(last != nullptr && last->activation() == DenseActivation::kSoftmax && output_.sequence,
+  pylstm::check(last_dense(DenseActivation::kSoftmax) != nullptr && output_.sequence,
                 "generate needs a model that ends in Dense(..., activation='softmax') over every step");
   pylstm::check(output_.features <= vocabulary_, "generate feeds outputs back as inputs: the model gives ",
                 output_.features, " classes but its Embedding has only ", vocabulary_, " entries");
