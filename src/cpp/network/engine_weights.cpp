@@ -89,8 +89,8 @@ template <class T>
 std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
   {
     const std::lock_guard<std::mutex> lock(snapshot_mutex_);
-    const bool reader = trainer_.load() != std::this_thread::get_id();
-    if (snapshot_ && snapshot_->kernels == &active_kernels() && (published_ || reader)) return snapshot_;
+    const bool current = published_ || trains_elsewhere();
+    if (snapshot_ && snapshot_->kernels == &active_kernels() && current) return snapshot_;
   }
   publish();
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
