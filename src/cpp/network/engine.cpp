@@ -68,6 +68,7 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
     slots_.emplace_back();
     slots_.back().reserve_zeroed(flat_count_);
   }
+  learning_rate_ = optimizer.learning_rate;
   compiled_ = true;
 }
 

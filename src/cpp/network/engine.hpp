@@ -63,7 +63,7 @@ class Engine final : public Network {
   void set_weights(const std::vector<ArrayView>& weights) override;
   void set_trainable(const std::vector<bool>& flags) override;
   void compile(const LossConfig& loss, const OptimizerConfig& optimizer) override;
-  void set_learning_rate(double rate) override { optimizer_.learning_rate = rate; }
+  void set_learning_rate(double rate) override { learning_rate_ = rate; }
   long long iterations() const override { return iterations_; }
   void set_iterations(long long iterations) override { iterations_ = iterations; }
   std::vector<std::pair<std::string, OwnedArray>> get_slots() const override;
@@ -191,6 +191,7 @@ class Engine final : public Network {
 
   // Held while a training starts and while weights are replaced: neither comes between the steps of the other.
   std::mutex trainer_mutex_;
+  std::atomic<double> learning_rate_{0};  // stands for that of optimizer_
   std::atomic<bool> training_{false};
   std::atomic<std::thread::id> trainer_{};
   std::unique_ptr<CallWork<T>> train_work_;

@@ -35,8 +35,10 @@ bool Engine<T>::update(CallWork<T>& work) {
   if (!std::isfinite(std::accumulate(norms.begin(), norms.end(), 0.0))) return false;
   std::vector<T*> slots;
   for (Buffer<T>& slot : slots_) slots.push_back(slot.data());
+  OptimizerConfig optimizer = optimizer_;
+  optimizer.learning_rate = learning_rate_;
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
-  optimizer_step(kernels, optimizer_, ranges_, norms, ++iterations_, parameters_.data(), work.gradients.data(), slots);
+  optimizer_step(kernels, optimizer, ranges_, norms, ++iterations_, parameters_.data(), work.gradients.data(), slots);
   weights_stale_ = true;
   published_ = false;
   return true;
