@@ -48,10 +48,16 @@ std::vector<std::vector<Dim>> Engine<T>::layer_output_shapes() const {
 
 template <class T>
 void Engine<T>::set_trainable(const std::vector<bool>& flags) {
-  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
-  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);  // before waiting, and again after it
   pylstm::check(flags.size() == ranges_.size(), "flags must have one entry for each of the ", ranges_.size(),
                 " variables, got ", flags.size());
+  {
+    const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+    const auto same = [](const VariableRange& range, bool flag) { return range.trainable == flag; };
+    if (std::equal(ranges_.begin(), ranges_.end(), flags.begin(), same)) return;
+  }
+  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   for (std::size_t i = 0; i < flags.size(); ++i) ranges_[i].trainable = flags[i];
 }
 
@@ -118,6 +124,7 @@ void Engine<T>::set_metrics(const std::vector<std::string>& names) {
   }
   if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   metrics_ = names;
 }
 
