@@ -200,7 +200,8 @@ class Engine final : public Network {
   mutable std::mutex state_mutex_;
   State<T> fit_state_, predict_state_;
 
-  // A child reads whole weights; the settings are only ever read while another thread runs.
+  // A child reads whole weights. Not settings_mutex_: a fork would wait for every running call, and those may wait for
+  // the thread that forks.
   ForkLocks fork_locks_{{&trainer_mutex_, &snapshot_mutex_, &parameters_mutex_, &pool_mutex_, &state_mutex_}};
 };
 

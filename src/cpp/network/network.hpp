@@ -5,7 +5,8 @@
 // see the weights last published. One may train. Weights are published when training finishes,
 // by set_weights, and when the training thread itself evaluates or predicts. To change weights or settings while
 // another thread trains is refused (std::runtime_error). A child that is forked meanwhile can read; for it the fit
-// never ends.
+// never ends. A fork must not meet compile, set_slots, set_metrics or set_trainable in another thread: its child might
+// wait for ever. Nor can a child change these settings if another thread was reading.
 #pragma once
 
 #include <memory>
