@@ -91,6 +91,30 @@ def test_abandoned_outside_loss_leaves_the_carried_state() -> None:
     made.finish("fit")
 
 
+def test_backward_belongs_to_a_fit() -> None:
+    made = network(DENSE, loss="external")
+    data = _core.Data(np.ones((2, 4, 2)))
+    made.start("fit")
+    out = made.forward(data, np.arange(2), 2, 0, True)
+    made.finish("fit")
+    weights = made.get_weights()
+    with pytest.raises(ValueError, match="call start for a fit first"):
+        made.backward(np.ones_like(out))
+    assert all(map(np.array_equal, made.get_weights(), weights))
+
+
+def test_a_call_that_fails_gives_its_work_space_back() -> None:
+    made = network(LSTM, DENSE)
+    x = np.ones((2, 4, 2))
+    held = []
+    for _ in range(3):
+        with pytest.raises(ValueError, match="dy must be a list"):
+            made.call_gradients(x, None, None, [])
+        held.append(made.memory())
+    assert held[0] > 0
+    assert held == held[:1] * 3
+
+
 def test_indices_that_change_after_the_check_are_caught() -> None:
     embedding = ("Embedding", {"name": "embedding", "input_dim": 5, "output_dim": 2})
     softmax = ("Dense", {"name": "dense", "units": 4, "activation": "softmax"})

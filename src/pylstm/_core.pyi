@@ -207,4 +207,4 @@ class Network:
         """Sample continuations: prompt (steps,) or (rows, steps)."""
 
     def memory(self) -> int:
-        """Bytes of workspaces held."""
+        """Bytes of the work spaces that no running call has."""

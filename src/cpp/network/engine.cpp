@@ -68,13 +68,13 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
   if (training_) throw std::runtime_error(kBeingTrained);
   loss_ = loss;
   optimizer_ = optimizer;
+  learning_rate_ = optimizer.learning_rate;
   iterations_ = 0;
   slots_.clear();
   for (std::size_t i = 0; i < slot_names(optimizer).size(); ++i) {
     slots_.emplace_back();
     slots_.back().reserve_zeroed(flat_count_);
   }
-  learning_rate_ = optimizer.learning_rate;
   compiled_ = true;
 }
 
@@ -134,14 +134,14 @@ bool Engine<T>::any_stateful() const {
 }
 
 template <class T>
-const DenseLayer<T>* Engine<T>::fused_dense() const {
-  if (!crossentropy() || loss_.external) return nullptr;
-  return last_dense(loss_.from_logits ? DenseActivation::kLinear : DenseActivation::kSoftmax);
+bool Engine<T>::crossentropy() const {
+  return loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
 }
 
 template <class T>
-bool Engine<T>::crossentropy() const {
-  return loss_.kind == Loss::kCategoricalCrossentropy || loss_.kind == Loss::kSparseCategoricalCrossentropy;
+const DenseLayer<T>* Engine<T>::fused_dense() const {
+  if (!crossentropy() || loss_.external) return nullptr;
+  return last_dense(loss_.from_logits ? DenseActivation::kLinear : DenseActivation::kSoftmax);
 }
 
 template <class T>

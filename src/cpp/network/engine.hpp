@@ -105,6 +105,22 @@ class Engine final : public Network {
       engine->training_ = false;
     }
   };
+  // A work space that a call has for itself, from the pool or, for a fit, the trainer's own
+  // with gradients reserved; given back at the end of its scope.
+  class Loan {
+   public:
+    explicit Loan(Engine& engine, Mode mode = Mode::kPredict);
+    ~Loan();
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    CallWork<T>& operator*() const { return *work_; }
+    CallWork<T>* operator->() const { return work_.get(); }
+
+   private:
+    Engine& engine_;
+    bool training_;
+    std::unique_ptr<CallWork<T>> work_;
+  };
   // What a reader does with a batch: gathered, its state open. False: interrupted, the batch counts as not done.
   using ReadBatch =
       std::function<bool(CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t* rows, Dim count)>;
@@ -113,6 +129,7 @@ class Engine final : public Network {
   bool any_stateful() const;
   Dim steps_of(const Data& data) const { return input_.sequence ? data.steps() : 1; }
   TargetShape target_shape() const;
+  bool crossentropy() const;
   const DenseLayer<T>* last_dense(DenseActivation activation) const;  // the last layer, if it is that
   const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
 
@@ -126,10 +143,6 @@ class Engine final : public Network {
   std::vector<OwnedArray> variables_of(const Buffer<T>& flat) const;  // copies, one for each variable
 
   // engine_state.cpp
-  std::unique_ptr<CallWork<T>> acquire_work();
-  void release_work(std::unique_ptr<CallWork<T>> work);
-  CallWork<T>& open_training();  // the trainer's work, its gradients reserved
-  bool crossentropy() const;
   State<T> empty_state() const;
   State<T> carried_state(Mode mode, bool windows) const;
   void keep_state(Mode mode, State<T> state);
@@ -178,6 +191,7 @@ class Engine final : public Network {
   LossConfig loss_;
   bool compiled_ = false;
   OptimizerConfig optimizer_;
+  std::atomic<double> learning_rate_{0};  // stands for that of optimizer_
   std::atomic<long long> iterations_{0};
   std::vector<std::string> metrics_;
   std::atomic<std::uint64_t> seed_{0};
@@ -191,12 +205,12 @@ class Engine final : public Network {
 
   // Held while a training starts and while weights are replaced: neither comes between the steps of the other.
   std::mutex trainer_mutex_;
-  std::atomic<double> learning_rate_{0};  // stands for that of optimizer_
   std::atomic<bool> training_{false};
   std::atomic<std::thread::id> trainer_{};
+  mutable std::mutex pool_mutex_;  // of the work spaces that no call has
   std::unique_ptr<CallWork<T>> train_work_;
-  mutable std::mutex pool_mutex_;
   std::vector<std::unique_ptr<CallWork<T>>> pool_;
+  std::size_t works_ = 0;  // made so far
   mutable std::mutex state_mutex_;
   State<T> fit_state_, predict_state_;
 

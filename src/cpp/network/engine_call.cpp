@@ -61,7 +61,8 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
     return result;
   }
   pylstm::check(trains_here(), "forward: call start for a fit first");
-  CallWork<T>& work = open_training();
+  const Loan loan(*this, Mode::kFit);
+  CallWork<T>& work = *loan;
   const WeightsList<T>& weights = training_weights();
   each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
     gather(data, TargetShape{}, rows, count, 0, steps_of(data), work);
@@ -77,9 +78,10 @@ template <class T>
 bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
-  pylstm::check(train_work_ && !train_work_->rows.empty() && train_work_->context.keep,
-                "backward: call forward with training=True first");
-  CallWork<T>& work = *train_work_;
+  pylstm::check(trains_here(), "backward: call start for a fit first");
+  const Loan loan(*this, Mode::kFit);
+  CallWork<T>& work = *loan;
+  pylstm::check(!work.rows.empty() && work.context.keep, "backward: call forward with training=True first");
   const Rows<T>& out = work.rows.back();
   work.context.interrupt = interrupt;
   T* d = work.dy.reserve(out.rows() * out.features);
@@ -104,7 +106,8 @@ std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data
   const FloatEnvironment guard;
   start(Mode::kFit);
   const EndTraining end{this};
-  CallWork<T>& work = open_training();
+  const Loan loan(*this, Mode::kFit);
+  CallWork<T>& work = *loan;
   work.gradients.reserve_zeroed(flat_count_);
   const WeightsList<T>& weights = training_weights();
   gather_all(data, target_shape(), work);
@@ -134,13 +137,12 @@ std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<Arra
   const FloatEnvironment guard;
   check_data<T>(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, interrupt);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
-  std::unique_ptr<CallWork<T>> work = acquire_work();
+  const Loan work(*this);
   open_context(*work, *snap->kernels, interrupt);
   work->context.training = training;
   run_call(*work, snap->weights, data, states);
   std::vector<OwnedArray> arrays = own_states(work->state);
   arrays.insert(arrays.begin(), batch_major(work->rows.back()));
-  release_work(std::move(work));
   return arrays;
 }
 
@@ -150,7 +152,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
                                                  Interrupt* interrupt) {
   const FloatEnvironment guard;
   check_data<T>(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, interrupt);
-  const std::unique_ptr<CallWork<T>> work = acquire_work();
+  const Loan work(*this);
   WeightsList<T> weights;
   const Kernels& kernels = active_kernels();
   {

@@ -98,7 +98,7 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
   check_options(options);
 
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
-  std::unique_ptr<CallWork<T>> work = acquire_work();
+  const Loan work(*this);
   open_context(*work, *snap->kernels, interrupt);
   work->state = empty_state();
   work->context.state = &work->state;
@@ -124,7 +124,6 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
       output[at(r * count + position)] = input[at(r)] = token;
     }
   }
-  release_work(std::move(work));
   return output;
 }
 

@@ -64,7 +64,8 @@ Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* i
   pylstm::check(trains_here(), "run: call start for a fit first");
   check_metrics();
   check_windows(request);
-  CallWork<T>& work = open_training();
+  const Loan loan(*this, Mode::kFit);
+  CallWork<T>& work = *loan;
   const Dim steps = steps_of(data);
   const bool windows = request.tbptt > 0;
   const Dim window = windows ? std::min(request.tbptt, steps) : steps;
@@ -89,8 +90,8 @@ template <class T>
 Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const RunRequest& request,
                             Interrupt* interrupt, const ReadBatch& body) {
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
-  std::unique_ptr<CallWork<T>> work = acquire_work();
-  const Dim next = each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
+  const Loan work(*this);
+  return each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
     gather(data, target, rows, count, 0, steps_of(data), *work);
     open_context(*work, *snap->kernels, interrupt);
     open_state(*work, carried_state(Mode::kPredict, false), count, false);
@@ -98,8 +99,6 @@ Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const R
     if (work->context.state != nullptr) keep_state(Mode::kPredict, work->state);
     return true;
   });
-  release_work(std::move(work));
-  return next;
 }
 
 template <class T>

@@ -7,37 +7,40 @@ namespace pylstm {
 template <class T>
 std::size_t CallWork<T>::bytes() const {
   std::size_t sum = batch.bytes() + dy.bytes() + weights.bytes() + gradients.bytes() + cross_entropy.bytes();
+  sum += row_loss.capacity() * sizeof(double) + argmax.capacity() * sizeof(std::int32_t);
+  sum += x_rows.capacity() * sizeof(const T*) + y_rows.capacity() * sizeof(T*);
   for (const auto& layer : layers) sum += layer->bytes();
   return sum;
 }
 
 template <class T>
-std::unique_ptr<CallWork<T>> Engine<T>::acquire_work() {
+Engine<T>::Loan::Loan(Engine& engine, Mode mode) : engine_(engine), training_(mode == Mode::kFit) {
   {
-    const std::lock_guard<std::mutex> lock(pool_mutex_);
-    if (!pool_.empty()) {
-      std::unique_ptr<CallWork<T>> work = std::move(pool_.back());
-      pool_.pop_back();
-      return work;
+    const std::lock_guard<std::mutex> lock(engine.pool_mutex_);
+    if (training_) work_ = std::move(engine.train_work_);
+    if (!work_ && !engine.pool_.empty()) {
+      work_ = std::move(engine.pool_.back());
+      engine.pool_.pop_back();
     }
+    if (!work_) engine.pool_.reserve(++engine.works_);  // to give back must not fail
   }
-  auto work = std::make_unique<CallWork<T>>();
-  for (const auto& layer : layers_) work->layers.push_back(layer->make_work());
-  return work;
-}
-
-template <class T>
-void Engine<T>::release_work(std::unique_ptr<CallWork<T>> work) {
-  const std::lock_guard<std::mutex> lock(pool_mutex_);
-  pool_.push_back(std::move(work));
-}
-
-template <class T>
-CallWork<T>& Engine<T>::open_training() {
-  if (!train_work_) train_work_ = acquire_work();
+  if (!work_) {
+    work_ = std::make_unique<CallWork<T>>();
+    for (const auto& layer : engine.layers_) work_->layers.push_back(layer->make_work());
+  }
   // Zeros once: padding between variables and frozen variables are never written.
-  if (train_work_->gradients.count() < flat_count_) train_work_->gradients.reserve_zeroed(flat_count_);
-  return *train_work_;
+  if (training_ && work_->gradients.count() < engine.flat_count_) work_->gradients.reserve_zeroed(engine.flat_count_);
+}
+
+template <class T>
+Engine<T>::Loan::~Loan() {
+  if (!training_) work_->context = {};  // it points at what the call owned
+  const std::lock_guard<std::mutex> lock(engine_.pool_mutex_);
+  if (training_) {
+    engine_.train_work_ = std::move(work_);
+  } else {
+    engine_.pool_.push_back(std::move(work_));
+  }
 }
 
 template <class T>

@@ -120,7 +120,7 @@ class Network {
   // A row's tokens do not depend on the others.
   virtual std::vector<std::int32_t> generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
                                              Interrupt* interrupt) = 0;
-  virtual std::size_t memory() const = 0;  // bytes of workspaces held
+  virtual std::size_t memory() const = 0;  // bytes of the work spaces that no running call has
   virtual std::string isa() const = 0;     // of the published weights
 };
 
