@@ -162,8 +162,11 @@ def test_problems_can_be_imported_without_the_engine(suite: SimpleNamespace) -> 
     import sys
 
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from benchmarks import worker; worker._without_engine()\n"
+        f"import importlib.util, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from benchmarks import worker\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name: None if name == 'pylstm' else find(name)\n"
+        "worker._without_engine()\n"
         "from pylstm._bench.problems import GRID; import pylstm\n"
         "assert not hasattr(pylstm, 'Sequential') and 'pylstm._core' not in sys.modules\n"
         "print(len(GRID))"

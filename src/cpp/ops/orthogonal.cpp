@@ -33,8 +33,9 @@ void add_scaled(double scale, const double* x, Dim n, double* y) {
 
 // Householder's QR of a Gaussian matrix sees in column k a Gaussian vector x of the width - k coordinates that are
 // left, independent of all before: so the reflections are drawn instead of computed (Stewart, "The efficient generation
-// of random orthogonal matrices with an application to condition estimators", SIAM Journal on Numerical Analysis 17, 1980). Column r
-// of Q with R > 0 is H_0 ... H_(r-1) applied to x_r / |x_r|; it becomes row r. H_k = 1 - v v' with |v|^2 = 2.
+// of random orthogonal matrices with an application to condition estimators", SIAM Journal on Numerical Analysis 17,
+// 1980). Column r of Q with R > 0 is H_0 ... H_(r-1) applied to x_r / |x_r|; it becomes row r. H_k = 1 - v v' with
+// |v|^2 = 2.
 void orthonormal_rows(NormalNumbers& random, Dim count, Dim width, double* out) {
   std::vector<double> reflectors(at(count * width), 0.0);
   std::fill(out, out + count * width, 0.0);
