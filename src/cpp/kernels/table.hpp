@@ -41,8 +41,7 @@ struct GemmPackedArgs {
   Dim c_row;
   Dim rows, columns, inner;
   Init init;                // kZero or kKeep
-  const T* next = nullptr;  // elements that the next call reads as b, brought nearer meanwhile
-  Dim next_count = 0;
+  const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same

@@ -80,19 +80,19 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
         const Dim width = std::min(panel, part.end - column);
         const T* b = mine;
         const T* next = nullptr;
-        Dim next_count = 0;
         if (d.panel_rows == 0) {
           kernels.pack_b(d.data + begin * d.row + column, d.row, 1, count, width, mine);
         } else {
-          const Dim next_row = round_up(std::min(panel, part.end - column - width), kernels.width);
           b = d.data + column * d.panel_rows + begin * round_up(width, kernels.width);
-          next = d.data + (column + width) * d.panel_rows + begin * next_row;
-          next_count = count * next_row;
+          if (column + panel < part.end) {
+            const Dim next_row = round_up(std::min(panel, part.end - column - panel), kernels.width);
+            next = d.data + (column + panel) * d.panel_rows + begin * next_row;
+          }
         }
         for (std::size_t f = 0; f < factors.size(); ++f) {
           const RowFactor<T>& factor = factors[f];
           kernels.gemm_packed({packed_a + first_of[f] * count, b, factor.output + column, factor.output_row,
-                               factor.columns, width, count, init, next, f == 0 ? next_count : 0});
+                               factor.columns, width, count, init, next});
         }
       }
     });

@@ -38,26 +38,42 @@ PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
   return inner >= 8 * wanted ? wanted : 1;
 }
 
-// MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C.
-template <class T, int MR, int NP, int NV>
+template <bool kValue>
+struct Flag {
+  static constexpr bool value = kValue;
+};
+
+// A pointer that the compiler knows nothing of: it would else compute the addresses of all outputs before the inner
+// loop and hold them in vector registers.
+template <class T>
+PYLSTM_INLINE T* opaque(T* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
+// MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C, all of them if kWhole.
+template <class T, int MR, int NP, int NV, bool kWhole>
 PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel,
                         Dim inner, Start init, const T* bias, Dim valid, Dim ahead) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NP * NV];
-  const bool whole = valid == W;
+  if (init == Start::kBias || init == Start::kKeep) {
+    const T* from = init == Start::kBias ? bias : c;
+    const Dim row = init == Start::kBias ? 0 : c_row, panel = init == Start::kBias ? NV * W : c_panel;
 #pragma GCC unroll 8
-  for (int r = 0; r < MR; ++r) {
+    for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
-    for (int v = 0; v < NP * NV; ++v) {
-      const bool tail = v == NP * NV - 1 && !whole;
-      const T* out = c + r * c_row + (v / NV) * c_panel + (v % NV) * W;
-      if (init == Start::kBias) {
-        acc[r][v] = tail ? load_n(bias + v * W, valid) : load(bias + v * W);
-      } else if (init == Start::kKeep) {
-        acc[r][v] = tail ? load_n(out, valid) : load(out);
-      } else {
-        acc[r][v] = V<T>{};
+      for (int v = 0; v < NP * NV; ++v) {
+        const T* value = from + (v / NV) * panel + (v % NV) * W;
+        acc[r][v] = !kWhole && v == NP * NV - 1 ? load_n(value, valid) : load(value);
       }
+      from = opaque(from + row);
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < NP * NV; ++v) acc[r][v] = V<T>{};
     }
   }
   for (Dim k = 0; k < inner; ++k) {
@@ -87,19 +103,22 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
     a += a_inner;
     b += NV * W;
   }
+  const bool add = init == Start::kAdd;
+  T* row = opaque(c);
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
     for (int v = 0; v < NP * NV; ++v) {
-      T* out = c + r * c_row + (v / NV) * c_panel + (v % NV) * W;
-      const bool tail = v == NP * NV - 1 && !whole;
-      if (init == Start::kAdd) acc[r][v] = (tail ? load_n(out, valid) : load(out)) + acc[r][v];
-      if (tail) {
+      T* out = row + (v / NV) * c_panel + (v % NV) * W;
+      if (!kWhole && v == NP * NV - 1) {
+        if (add) acc[r][v] = load_n(out, valid) + acc[r][v];
         store_n(out, acc[r][v], valid);
       } else {
+        if (add) acc[r][v] = load(out) + acc[r][v];
         store(out, acc[r][v]);
       }
     }
+    row = opaque(row + c_row);
   }
 }
 
@@ -114,32 +133,36 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* bias;
   Dim rows, inner, valid;
   Start init;
-  Dim ahead = 0;  // distance from b of what comes nearer meanwhile
+  Dim next;        // distance from b of the block that comes nearer meanwhile
+  Dim first_tile;  // tiles that have run over this block of B
+  Dim ahead = 0;   // distance from b of the lines that one tile asks for
 };
 
 template <class T, int MR, int NP, int NV>
 __attribute__((noinline)) void run_tile(const Block<T>& p, Dim row) {
-  tile<T, MR, NP, NV>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel, p.c + row * p.c_row, p.c_row, p.c_panel,
-                      p.inner, p.init, p.bias, p.valid, p.ahead);
+  const auto run = [&](auto whole) {
+    tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel,
+                                                p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
+                                                p.valid, p.ahead);
+  };
+  p.valid == Vec<T>::width ? run(Flag<true>{}) : run(Flag<false>{});
 }
 
-// Share `part` of `parts` of `count` elements comes nearer: spread over the tiles of a block it costs nothing, where
-// the first tile of the next block would wait for memory.
-template <class T>
-PYLSTM_INLINE void prefetch_share(const T* p, Dim count, Dim part, Dim parts) {
-  const Dim end = count * (part + 1) / parts;
-  for (Dim i = count * part / parts / kLine<T> * kLine<T>; i < end; i += kLine<T>) __builtin_prefetch(p + i, 0, 2);
+// What tile t asks for, one cache line at each step: line t of every vector row of a block `next` elements away. Spread
+// so it costs nothing, where the first tile of the next block would wait for memory.
+template <class T, int NV>
+PYLSTM_INLINE Dim ahead_of(Dim t, Dim next) {
+  return t * kLine<T> < NV * Vec<T>::width ? next + t * kLine<T> : 0;
 }
 
 // Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
 template <class T, int NV>
 PYLSTM_INLINE void run_rows(Block<T> p) {
   const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
-  const Dim size = p.inner * NV * Vec<T>::width;  // what follows in memory is what comes next
   Dim row = 0;
   for (Dim t = 0; t < tiles; ++t) {
     const Dim height = p.rows * (t + 1) / tiles - row;
-    p.ahead = t * kLine<T> < NV * Vec<T>::width ? size + t * kLine<T> : 0;
+    p.ahead = ahead_of<T, NV>(p.first_tile + t, p.next);
     switch (height) {
       case 1:
         run_tile<T, 1, 1, NV>(p, row);
@@ -221,7 +244,9 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                       p.rows,
                       end - begin,
                       valid,
-                      init};
+                      init,
+                      (end - begin) * vectors * W,  // what follows in memory is what comes next
+                      0};
     run_block<T>(block, together, vectors);
     panel += together;
   }
@@ -287,7 +312,6 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
         const Dim row = t * kTileRows;
         // The next tile's sums come from far away, and its first multiply-add would wait for them.
         if (i == 0 && p.init == Init::kKeep) prefetch_tile<T>(p, row + kTileRows, column, columns);
-        if (p.next_count > 0) prefetch_share<T>(p.next, p.next_count, i * tiles + t, blocks * tiles);
         Block<T> block = {p.a + row * p.inner + begin * kTileRows,
                           1,
                           kTileRows,
@@ -300,7 +324,9 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
                           smaller(kTileRows, p.rows - row),
                           end - begin,
                           valid,
-                          i == 0 ? start_of(p.init) : Start::kKeep};
+                          i == 0 ? start_of(p.init) : Start::kKeep,
+                          p.next == nullptr ? (end - begin) * vectors * W : p.next - p.b - column * p.inner,
+                          t};
         run_block<T>(block, 1, vectors);
       }
     }
