@@ -37,6 +37,7 @@ void Engine<T>::run_layers(CallWork<T>& work, const WeightsList<T>& weights, std
   work.rows.resize(layers_.size() + 1);
   work.rows[0] = work.batch.x;
   for (std::size_t i = 0; i < count; ++i) {
+    work.context.repeats = i + 1 < count && layers_[i + 1]->takes_repeats();
     work.rows[i + 1] = layers_[i]->forward(work.context, weights[i].get(), *work.layers[i], work.rows[i]);
   }
 }

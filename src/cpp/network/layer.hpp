@@ -46,6 +46,7 @@ struct CallContext {
   const KernelTable<T>* kernels = nullptr;
   bool training = false;               // dropout on
   bool keep = false;                   // keep what backward needs
+  bool repeats = false;                // the next layer takes_repeats
   std::uint64_t seed = 0;              // of dropout masks
   std::uint32_t step = 0;              // of dropout masks
   Dim first_row = 0;                   // of a window in its batch, where the masks of its elements begin
@@ -69,6 +70,7 @@ class Layer {
   virtual bool stateful() const { return false; }
   virtual bool reversed() const { return false; }        // reads time backwards: no streaming, no windows
   virtual bool reads_in_place() const { return false; }  // takes input rows with strides
+  virtual bool takes_repeats() const { return false; }   // gains from Rows::repeats
   virtual void set_first_state(Dim) {}
   virtual std::vector<Dim> state_units() const { return {}; }
 
@@ -84,7 +86,8 @@ class Layer {
                           const Rows<T>& in) const = 0;
 
   // After forward with `keep`. dy [rows of the output] may be overwritten. gradients: one for each variable,
-  // or empty when the layer is frozen. Returns dL/d(in), or null with !want_dx.
+  // or empty when the layer is frozen. Returns dL/d(in), or null with !want_dx: a row for each of in's, or, where in
+  // has repeats, for each distinct one.
   virtual T* backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work, const Rows<T>& in,
                       T* dy, const std::vector<T*>& gradients, bool want_dx) const = 0;
 

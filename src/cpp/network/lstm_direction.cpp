@@ -57,8 +57,8 @@ void DirectionWeights<T>::pack(const KernelTable<T>& kernels, const LstmConfig& 
 
 template <class T>
 std::size_t DirectionWork<T>::bytes() const {
-  return scratch.bytes() + x.bytes() + h.bytes() + c.bytes() + gates.bytes() + input_masks.bytes() +
-         recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
+  return scratch.bytes() + x.bytes() + repeats.capacity() * sizeof(std::int32_t) + h.bytes() + c.bytes() +
+         gates.bytes() + input_masks.bytes() + recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
 }
 
 // Masks are drawn for batch rows and stored by sorted position; four of each with recurrent dropout.
@@ -86,18 +86,20 @@ void LstmDirection<T>::draw_masks(const CallContext<T>& context, DirectionWork<T
   }
 }
 
+// Inputs of the packed rows, where they stand if possible.
 template <class T>
-void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWeights<T>& weights,
-                               DirectionWork<T>& work, const Rows<T>& in, StateBlock<T>* block) const {
-  Schedule& s = work.schedule;
-  const Dim batch = in.batch, units = config_.units;
-  make_schedule(in.steps, batch, in.mask, config_.go_backwards, s);
+void LstmDirection<T>::gather_inputs(DirectionWork<T>& work, const Rows<T>& in) const {
+  const Schedule& s = work.schedule;
   LstmRun<T>& run = work.run;
-  run.kernels = context.kernels;
-  run.schedule = &s;
-  run.interrupt = context.interrupt;
-  draw_masks(context, work, batch);
-  run.weights = run.dropout.recurrent != nullptr ? &weights.apart : &weights.together;
+  run.repeats = in.repeats;
+  if (in.repeats.values != nullptr) {
+    work.repeats.resize(at(s.total));
+    each_packed_row(s, [&](Dim m, Dim, Dim r) {
+      work.repeats[at(m)] = in.repeats.index[s.time[at(m)] * s.batch + s.order[at(r)]];
+    });
+    run.repeats.index = work.repeats.data();
+    return;
+  }
   run.x_row = s.dense && in.batch_stride > 0 ? in.batch_stride : config_.inputs;
   run.x.resize(at(s.steps));
   T* gathered = s.dense ? nullptr : work.x.reserve(s.total * config_.inputs);
@@ -112,6 +114,21 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
     }
     run.x[at(step)] = gathered + s.packed(step, 0) * config_.inputs;
   }
+}
+
+template <class T>
+void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWeights<T>& weights,
+                               DirectionWork<T>& work, const Rows<T>& in, StateBlock<T>* block) const {
+  Schedule& s = work.schedule;
+  const Dim batch = in.batch, units = config_.units;
+  make_schedule(in.steps, batch, in.mask, config_.go_backwards, s);
+  LstmRun<T>& run = work.run;
+  run.kernels = context.kernels;
+  run.schedule = &s;
+  run.interrupt = context.interrupt;
+  draw_masks(context, work, batch);
+  run.weights = run.dropout.recurrent != nullptr ? &weights.apart : &weights.together;
+  gather_inputs(work, in);
   run.h = work.h.reserve((batch + s.total) * units);
   run.c = work.c.reserve((context.keep ? batch + s.total : batch) * units);
   run.gates = context.keep ? work.gates.reserve(s.total * 4 * units) : nullptr;
@@ -203,8 +220,8 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
       if (length > 0) kernels.add(units, from, dh + s.packed(length - 1, r) * units);
     }
   }
-  const bool direct = s.dense && !config_.go_backwards;
-  const Dim rows = in.steps * batch;
+  const bool repeat = in.repeats.values != nullptr, direct = repeat || (s.dense && !config_.go_backwards);
+  const Dim rows = repeat ? in.repeats.count : in.steps * batch;
   T* dx = want_dx ? work.dx.reserve((direct ? rows : rows + s.total) * config_.inputs) : nullptr;
   T* packed_dx = want_dx && !direct ? dx + rows * config_.inputs : dx;
   lstm_backward(work.run,
@@ -221,13 +238,10 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
   }
   if (want_dx && !direct) {
     std::fill(dx, dx + rows * config_.inputs, T(0));
-    for (Dim step = 0; step < s.steps; ++step) {
-      for (Dim r = 0; r < s.rows[at(step)]; ++r) {
-        const Dim m = s.packed(step, r);
-        copy_row(packed_dx + m * config_.inputs, dx + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs,
-                 config_.inputs);
-      }
-    }
+    each_packed_row(s, [&](Dim m, Dim, Dim r) {
+      copy_row(packed_dx + m * config_.inputs, dx + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs,
+               config_.inputs);
+    });
   }
   return dx;
 }

@@ -39,8 +39,9 @@ struct DirectionWork {
   Schedule schedule;
   LstmRun<T> run = {};
   LstmScratch<T> scratch;
-  Buffer<T> x;            // [total, inputs] gathered rows of a masked batch
-  Buffer<T> h, c, gates;  // see LstmRun
+  Buffer<T> x;                        // [total, inputs] gathered rows of a masked batch
+  std::vector<std::int32_t> repeats;  // [total] distinct input of a packed row
+  Buffer<T> h, c, gates;              // see LstmRun
   Buffer<T> input_masks, recurrent_masks;
   Buffer<T> dh, dc, dx;
   std::size_t bytes() const;
@@ -52,6 +53,8 @@ class LstmDirection {
   LstmDirection(const LstmConfig& config, std::uint32_t stream) : config_(config), stream_(stream) {}
 
   const LstmConfig& config() const { return config_; }
+  // Dropout makes equal inputs different.
+  bool takes_repeats() const { return config_.dropout == 0 && config_.recurrent_dropout == 0; }
 
   // Runs the batch. `block` (may be null) is read as initial state if not empty and always written.
   void forward(const CallContext<T>& context, const DirectionWeights<T>& weights, DirectionWork<T>& work,
@@ -66,11 +69,12 @@ class LstmDirection {
   void write_output(const DirectionWork<T>& work, const Rows<T>& in, bool in_order, T* y, Dim y_row) const;
 
   // dy as write_output's y (with in_place: the packed rows themselves, destroyed). gradients: kernel, recurrent
-  // kernel, bias or empty. state_gradient may be null. Returns dx [rows, inputs] or null.
+  // kernel, bias or empty. state_gradient may be null. Returns dx as Layer::backward or null.
   T* backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place, bool in_order,
               T* dy, Dim dy_row, const std::vector<T*>& gradients, StateBlock<T>* state_gradient, bool want_dx) const;
 
  private:
+  void gather_inputs(DirectionWork<T>& work, const Rows<T>& in) const;
   void draw_masks(const CallContext<T>& context, DirectionWork<T>& work, Dim batch) const;
 
   LstmConfig config_;

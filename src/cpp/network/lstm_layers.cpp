@@ -198,7 +198,7 @@ T* BidirectionalLayer<T>::backward(const CallContext<T>& context, const LayerWei
     if (d == 0) {
       dx = d_in;
     } else if (want_dx) {
-      kernels.add(in.rows() * in.features, d_in, dx);
+      kernels.add((in.repeats.values != nullptr ? in.repeats.count : in.rows()) * in.features, d_in, dx);
     }
   }
   return dx;

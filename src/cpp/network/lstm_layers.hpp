@@ -19,6 +19,7 @@ class LstmLayer final : public Layer<T> {
   bool stateful() const override { return direction_.config().stateful; }
   bool reversed() const override { return direction_.config().go_backwards; }
   bool reads_in_place() const override { return true; }
+  bool takes_repeats() const override { return direction_.takes_repeats(); }
   void set_first_state(Dim first) override { first_state_ = first; }
   std::vector<Dim> state_units() const override { return {direction_.config().units}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
@@ -52,6 +53,7 @@ class BidirectionalLayer final : public Layer<T> {
   bool stateful() const override { return directions_[0].config().stateful; }
   bool reversed() const override { return true; }
   bool reads_in_place() const override { return true; }
+  bool takes_repeats() const override { return directions_[0].takes_repeats(); }
   void set_first_state(Dim first) override { first_state_ = first; }
   std::vector<Dim> state_units() const override {
     return {directions_[0].config().units, directions_[1].config().units};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/types.hpp"
+#include "ops/repeats.hpp"
 
 namespace pylstm {
 
@@ -33,6 +34,7 @@ struct Rows {
   Dim features = 0;
   bool sequence = false;
   Dim step_stride = 0, batch_stride = 0;  // elements; 0, 0: dense
+  Repeats<T> repeats;                     // of these rows, for a layer that takes_repeats
 
   const T* at(Dim t, Dim b) const {
     return data + (batch_stride == 0 ? (t * batch + b) * features : t * step_stride + b * batch_stride);
@@ -44,6 +46,7 @@ struct Rows {
     out.ids = nullptr;
     out.features = new_features;
     out.step_stride = out.batch_stride = 0;
+    out.repeats = {};
     return out;
   }
   Dim rows() const { return sequence ? steps * batch : batch; }

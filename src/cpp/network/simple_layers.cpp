@@ -19,8 +19,11 @@ struct EmbeddingWeights final : LayerWeights {
 template <class T>
 struct EmbeddingWork final : LayerWork {
   Buffer<T> y;
+  Buffer<T> values;  // rows of the table that the batch uses, each once
+  DistinctIds distinct;
+  bool repeats = false;
   Buffer<std::uint8_t> mask;
-  std::size_t bytes() const override { return y.bytes() + mask.bytes(); }
+  std::size_t bytes() const override { return y.bytes() + values.bytes() + distinct.bytes() + mask.bytes(); }
 };
 
 template <class T>
@@ -51,6 +54,9 @@ Activation kernel_activation(DenseActivation activation) {
       return Activation::kLinear;
   }
 }
+
+// Tokens that occur at least this often on average are worth the search, in batches of at least so many rows.
+constexpr Dim kRepetition = 2, kRepeatingRows = 32;
 
 // Elements of one thread's share of an activation.
 constexpr Dim kActivationGrain = 16384;
@@ -88,12 +94,23 @@ std::unique_ptr<LayerWork> EmbeddingLayer<T>::make_work() const {
 }
 
 template <class T>
-Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>&, const LayerWeights* weights, LayerWork& work,
+Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
                                    const Rows<T>& in) const {
   auto& own = static_cast<EmbeddingWork<T>&>(work);
   Rows<T> out = in.with(output_dim_);
-  out.data = own.y.reserve(in.rows() * output_dim_);
-  embedding_forward(static_cast<const EmbeddingWeights<T>*>(weights)->table, output_dim_, in.ids, in.rows(), out.data);
+  const T* table = static_cast<const EmbeddingWeights<T>*>(weights)->table;
+  const Dim rows = in.rows();
+  own.repeats = context.repeats && rows >= kRepeatingRows &&
+                find_distinct(in.ids, rows, input_dim_, rows / kRepetition, own.distinct);
+  if (own.repeats) {
+    const Dim count = static_cast<Dim>(own.distinct.ids.size());
+    T* values = own.values.reserve(count * output_dim_);
+    embedding_forward(table, output_dim_, own.distinct.ids.data(), count, values);
+    out.repeats = {values, count, own.distinct.index.data()};
+  } else {
+    out.data = own.y.reserve(rows * output_dim_);
+    embedding_forward(table, output_dim_, in.ids, rows, out.data);
+  }
   if (mask_zero_) {
     std::uint8_t* mask = own.mask.reserve(in.rows());
     for (Dim m = 0; m < in.rows(); ++m) mask[m] = in.ids[m] != 0 && (in.mask == nullptr || in.mask[m] != 0);
@@ -103,9 +120,13 @@ Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>&, const LayerWeights* we
 }
 
 template <class T>
-T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork&, const Rows<T>& in, T* dy,
-                               const std::vector<T*>& gradients, bool) const {
-  if (!gradients.empty()) {
+T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork& work, const Rows<T>& in,
+                               T* dy, const std::vector<T*>& gradients, bool) const {
+  const auto& own = static_cast<EmbeddingWork<T>&>(work);
+  if (gradients.empty()) return nullptr;
+  if (own.repeats) {
+    embedding_backward_distinct(input_dim_, output_dim_, own.distinct.ids, dy, gradients[0]);
+  } else {
     embedding_backward(*context.kernels, input_dim_, output_dim_, in.ids, in.rows(), dy, gradients[0]);
   }
   return nullptr;

@@ -9,6 +9,7 @@
 
 #include "base/interrupt.hpp"
 #include "ops/product.hpp"
+#include "ops/repeats.hpp"
 #include "ops/schedule.hpp"
 
 namespace pylstm {
@@ -51,6 +52,8 @@ struct LstmRun {
   const Schedule* schedule;
   std::vector<const T*> x;  // [steps] first row of each step's input, row stride x_row
   Dim x_row;
+  // Inputs of packed rows instead of x, where many are equal: they are projected once. Needs 1 group and no dropout.
+  Repeats<T> repeats;
   LstmDropout<T> dropout;
   T* h;                  // [batch + total, units]; the first `batch` rows are read
   T* c;                  // with gates: like h. Without: [batch, units], initial state in, final out
@@ -62,6 +65,7 @@ template <class T>
 struct LstmScratch {
   std::vector<Buffer<T>> z, masked;  // one for each thread
   Buffer<T> dropped;
+  Buffer<T> distinct;  // [repeats.count, z_columns]: their z, and in backward the sums of their dL/dz
   RowProductScratch<T> rows;
   std::vector<const T*> x_rows, h_rows, one_rows;
   std::size_t bytes() const;
@@ -75,7 +79,7 @@ struct LstmGradients {
   T* dh;          // [total, units] in: dL/dh from above; destroyed
   T* dc;          // [batch, units] in: dL/dc of the last states; out: dL/dc of the initial states
   T* dh_initial;  // [batch, units] out, or null
-  T* dx;          // [total, inputs] out, or null
+  T* dx;          // [total, inputs], with repeats [repeats.count, inputs], out, or null
   T* kernel;      // outputs in Keras' layout; null: not wanted (all three or none)
   T* recurrent;
   T* bias;  // null without a bias

@@ -1,5 +1,6 @@
 // Backward over time: per step the recurrent product and the cells, each thread its own rows; then
-// dW, dU and db as products over all rows at once, and dx.
+// dW, dU and db as products over all rows at once, and dx. Of inputs that repeat, dL/dz is summed first: dW, db and dx
+// then cost as much as the distinct ones.
 #include <algorithm>
 
 #include "base/index.hpp"
@@ -66,12 +67,16 @@ class BackwardRows {
   T* masked_ = nullptr;
 };
 
-// Sorted position of every packed row, through f(packed, step, position).
-template <class F>
-void each_packed_row(const Schedule& s, F f) {
-  for (Dim step = 0; step < s.steps; ++step) {
-    for (Dim r = 0; r < s.rows[at(step)]; ++r) f(s.packed(step, r), step, r);
-  }
+// out = dz W^T for `rows` rows of one group's dL/dz, row stride 4 * units.
+template <class T>
+void times_kernel_t(const LstmRun<T>& run, const T* dz, Dim rows, int group, T* out, Init init) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim row = 4 * w.units;
+  parallel_region(useful_threads(product_flops(rows, row / w.groups, w.inputs)), [&](int index, int size) {
+    const Range part = split(rows, index, size);
+    product(*run.kernels, dz + part.begin * row, row, w.kernel_t[at(group)], out + part.begin * w.inputs, w.inputs,
+            part.end - part.begin, init);
+  });
 }
 
 // rows[m] *= mask of the row's sequence, into `out`; redirects rows.
@@ -87,13 +92,49 @@ template <class T>
 void collect_rows(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   static const T one = 1;
   const Schedule& s = *run.schedule;
-  scratch.x_rows.resize(at(s.total));
+  const bool repeat = run.repeats.values != nullptr;
+  const Dim inputs = repeat ? run.repeats.count : s.total;
+  scratch.x_rows.resize(at(inputs));
   scratch.h_rows.resize(at(s.total));
-  scratch.one_rows.assign(at(s.total), &one);
+  scratch.one_rows.assign(at(inputs), &one);
+  for (Dim i = 0; repeat && i < inputs; ++i) scratch.x_rows[at(i)] = run.repeats.values + i * run.weights->inputs;
   each_packed_row(s, [&](Dim m, Dim step, Dim r) {
-    scratch.x_rows[at(m)] = run.x[at(step)] + r * run.x_row;
+    if (!repeat) scratch.x_rows[at(m)] = run.x[at(step)] + r * run.x_row;
     scratch.h_rows[at(m)] = run.h + (step == 0 ? r : s.batch + s.packed(step - 1, r)) * run.weights->units;
   });
+}
+
+// Sums of dL/dz over the rows of each distinct input, rows ascending; threads take columns.
+template <class T>
+const T* sum_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
+  constexpr Dim kColumns = 512;  // the sums of some hundred inputs stay in the second-level cache
+  const Dim row = 4 * run.weights->units, count = run.repeats.count;
+  T* sums = scratch.distinct.reserve_zeroed(count * row);
+  parallel_for((row + kColumns - 1) / kColumns, 1, [&](Range blocks) {
+    for (Dim column = blocks.begin * kColumns; column < std::min(row, blocks.end * kColumns); column += kColumns) {
+      const Dim columns = std::min(kColumns, row - column);
+      for (Dim m = 0; m < run.schedule->total; ++m) {
+        run.kernels->add(columns, run.gates + m * row + column, sums + run.repeats.index[m] * row + column);
+      }
+    }
+  });
+  return sums;
+}
+
+template <class T>
+void repeated_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim row = 4 * w.units, count = run.repeats.count;
+  const T* sums = sum_repeats(run, scratch);
+  if (g.kernel != nullptr) {
+    collect_rows(run, scratch);
+    product_over_rows(*run.kernels, {{scratch.h_rows.data(), w.units, g.recurrent, row}}, {run.gates, row, 0}, row,
+                      run.schedule->total, false, scratch.rows, run.interrupt);
+    std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel, row}};
+    if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias, row});
+    product_over_rows(*run.kernels, factors, {sums, row, 0}, row, count, false, scratch.rows, run.interrupt);
+  }
+  if (g.dx != nullptr) times_kernel_t(run, sums, count, 0, g.dx, Init::kZero);
 }
 
 template <class T>
@@ -127,13 +168,7 @@ void input_gradient(const LstmRun<T>& run, T* dx, LstmScratch<T>& scratch) {
   T* part = drop ? scratch.dropped.reserve(total * w.inputs) : dx;
   for (int group = 0; group < w.groups; ++group) {
     const Init init = group == 0 || drop ? Init::kZero : Init::kKeep;
-    const double flops =
-        2.0 * static_cast<double>(total) * static_cast<double>(columns) * static_cast<double>(w.inputs);
-    parallel_region(useful_threads(flops), [&](int index, int size) {
-      const Range rows = split(total, index, size);
-      product(*run.kernels, run.gates + rows.begin * row + group * columns, row, w.kernel_t[at(group)],
-              part + rows.begin * w.inputs, w.inputs, rows.end - rows.begin, init);
-    });
+    times_kernel_t(run, run.gates + group * columns, total, group, part, init);
     if (!drop) continue;
     const T* masks = run.dropout.inputs + group * run.schedule->batch * w.inputs;
     each_packed_row(*run.schedule, [&](Dim m, Dim, Dim r) {
@@ -163,6 +198,7 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
     if (rows.begin < rows.end) BackwardRows<T>(run, gradients, rows, scratch.masked[at(index)])();
   });
   if (stop_requested(run.interrupt)) return;
+  if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch);
   if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch);
   if (gradients.dx != nullptr && !stop_requested(run.interrupt)) input_gradient(run, gradients.dx, scratch);
 }

@@ -82,7 +82,7 @@ std::size_t LstmWeights<T>::bytes() const {
 
 template <class T>
 std::size_t LstmScratch<T>::bytes() const {
-  std::size_t sum = dropped.bytes() + rows.bytes();
+  std::size_t sum = dropped.bytes() + distinct.bytes() + rows.bytes();
   for (const Buffer<T>& buffer : z) sum += buffer.bytes();
   for (const Buffer<T>& buffer : masked) sum += buffer.bytes();
   return sum;
@@ -108,8 +108,10 @@ struct Shared {
 template <class T>
 class ForwardRows {
  public:
-  // z: chunk_steps * height * z_columns elements. With `shared`, z and the rows are those of all its threads.
-  ForwardRows(const LstmRun<T>& run, Range rows, Range blocks, T* z, Buffer<T>& masked, Shared* shared, int index)
+  // z: chunk_steps * height * z_columns elements. distinct: projected repeats, if there are any. With `shared`, z and
+  // the rows are those of all its threads.
+  ForwardRows(const LstmRun<T>& run, Range rows, Range blocks, T* z, const T* distinct, Buffer<T>& masked,
+              Shared* shared, int index)
       : run_(run),
         k_(*run.kernels),
         w_(*run.weights),
@@ -118,6 +120,7 @@ class ForwardRows {
         blocks_(blocks),
         chunk_(chunk_steps(run, rows.end - rows.begin)),
         z_(z),
+        distinct_(distinct),
         shared_(shared),
         index_(index) {
     if (run.dropout.inputs != nullptr || run.dropout.recurrent != nullptr) {
@@ -160,6 +163,10 @@ class ForwardRows {
 
   // z = b + x W for the steps of a chunk: each panel of W serves all of them before the next one is read.
   void project(Dim first, Dim last) {
+    if (distinct_ != nullptr) {
+      for (Dim step = first; step < last; ++step) copy_projected(step, z_of(step - first));
+      return;
+    }
     if (run_.dropout.inputs != nullptr) {
       for (Dim step = first; step < last; ++step) project_dropped(step, z_of(step - first));
       return;
@@ -180,6 +187,15 @@ class ForwardRows {
                    w.columns(), w.inner(), Init::kBias, p, std::min(p + k_.panels_together, panels)});
         }
       }
+    }
+  }
+
+  void copy_projected(Dim step, T* z) {
+    const Dim block = 4 * k_.width, begin = blocks_.begin * block, end = blocks_.end * block;
+    const std::int32_t* index = run_.repeats.index + s_.packed(step, rows_.begin);
+    for (Dim r = 0; r < active(step); ++r) {
+      const T* from = distinct_ + index[r] * w_.z_columns();
+      std::copy(from + begin, from + end, z + r * w_.z_columns() + begin);
     }
   }
 
@@ -228,10 +244,26 @@ class ForwardRows {
   Range blocks_;
   Dim chunk_;
   T* z_;
+  const T* distinct_;
   Shared* shared_;
   int index_;
   T* masked_ = nullptr;
 };
+
+// z of every distinct input, or null.
+template <class T>
+const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
+  const Repeats<T>& x = run.repeats;
+  if (x.values == nullptr) return nullptr;
+  const LstmWeights<T>& w = *run.weights;
+  T* z = scratch.distinct.reserve(x.count * w.z_columns());
+  parallel_region(useful_threads(product_flops(x.count, w.inputs, w.z_columns())), [&](int index, int size) {
+    const Range part = split(x.count, index, size);
+    product(*run.kernels, x.values + part.begin * w.inputs, w.inputs, w.kernel[0], z + part.begin * w.z_columns(),
+            w.z_columns(), part.end - part.begin, Init::kBias, w.bias.data());
+  });
+  return z;
+}
 
 // Threads that share all rows and split the units: where rows are too few to split, and where every thread would read
 // large weights for a few rows of its own; unless a meeting would cost more than it gains.
@@ -258,6 +290,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
+  const T* distinct = project_repeats(run, scratch);
   const auto reserve_z = [&](Buffer<T>& z, Dim height) {
     return z.reserve(chunk_steps(run, height) * height * w.z_columns());
   };
@@ -268,7 +301,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
     parallel_region(sharing, [&](int index, int count) {
       std::call_once(once, [&] { shared = std::make_unique<Shared>(count); });
       const Range blocks = split(all_blocks.end, index, count);
-      ForwardRows<T>(run, {0, batch}, blocks, z, scratch.masked[at(index)], shared.get(), index)();
+      ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], shared.get(), index)();
     });
     return;
   }
@@ -277,7 +310,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
     const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
     if (rows.begin == rows.end) return;
     T* z = reserve_z(scratch.z[at(index)], rows.end - rows.begin);
-    ForwardRows<T>(run, rows, all_blocks, z, scratch.masked[at(index)], nullptr, index)();
+    ForwardRows<T>(run, rows, all_blocks, z, distinct, scratch.masked[at(index)], nullptr, index)();
   });
 }
 

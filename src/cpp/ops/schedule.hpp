@@ -30,4 +30,12 @@ void make_schedule(Dim steps, Dim batch, const std::uint8_t* mask, bool reversed
 // Bounds [size + 1] that split the sorted rows into contiguous ranges of nearly equal work.
 std::vector<Dim> balanced_rows(const Schedule& schedule, int size);
 
+// Sorted position of every packed row, through f(packed, step, position).
+template <class F>
+void each_packed_row(const Schedule& s, F f) {
+  for (Dim step = 0; step < s.steps; ++step) {
+    for (Dim r = 0; r < s.rows[static_cast<std::size_t>(step)]; ++r) f(s.packed(step, r), step, r);
+  }
+}
+
 }  // namespace pylstm

@@ -87,7 +87,11 @@ class Problem:
 
     @property
     def flops(self) -> float:
-        """Arithmetic of the products alone; activations, Adam and softmax are not counted."""
+        """Arithmetic of the products alone; activations, Adam and softmax are not counted.
+
+        Every token counts, though equal ones can be projected together: a share of the peak may
+        exceed 100 % where the vocabulary is small. The floor counts them once.
+        """
         rows = self.real_steps
         forward = sum(8.0 * rows * self.units * (w + self.units) for w in self.widths)
         dense = 2.0 * self.dense_rows * self.units * self.vocabulary

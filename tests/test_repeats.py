@@ -1,0 +1,89 @@
+"""Tokens that occur again in a batch are projected once, and nobody can tell.
+
+A batch of 32 rows or more in which every token occurs twice on average repeats; a short one does
+not, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import (
+    Array,
+    Entry,
+    all_same_bits,
+    assert_loss_gradients,
+    bidirectional,
+    dense,
+    embedding,
+    fit,
+    lstm,
+    network,
+    predict,
+    same_bits,
+    state_of,
+)
+
+from pylstm import _core
+
+TOKENS = 7
+LAYERS = pytest.mark.parametrize(
+    "layers",
+    [
+        [embedding(TOKENS, 5), lstm(9, return_sequences=True), lstm(4)],
+        [embedding(TOKENS, 17), lstm(16, go_backwards=True)],
+        [embedding(TOKENS, 6, mask_zero=True), lstm(21, return_sequences=True), lstm(3)],
+        [embedding(TOKENS, 6, mask_zero=True), bidirectional(lstm(8)), dense(5, "tanh")],
+        [embedding(TOKENS, 3), lstm(6, use_bias=False), dense(4)],
+    ],
+    ids=["sequences", "backwards", "masked", "both directions", "no bias"],
+)
+
+
+def token_rows(rng: np.random.Generator, rows: int, steps: int) -> Array:
+    return rng.integers(0, TOKENS, (rows, steps)).astype(np.int32)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@LAYERS
+def test_a_row_is_what_it_is_alone(
+    layers: list[Entry], dtype: str, isa: str, rng: np.random.Generator
+) -> None:
+    net = network(layers, (-1,), dtype, rng=rng)
+    x = token_rows(rng, 13, 9)
+    assert same_bits(predict(net, x, batch_size=13), predict(net, x, batch_size=1))
+
+
+@LAYERS
+def test_gradients_match_differences(layers: list[Entry], rng: np.random.Generator) -> None:
+    net = network(layers, (-1,), rng=rng, loss="mean_squared_error")
+    x = token_rows(rng, 6, 8)
+    y = rng.uniform(-1, 1, (6, *net.output_shape()))
+    assert_loss_gradients(net, _core.Data(x, y), rng)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_change_nothing(dtype: str, isa: str, rng: np.random.Generator) -> None:
+    """Layers large enough for threads to share their rows, and for one row, their units."""
+    layers = [embedding(TOKENS, 130), lstm(260), dense(3)]
+    x, y = token_rows(rng, 16, 40), rng.uniform(-1, 1, (16, 3))
+    weights = network(layers, (-1,), dtype, rng=rng).get_weights()
+    results = []
+    for threads in (1, 2, 3, 5):
+        _core.set_num_threads(threads)
+        net = network(layers, (-1,), dtype, loss="mean_squared_error")
+        net.set_weights(weights)
+        fit(net, x, y, batch_size=16)
+        fit(net, x, y, batch_size=1, last=2)
+        kept, slots, _ = state_of(net)
+        results.append([*kept, *slots, predict(net, x), predict(net, x, batch_size=1)])
+    assert all(all_same_bits(result, results[0]) for result in results[1:])
+
+
+def test_a_frozen_table_stays(rng: np.random.Generator) -> None:
+    net = network([embedding(TOKENS, 4), lstm(5)], (-1,), rng=rng, loss="mean_squared_error")
+    net.set_trainable([False, True, True, True])
+    table, *others = net.get_weights()
+    fit(net, token_rows(rng, 8, 8), rng.uniform(-1, 1, (8, 5)))
+    assert same_bits(net.get_weights()[0], table)
+    assert not any(same_bits(a, b) for a, b in zip(net.get_weights()[1:], others, strict=True))
