@@ -7,6 +7,28 @@ Dim packed_b(Dim inner, Dim columns) {
   return round_up(columns, Vec<T>::width) * inner;
 }
 
+// W x W elements: row i of `to` is column i of `from`. Each round interleaves vectors half the rows apart, which turns
+// the number of an element, (row, column), by one bit; all bits of a row make a transposition.
+template <class T>
+PYLSTM_INLINE void transpose_square(const T* from, Dim from_row, T* to, Dim to_row) {
+  constexpr int W = Vec<T>::width;
+  V<T> v[W], turned[W];
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) v[i] = load(from + i * from_row);
+#pragma GCC unroll 4
+  for (int round = 1; round < W; round *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < W / 2; ++i) {
+      turned[2 * i] = interleave_low<T>(v[i], v[i + W / 2]);
+      turned[2 * i + 1] = interleave_high<T>(v[i], v[i + W / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) v[i] = turned[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) store(to + i * to_row, v[i]);
+}
+
 // Vector column v of the packed matrix is `count` columns of the source from `offset`, the rest 0.
 template <class T>
 PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim count, T* packed,
@@ -20,9 +42,13 @@ PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_strid
     }
     return;
   }
-  // A transposed source: short runs along its rows keep both sides in the first-level cache.
+  // A transposed source: squares through registers, what is left in short runs along its rows.
   constexpr Dim kRun = 16;
-  for (Dim k = 0; k < inner; k += kRun) {
+  const Dim squares = row_stride == 1 && count == W ? inner / W * W : 0;
+  for (Dim k = 0; k < squares; k += W) {
+    transpose_square<T>(source + k, column_stride, packed + k * packed_row, packed_row);
+  }
+  for (Dim k = squares; k < inner; k += kRun) {
     const Dim end = smaller(k + kRun, inner);
     for (Dim l = 0; l < W; ++l) {
       for (Dim i = k; i < end; ++i) {

@@ -56,3 +56,47 @@ PYLSTM_INLINE V<T> with_sign_of(V<T> magnitude, V<T> sign) {
   const typename Vec<T>::bits mask = typename Vec<T>::bits{} + (typename Vec<T>::bit(1) << (8 * sizeof(T) - 1));
   return from_bits<T>(as_bits<T>(magnitude) | (as_bits<T>(sign) & mask));
 }
+
+// a0 b0 a1 b1 ... of the first halves, and of the second.
+#if defined(__clang__)
+template <class T>
+PYLSTM_INLINE V<T> interleave_low(V<T> a, V<T> b) {
+  if constexpr (Vec<T>::width == 2) {
+    return __builtin_shufflevector(a, b, 0, 2);
+  } else if constexpr (Vec<T>::width == 4) {
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  } else if constexpr (Vec<T>::width == 8) {
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  } else {
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  }
+}
+template <class T>
+PYLSTM_INLINE V<T> interleave_high(V<T> a, V<T> b) {
+  if constexpr (Vec<T>::width == 2) {
+    return __builtin_shufflevector(a, b, 1, 3);
+  } else if constexpr (Vec<T>::width == 4) {
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  } else if constexpr (Vec<T>::width == 8) {
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  } else {
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  }
+}
+#else
+template <class T>
+PYLSTM_INLINE V<T> interleave_from(V<T> a, V<T> b, int first) {
+  typename Vec<T>::bits lanes{};
+#pragma GCC unroll 16
+  for (int l = 0; l < Vec<T>::width; ++l) lanes[l] = first + l / 2 + (l % 2 == 0 ? 0 : Vec<T>::width);
+  return __builtin_shuffle(a, b, lanes);
+}
+template <class T>
+PYLSTM_INLINE V<T> interleave_low(V<T> a, V<T> b) {
+  return interleave_from<T>(a, b, 0);
+}
+template <class T>
+PYLSTM_INLINE V<T> interleave_high(V<T> a, V<T> b) {
+  return interleave_from<T>(a, b, Vec<T>::width / 2);
+}
+#endif
