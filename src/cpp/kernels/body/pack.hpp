@@ -83,9 +83,19 @@ void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed
 }
 
 template <class T>
+PYLSTM_INLINE void copy_tile_row(const T* row, T* out) {
+#if PYLSTM_VEC_BYTES == 64  // masks are cheap there
+  store_n(out, load_n(row, kTileRows), kTileRows);
+#else
+#pragma GCC unroll 8
+  for (Dim i = 0; i < kTileRows; ++i) out[i] = row[i];
+#endif
+}
+
+template <class T>
 void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) {
   // Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles.
-  constexpr Dim kStrip = 128;
+  constexpr Dim kStrip = 16;
   for (Dim begin = 0; begin < inner; begin += kStrip) {
     const Dim end = smaller(begin + kStrip, inner);
     for (Dim column = 0; column < columns; column += kTileRows) {
@@ -94,8 +104,7 @@ void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) 
       for (Dim k = begin; k < end; ++k, out += kTileRows) {
         const T* row = rows[k] + first + column;
         if (count >= kTileRows) {
-#pragma GCC unroll 8
-          for (Dim i = 0; i < kTileRows; ++i) out[i] = row[i];
+          copy_tile_row<T>(row, out);
         } else {
           for (Dim i = 0; i < kTileRows; ++i) out[i] = i < count ? row[i] : T(0);
         }
