@@ -103,6 +103,48 @@ def test_backward_belongs_to_a_fit() -> None:
     assert all(map(np.array_equal, made.get_weights(), weights))
 
 
+def test_backward_needs_a_forward_of_its_own() -> None:
+    made = network(DENSE)
+    data = _core.Data(np.ones((2, 4, 2)), np.ones((2, 4, 2)))
+    rows = np.arange(2)
+
+    def refused() -> None:
+        before = made.get_weights(), made.iterations
+        with pytest.raises(ValueError, match="call forward with training=True first"):
+            made.backward(np.ones((2, 4, 2)))
+        assert all(map(np.array_equal, made.get_weights(), before[0]))
+        assert made.iterations == before[1]
+
+    def forward(training: bool = True) -> None:
+        made.forward(data, rows, 2, 0, training)
+
+    made.start("fit")
+    refused()
+    forward(training=False)
+    refused()
+    made.run(data, "fit", rows, 2, 0, 1, 0.0)
+    refused()
+    forward()
+    made.run(data, "fit", rows, 2, 0, 1, 0.0)
+    refused()
+    forward()
+    assert made.backward(np.ones((2, 4, 2)))
+    refused()
+    forward()
+    with pytest.raises(ValueError, match="batches"):
+        made.forward(data, rows, 2, 1, True)
+    refused()
+    forward()
+    made.finish("fit")
+    made.start("fit")
+    refused()
+    made.finish("fit")
+    made.gradients(data)
+    made.start("fit")
+    refused()
+    made.finish("fit")
+
+
 def test_a_call_that_fails_gives_its_work_space_back() -> None:
     made = network(LSTM, DENSE)
     x = np.ones((2, 4, 2))

@@ -207,6 +207,7 @@ class Engine final : public Network {
   std::mutex trainer_mutex_;
   std::atomic<bool> training_{false};
   std::atomic<std::thread::id> trainer_{};
+  bool awaits_backward_ = false;   // the trainer's last pass was a forward of its own; no other thread looks
   mutable std::mutex pool_mutex_;  // of the work spaces that no call has
   std::unique_ptr<CallWork<T>> train_work_;
   std::vector<std::unique_ptr<CallWork<T>>> pool_;

@@ -61,6 +61,7 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
     return result;
   }
   pylstm::check(trains_here(), "forward: call start for a fit first");
+  awaits_backward_ = false;
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;
   const WeightsList<T>& weights = training_weights();
@@ -69,7 +70,7 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
     open_context(work, *training_kernels_, interrupt);
     work.context.training = work.context.keep = true;
     open_state(work, carried_state(Mode::kFit, false), count, false);
-    return run(work, weights, rows, count);
+    return awaits_backward_ = run(work, weights, rows, count);
   });
   return result;
 }
@@ -79,15 +80,15 @@ bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
   pylstm::check(trains_here(), "backward: call start for a fit first");
+  pylstm::check(awaits_backward_, "backward: call forward with training=True first");
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;
-  pylstm::check(!work.rows.empty() && work.context.keep, "backward: call forward with training=True first");
   const Rows<T>& out = work.rows.back();
   work.context.interrupt = interrupt;
   T* d = work.dy.reserve(out.rows() * out.features);
   read_time_major(dy, out, "the loss gradient", d);
+  awaits_backward_ = false;
   backward_layers(work, training_weights_, layers_.size(), d, nullptr);
-  work.context.keep = false;
   if (stop_requested(interrupt) || !update(work)) return false;
   if (work.context.state != nullptr) keep_state(Mode::kFit, work.state);
   return true;

@@ -64,6 +64,7 @@ Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* i
   pylstm::check(trains_here(), "run: call start for a fit first");
   check_metrics();
   check_windows(request);
+  awaits_backward_ = false;
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;
   const Dim steps = steps_of(data);

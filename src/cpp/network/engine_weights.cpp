@@ -46,6 +46,7 @@ void Engine<T>::start(Mode mode) {
   if (training_) throw std::runtime_error(kBeingTrained);
   trainer_ = std::this_thread::get_id();
   training_ = true;
+  awaits_backward_ = false;
 }
 
 template <class T>
