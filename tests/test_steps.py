@@ -145,6 +145,19 @@ def test_backward_needs_a_forward_of_its_own() -> None:
     made.finish("fit")
 
 
+def test_backward_sees_the_rows_that_forward_saw() -> None:
+    """Also if the caller's array changes in between."""
+    made = [network(LSTM, loss="external") for _ in range(2)]
+    for net, later in zip(made, (1.0, 5.0), strict=True):
+        x = np.ones((2, 4, 2))
+        net.start("fit")
+        out = net.forward(_core.Data(x), np.arange(2), 2, 0, True)
+        x[:] = later
+        assert net.backward(np.ones_like(out))
+        net.finish("fit")
+    assert all(map(np.array_equal, made[0].get_weights(), made[1].get_weights()))
+
+
 def test_a_call_that_fails_gives_its_work_space_back() -> None:
     made = network(LSTM, DENSE)
     x = np.ones((2, 4, 2))

@@ -66,7 +66,8 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
   CallWork<T>& work = *loan;
   const WeightsList<T>& weights = training_weights();
   each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-    gather(data, TargetShape{}, rows, count, 0, steps_of(data), work);
+    // A copy, never in place: backward reads it again, and the caller's array may have changed or gone until then.
+    gather_batch(data, input_, vocabulary_, TargetShape{}, rows, count, 0, steps_of(data), false, work.batch);
     open_context(work, *training_kernels_, interrupt);
     work.context.training = work.context.keep = true;
     open_state(work, carried_state(Mode::kFit, false), count, false);
