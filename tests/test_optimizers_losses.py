@@ -131,6 +131,27 @@ def test_the_learning_rate_may_be_set_at_any_time():
     assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize(
+    "kind", [optimizers.SGD, optimizers.RMSprop, optimizers.Adam, optimizers.AdamW]
+)
+def test_other_settings_are_fixed_by_compile(kind):
+    optimizer = kind(0.5)
+    names = [name for name in optimizer.get_config() if name != "learning_rate"]
+    for name in names:
+        setattr(optimizer, name, getattr(optimizer, name))
+    net = model(optimizer)
+    before = optimizer.get_config()
+    for name in names:
+        match = rf"{kind.__name__}: {name} cannot be set .* {kind.__name__}\({name}=0.25\) and call"
+        with pytest.raises(AttributeError, match=match):
+            setattr(net.optimizer, name, 0.25)
+    assert optimizer.get_config() == before
+    twin = copy.copy(optimizer)
+    twin.weight_decay = 0.25
+    net.compile(twin, "mse")
+    assert net.optimizer.weight_decay == 0.25
+
+
 def test_a_step_that_is_not_finite_is_not_made():
     net = Sequential([layers.Input((3,)), layers.Dense(2)])
     net.compile("adam", "mse")

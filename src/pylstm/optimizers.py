@@ -17,6 +17,8 @@ _INNER = ("_learning_rate", "_networks", "_last")
 class Optimizer:
     """Base of all optimizers.
 
+    Once a model is built with it, only the learning rate can be set: AttributeError for the rest.
+
     Args:
         learning_rate: Step size; may be set at any time, also while training.
         weight_decay: Decoupled decay: each step also subtracts learning_rate * weight_decay * w.
@@ -34,11 +36,18 @@ class Optimizer:
 
     engine_name = ""
     _arguments: tuple[str, ...] = ()
+    _last: Network | None = None  # kept; others live as long as their models
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = ["learning_rate", *_COMMON, *self._arguments, "name"]
         if name not in known and name not in _INNER and not hasattr(type(self), name):
             raise _checks.no_attribute(type(self).__name__, name, known)
+        if self._last is not None and name in (*_COMMON, *self._arguments):
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{kind}: {name} cannot be set after compile; make a new {kind}({name}={value!r}) "
+                f"and call compile again"
+            )
         super().__setattr__(name, value)
 
     def __new__(cls, *_: Any, **settings: Any) -> Optimizer:
@@ -67,7 +76,6 @@ class Optimizer:
         _checks.unsupported("loss_scale_factor", loss_scale_factor, (None,))
         _checks.unsupported("gradient_accumulation_steps", gradient_accumulation_steps, (None,))
         self._networks: list[weakref.ref[Network]] = []
-        self._last: Network | None = None  # kept; others live as long as their models
         self.learning_rate = learning_rate
         self.weight_decay = _optional("weight_decay", weight_decay, 0.0)
         self.clipnorm = _clip("clipnorm", clipnorm)
@@ -131,7 +139,7 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._networks, self._last = [], None
+        self._networks = []
 
 
 class SGD(Optimizer):
