@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 
@@ -122,42 +125,46 @@ def document(stored: Row) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def plot(stored: Row, path: Path) -> None:
-    """Ratios of all peers, one panel a number of threads; needs matplotlib."""
-    from matplotlib import pyplot
+def plot(stored: Row) -> Figure:
+    """Ratios of all peers, one panel a number of threads, of all rows without padding in which a
+    peer was timed; needs matplotlib.
 
+    Raises:
+        ValueError: there is no such row.
+    """
     rows = [row for row in stored["rows"] if best(row) and not row["padded"]]
+    if not rows:
+        raise ValueError("nothing to plot: no peer was timed in a row without padding")
+    from matplotlib.figure import Figure
+
     threads = sorted({row["threads"] for row in rows})
-    names = list(dict.fromkeys(name for row in rows for name in row["peers"]))
+    timed = [name for row in rows for name, entry in row["peers"].items() if "ratio" in entry]
     problems = list(dict.fromkeys(row["problem"] for row in rows))[::-1]
-    figure, panels = pyplot.subplots(
-        1,
-        len(threads),
-        sharey=True,
-        squeeze=False,
-        figsize=(5 + 4 * len(threads), 2 + len(problems) / 4),
-        layout="constrained",
-    )
-    for panel, count in zip(panels[0], threads, strict=True):
-        for name in names:
+    size = (5 + 4 * len(threads), 2 + len(problems) / 4)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
+    shown = {}  # what the legend tells, whichever panel has it
+    for panel, count in zip(panels, threads, strict=True):
+        here = [row for row in rows if row["threads"] == count]
+        for i, name in enumerate(dict.fromkeys(timed)):
             points = [
                 (row["peers"][name]["ratio"], problems.index(row["problem"]))
-                for row in rows
-                if row["threads"] == count and "ratio" in row["peers"].get(name, {})
+                for row in here
+                if "ratio" in row["peers"].get(name, {})
             ]
-            panel.plot(*zip(*points, strict=True), "o", label=name, alpha=0.7) if points else None
-        wanted = [(asked(r), problems.index(r["problem"])) for r in rows if r["threads"] == count]
-        wanted = [point for point in wanted if point[0]]
+            if points:
+                style = {"color": f"C{i}", "label": name, "alpha": 0.7}
+                (shown[name],) = panel.plot(*zip(*points, strict=True), "o", **style)
+        wanted = [(asked(row), problems.index(row["problem"])) for row in here if asked(row)]
         if wanted:
-            panel.plot(*zip(*wanted, strict=True), "k|", label="asked", markersize=9)
+            style = {"label": "asked", "markersize": 9}
+            (shown["asked"],) = panel.plot(*zip(*wanted, strict=True), "k|", **style)
         panel.axvline(1.0, color="black", linewidth=0.8)
         panel.set(xscale="log", xlabel="peer's time / ours", title=f"{count} threads")
         panel.set_yticks(range(len(problems)), problems)
         panel.grid(axis="both", alpha=0.3)
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    figure.legend(handles=list(shown.values()), loc="outside upper center", ncols=len(shown))
+    return figure
 
 
 def _fastest(peers: Row) -> tuple[str, Row] | None:
@@ -228,7 +235,10 @@ def main() -> None:
     stored = json.loads(args.results.read_text())
     print(short(stored) if args.short else document(stored), end="")
     if args.plot:
-        plot(stored, args.plot)
+        try:
+            plot(stored).savefig(args.plot, dpi=120)
+        except ValueError as error:
+            parser.exit(1, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

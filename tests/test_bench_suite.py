@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,7 +113,7 @@ def test_both_sides_of_a_padded_row_have_its_instruction_set(
     started: list[tuple[str, str]] = []
     closed: list[str] = []
 
-    class Spy(suite.remote.Worker):  # type: ignore[misc]
+    class Spy(suite.remote.Worker):
         def __init__(self, name: str, threads: int, isa: str = "") -> None:
             started.append((name, isa))
             super().__init__(name, threads, isa)
@@ -158,9 +161,6 @@ def test_a_library_that_fails_is_named_and_started_again(
 
 def test_problems_can_be_imported_without_the_engine(suite: SimpleNamespace) -> None:
     """As in a peer's environment: the engine is never loaded, whether it is installed or not."""
-    import subprocess
-    import sys
-
     code = (
         f"import importlib.util, sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from benchmarks import worker\n"
@@ -237,3 +237,60 @@ def test_tables_of_a_run_in_which_rows_have_different_peers(suite: SimpleNamespa
         "| p | 2 | 1000.00 ms | 80 | a | 1000.00 ms | 1.30 | 1.5× |",
         "| q | 1 | 1000.00 ms | 80 | b | 1000.00 ms | 2.00 | 1.2× |",
     ]
+
+
+def test_a_plot_of_a_run_in_which_rows_have_different_peers(suite: SimpleNamespace) -> None:
+    pytest.importorskip("matplotlib")
+    failed = row_of(1, {"b": 2.0}, problem="q", asked=[0.0, 0.0])
+    failed["peers"] |= {"c": {"error": "broken"}, "d": {"unsupported": "no such work"}}
+    padded = row_of(2, {"unmasked": 0.8}, padded=True)
+    rows = [row_of(1, {}), failed, row_of(2, {"a": 1.3, "b": 0.9}), padded]
+    figure = suite.report.plot({"rows": rows})
+
+    def points(panel: Any) -> dict[str, list[tuple[float, float]]]:
+        named = [line for line in panel.lines if not line.get_label().startswith("_")]
+        return {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in named}
+
+    one, two = figure.axes
+    assert [panel.get_title() for panel in figure.axes] == ["1 threads", "2 threads"]
+    assert [label.get_text() for label in one.get_yticklabels()] == ["p", "q"]
+    assert points(one) == {"b": [(2.0, 1)]}
+    assert points(two) == {"a": [(1.3, 0)], "b": [(0.9, 0)], "asked": [(1.5, 0)]}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"a", "b", "asked"}
+    lines = [line for panel in figure.axes for line in panel.lines]
+    colours = {line.get_color() for line in lines if line.get_label() == "b"}
+    assert len(colours) == 1
+    figure.savefig(io.BytesIO())
+
+
+def test_a_report_without_timed_peers_is_whole_and_says_that_it_has_no_plot(
+    suite: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    row = row_of(1, {})
+    row["peers"] = {"c": {"error": "broken"}}
+    stored = {"date": "d", "machine": {}, "versions": {}, "limits": [], "rows": [row]}
+    results, picture = tmp_path / "results.json", tmp_path / "results.png"
+    results.write_text(json.dumps(stored))
+    monkeypatch.setattr(sys, "argv", ["report", str(results)])
+    suite.report.main()
+    document = capsys.readouterr().out
+    assert document == suite.report.document(stored)
+    assert "- p, 1 threads, c: broken" in document
+    monkeypatch.setattr(sys, "argv", ["report", str(results), "--plot", str(picture)])
+    with pytest.raises(SystemExit) as ended:
+        suite.report.main()
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (1, document)
+    assert "nothing to plot: no peer was timed" in printed.err
+    assert not picture.exists()
+
+
+def test_a_report_without_a_plot_does_not_need_matplotlib(suite: SimpleNamespace) -> None:
+    code = "import sys; from benchmarks import report, __main__; print('matplotlib' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (run.stdout, run.stderr) == ("False\n", "")
