@@ -81,6 +81,15 @@ def test_import_changes_nothing_in_the_process(look: dict[str, object]) -> None:
     assert look["same"]
 
 
+def test_tests_that_are_run_by_name_exist() -> None:
+    """What runs a part of the tests names its files; a source distribution lacks some of these."""
+    runners = ["pyproject.toml", ".github/workflows/wheels.yml", ".ci/run", "CONTRIBUTING.md"]
+    texts = [(ROOT / name).read_text("utf-8") for name in runners if (ROOT / name).is_file()]
+    named = {path for text in texts for path in re.findall(r"\btests/[\w/]+\.py\b", text)}
+    assert named
+    assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
 def test_types_are_shipped() -> None:
     package = files("pylstm")
     assert package.joinpath("py.typed").is_file()
