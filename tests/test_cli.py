@@ -141,7 +141,7 @@ def test_ctrl_c_saves_what_was_learned(
     def interrupt(self: callbacks.Callback, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch == 1:
             raise KeyboardInterrupt
-        begin(self, epoch, logs)  # type: ignore[arg-type]
+        begin(self, epoch, logs)
 
     monkeypatch.setattr(_language_model._EpochStart, "on_epoch_begin", interrupt)
     output = tmp_path / "model.safetensors"

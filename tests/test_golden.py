@@ -87,7 +87,7 @@ class Problem:
         return tuple(
             np.cos(k + np.arange(np.prod(s))).reshape(s).astype(self.x.dtype)
             for k, s in enumerate(shapes)
-        )  # type: ignore[return-value]
+        )
 
 
 @dataclass

@@ -164,7 +164,7 @@ def arguments_of(kind: type) -> list[str]:
         parameter.name
         for base in kind.__mro__
         if "__init__" in vars(base) and base is not object
-        for parameter in signature(base.__init__).parameters.values()  # type: ignore[misc]
+        for parameter in signature(vars(base)["__init__"]).parameters.values()
         if parameter.kind not in variadic and parameter.name != "self"
     ]
 
@@ -204,14 +204,13 @@ def array(argument: str, value: Any) -> NDArray[Any]:
         TypeError: objects, strings, complex numbers, dates, masked arrays, long doubles.
         ValueError: a list whose rows differ in length.
     """
-    if type(value) is not np.ndarray:
-        value = _as_array(argument, value)
-    dtype = value.dtype
+    found: NDArray[Any] = value if type(value) is np.ndarray else _as_array(argument, value)
+    dtype = found.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(
             f"{argument}: expected real numbers (bool, integer, float16/32/64), got dtype {dtype}"
         )
-    return value  # type: ignore[no-any-return]
+    return found
 
 
 def returned(argument: str, value: Any) -> NDArray[Any]:
