@@ -340,3 +340,19 @@ def test_models_and_seeds_refuse():
     ]:
         with pytest.raises(error, match=match):
             make()
+
+
+@pytest.mark.parametrize(
+    ("base", "missing"),
+    [
+        (pylstm.metrics.Metric, "result"),
+        (pylstm.metrics.Metric, "reset_state"),
+        (pylstm.metrics.Metric, "update_state"),
+        (pylstm.initializers.Initializer, "draw"),
+        (pylstm.layers.Layer, "compute_output_shape"),
+    ],
+)
+def test_a_subclass_that_lacks_a_method_is_told_its_name(base, missing):
+    methods = {name: lambda self: None for name in base.__abstractmethods__ - {missing}}
+    with pytest.raises(TypeError, match=f"abstract class Mine with.* method '?{missing}"):
+        type(base)("Mine", (base,), methods)()

@@ -7,6 +7,7 @@ without one it uses the seed of its layer or model.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class Initializer:
-    """Base of all initializers: `initializer(shape)` gives an array.
+class Initializer(ABC):
+    """Base of all initializers: `initializer(shape)` gives an array; a subclass defines `draw`.
 
     >>> Constant(2.0)((3,)).tolist()
     [2.0, 2.0, 2.0]
@@ -31,9 +32,9 @@ class Initializer:
         """An array of `shape`; new values at every call unless the initializer has a seed."""
         return self.draw(tuple(shape), draw_seed(), 0).astype(dtype)
 
+    @abstractmethod
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
         """Values for one variable; `seed` and `stream` are used if the initializer has no seed."""
-        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -7,6 +7,7 @@ the update and without dropout.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -34,20 +35,24 @@ class Named:
         return {"name": self.name}
 
 
-class Metric(Named):
-    """Base of metrics written in Python; a subclass defines the three methods."""
+class Metric(Named, ABC):
+    """Base of metrics written in Python; a subclass defines the three methods.
 
+    Raises:
+        TypeError: the subclass lacks one of them.
+    """
+
+    @abstractmethod
     def reset_state(self) -> None:
         """Begin a new pass."""
-        raise NotImplementedError
 
+    @abstractmethod
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in one batch; `sample_weight` is its mask (rows, steps), if there is one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self) -> float:
         """The value over the batches since `reset_state`."""
-        raise NotImplementedError
 
 
 class FunctionMetric(Metric):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import weakref
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ class Owner(Protocol):
     def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None: ...
 
 
-class Layer:
+class Layer(ABC):
     """Base of all layers.
 
     Args:
@@ -89,13 +90,13 @@ class Layer:
         """The layer's variables for this input, in Keras' order."""
         return []
 
+    @abstractmethod
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output, rows first, None where the size is open.
 
         Raises:
             ValueError: the layer cannot take this input.
         """
-        raise NotImplementedError
 
     def check_array(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError if an array x of this shape has too many axes or too few."""
@@ -259,7 +260,7 @@ class Layer:
 
     # ---- calling
 
-    def reset_state(self) -> None:
+    def reset_state(self) -> None:  # noqa: B027  (a subclass need not have one)
         """Forget what direct calls carry over; most layers carry nothing."""
 
     def _call(

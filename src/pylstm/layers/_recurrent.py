@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks
@@ -25,19 +26,19 @@ class Recurrent(Layer):
         return self.return_state
 
     @property
+    @abstractmethod
     def reads_backward(self) -> bool:
         """Whether an output depends on later steps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __call__(
         self, x: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
         """The layer applied to an array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         """`states` as checked arrays for `rows` rows."""
-        raise NotImplementedError
 
     def _call_from(
         self, x: Any, initial_state: Any, mask: Any, training: bool
