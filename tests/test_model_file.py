@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_files import FORMAT, header_of, pack
 
 from pylstm import _core
 
@@ -188,3 +189,28 @@ def test_refused_write_leaves_the_file_as_it_was(tmp_path: Path, name: str) -> N
             _core.write_model_file(path, metadata, tensors)
         assert (path.read_bytes() if path.exists() else None) == before
     assert os.listdir(tmp_path) == ["old"]
+
+
+# ---- valid files that another program wrote
+
+
+def test_bfloat16_comes_as_its_bits(tmp_path: Path) -> None:
+    bits = np.array([0x3F80, 0x7FC0, 0x8000], np.uint16)
+    (tmp_path / "m").write_bytes(pack(header_of(("w", "BF16", [3], 6)), bits.tobytes()))
+    ((_, array),) = _core.read_model_file(tmp_path / "m")[1]
+    assert array.dtype == np.uint16
+    np.testing.assert_array_equal(array, bits)
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_any_spelling_of_json_is_read(tmp_path: Path, ensure_ascii: bool) -> None:
+    metadata = FORMAT | {
+        "config": '{"name": "\\\\ \\"é\\""}',
+        "text": "\b\f\n\r\t \0 / é 漢 😀 \u2028",
+    }
+    header = header_of(("w", "U8", [3], 3), metadata=metadata)
+    text = json.dumps(header, ensure_ascii=ensure_ascii, indent="\t ")
+    (tmp_path / "m").write_bytes(pack(text.replace("\n", "\r\n"), b"abc"))
+    back, ((name, array),) = _core.read_model_file(tmp_path / "m")
+    assert back == metadata
+    assert (name, array.tobytes()) == ("w", b"abc")
