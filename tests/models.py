@@ -33,6 +33,23 @@ def language(loss="sparse_categorical_crossentropy", optimizer="adam", mask_zero
     return model
 
 
+def many_layers(optimizer="adam", **kwargs):
+    """Most kinds of layer, for `IDS` and `NEXT`."""
+    pylstm.set_seed(3)
+    model = Sequential(
+        [
+            layers.Embedding(9, 5, mask_zero=True),
+            layers.Bidirectional(layers.LSTM(3, return_sequences=True), merge_mode="sum"),
+            layers.LSTM(4, return_sequences=True, dropout=0.3, recurrent_dropout=0.2),
+            layers.Dropout(0.2),
+            layers.Dense(9, activation="softmax"),
+        ],
+        **kwargs,
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["acc", "perplexity"])
+    return model
+
+
 def token_model(**kwargs):
     model = Sequential(
         [
