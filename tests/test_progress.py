@@ -119,26 +119,14 @@ def test_numbers_are_written_as_in_keras():
     assert times == ["2s", "12ms", "46us"]
 
 
-class Pty:
-    """The writing end of a pseudo-terminal of a width; `text` is what came out of the other."""
-
-    encoding = "utf-8"
+class Pty(Terminal):
+    """One that is as wide as a pseudo-terminal."""
 
     def __init__(self, columns):
+        super().__init__()
         pty, fcntl, termios = (pytest.importorskip(m) for m in ("pty", "fcntl", "termios"))
         self.main, self.end = pty.openpty()
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-        return len(text)
-
-    def flush(self):
-        pass
-
-    def isatty(self):
-        return True
 
     def fileno(self):
         return self.end
