@@ -208,3 +208,9 @@ class Network:
 
     def memory(self) -> int:
         """Bytes of the work spaces that no running call has."""
+
+    def memory_use(self) -> dict[str, int]:
+        """Bytes held now: parameters, gradients, optimizer, packed_weights, workspace."""
+
+    def plan_memory(self, batch: int, steps: int, mode: str) -> dict[str, int]:
+        """The same of a fresh network after a first such batch, at most."""

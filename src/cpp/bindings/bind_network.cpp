@@ -19,6 +19,16 @@ py::list shapes(const Network& self) {
   return list;
 }
 
+py::dict sizes(const MemoryUse& use) {
+  py::dict sizes;
+  sizes["parameters"] = use.parameters;
+  sizes["gradients"] = use.gradients;
+  sizes["optimizer"] = use.optimizer;
+  sizes["packed_weights"] = use.packed_weights;
+  sizes["workspace"] = use.workspace;
+  return sizes;
+}
+
 py::list slots(const Network& self) {
   py::list list;
   for (auto& [name, array] : released([&] { return self.get_slots(); })) {
@@ -91,6 +101,14 @@ void register_network(py::module_& m) {
           },
           py::arg("mode"), py::arg("states"))
       .def("memory", &Network::memory, Release())
+      .def("memory_use", [](const Network& self) { return sizes(released([&] { return self.memory_use(); })); })
+      .def(
+          "plan_memory",
+          [](const Network& self, Dim batch, Dim steps, const std::string& mode) {
+            const Mode m = mode_of(mode);
+            return sizes(released([&] { return self.plan_memory(batch, steps, m); }));
+          },
+          py::arg("batch"), py::arg("steps"), py::arg("mode"))
       .def_property_readonly("isa", py::cpp_function(&Network::isa, Release()));
   register_runs(network);
   register_calls(network);

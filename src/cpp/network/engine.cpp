@@ -169,14 +169,6 @@ void Engine<T>::check(const Data& data, Mode mode, Interrupt* interrupt) const {
 }
 
 template <class T>
-std::size_t Engine<T>::memory() const {
-  const std::lock_guard<std::mutex> lock(pool_mutex_);
-  std::size_t sum = train_work_ ? train_work_->bytes() : 0;
-  for (const auto& work : pool_) sum += work->bytes();
-  return sum;
-}
-
-template <class T>
 std::string Engine<T>::isa() const {
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
   return snapshot_ ? snapshot_->kernels->name : active_kernels().name;

@@ -1,6 +1,7 @@
 // Network for one working type. engine.cpp: construction, settings; engine_weights.cpp: parameters, packed weights, who
-// trains; engine_state.cpp: work spaces, state; engine_batch.cpp: one batch through the layers and the loss;
-// engine_run.cpp: many batches; engine_call.cpp: single calls and gradients; engine_generate.cpp: sampling.
+// trains; engine_memory.cpp: what is held and what a batch will need; engine_state.cpp: work spaces, state;
+// engine_batch.cpp: one batch through the layers and the loss; engine_run.cpp: many batches; engine_call.cpp: single
+// calls and gradients; engine_generate.cpp: sampling.
 #pragma once
 
 #include <atomic>
@@ -89,6 +90,8 @@ class Engine final : public Network {
   std::vector<std::int32_t> generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
                                      Interrupt* interrupt) override;
   std::size_t memory() const override;
+  MemoryUse memory_use() const override;
+  MemoryUse plan_memory(Dim batch, Dim steps, Mode mode) const override;
   std::string isa() const override;
 
  private:
@@ -173,6 +176,9 @@ class Engine final : public Network {
   void gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const;
   void run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
                 const std::vector<ArrayView>& states) const;
+
+  std::size_t plan_workspace(const KernelTable<T>& kernels, Dim batch, Dim steps,
+                             Mode mode) const;  // engine_memory.cpp
 
   void check_generative() const;  // engine_generate.cpp
 

@@ -22,6 +22,7 @@ struct VariableSpec {
 
 struct LayerWeights {
   virtual ~LayerWeights() = default;
+  virtual std::size_t bytes() const = 0;
 };
 
 struct LayerWork {
@@ -56,6 +57,18 @@ struct CallContext {
   Interrupt* interrupt = nullptr;
 };
 
+// What a layer will be asked to do, before there are rows.
+struct PlannedCall {
+  Dim batch = 0, steps = 1;  // of its input
+  bool masked = false;       // at worst no step of the batch is
+  bool training = false;     // forward that keeps, with dropout, and backward
+  bool want_dx = false;
+  bool repeats = false;  // the next layer takes_repeats
+  Dim distinct = 0;      // rows of the input's Rows::repeats at most; 0 without
+
+  Dim rows() const { return batch * steps; }
+};
+
 template <class T>
 class Layer {
  public:
@@ -79,7 +92,14 @@ class Layer {
   virtual void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool /*backward*/,
                     bool /*own*/) const {}
 
+  // What LayerWeights::bytes() is after pack.
+  virtual std::size_t planned_weights(const KernelTable<T>&, bool /*backward*/, bool /*own*/) const { return 0; }
+
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
+  // What LayerWork::bytes() is at most after the first such call.
+  virtual std::size_t planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const = 0;
+  virtual bool makes_mask() const { return false; }
+  virtual Dim most_repeats(Dim /*rows*/) const { return 0; }  // Rows::repeats of its results at most
 
   // The result points into `work` or `in` and lives until the next call with the same work.
   virtual Rows<T> forward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,

@@ -56,9 +56,65 @@ void DirectionWeights<T>::pack(const KernelTable<T>& kernels, const LstmConfig& 
 }
 
 template <class T>
+std::size_t DirectionWeights<T>::planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, bool backward) {
+  std::size_t sum = LstmWeights<T>::planned_bytes(kernels, config.inputs, config.units, 1, backward);
+  if (config.groups() > 1) {
+    sum += LstmWeights<T>::planned_bytes(kernels, config.inputs, config.units, config.groups(), backward);
+  }
+  return sum;
+}
+
+template <class T>
+DirectionSizes LstmDirection<T>::forward_sizes(const Schedule& s, bool keep, bool training) const {
+  DirectionSizes sizes;
+  sizes.x = s.dense ? 0 : s.total * config_.inputs;
+  sizes.h = (s.batch + s.total) * config_.units;
+  sizes.c = keep ? sizes.h : s.batch * config_.units;
+  sizes.gates = keep ? 4 * s.total * config_.units : 0;
+  const Dim masks = training ? config_.groups() * s.batch : 0;
+  sizes.input_masks = config_.dropout > 0 ? masks * config_.inputs : 0;
+  sizes.recurrent_masks = config_.recurrent_dropout > 0 ? masks * config_.units : 0;
+  return sizes;
+}
+
+template <class T>
+DirectionSizes LstmDirection<T>::backward_sizes(const Schedule& s, Dim steps, bool in_place, bool want_dx) const {
+  DirectionSizes sizes;
+  sizes.dh = in_place && config_.return_sequences ? 0 : s.total * config_.units;
+  sizes.dc = 2 * s.batch * config_.units;
+  const bool direct = s.dense && !config_.go_backwards;
+  sizes.dx = want_dx ? (steps * s.batch + (direct ? 0 : s.total)) * config_.inputs : 0;
+  return sizes;
+}
+
+template <class T>
+std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call,
+                                            bool in_place) const {
+  Schedule s;
+  s.batch = call.batch;
+  s.steps = call.steps;
+  s.total = call.rows();
+  s.dense = !call.masked;
+  LstmWeights<T> w;
+  w.inputs = config_.inputs;
+  w.units = config_.units;
+  w.padded = (w.units + kernels.width - 1) / kernels.width * kernels.width;
+  w.groups = call.training ? config_.groups() : 1;
+  DirectionSizes z = forward_sizes(s, call.training, call.training), back;
+  if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
+  const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
+  const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
+  return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
+         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) +
+         planned_scratch(kernels, w, s, call.distinct, call.training && config_.dropout > 0,
+                         call.training && config_.recurrent_dropout > 0, call.training);
+}
+
+template <class T>
 std::size_t DirectionWork<T>::bytes() const {
-  return scratch.bytes() + x.bytes() + repeats.capacity() * sizeof(std::int32_t) + h.bytes() + c.bytes() +
-         gates.bytes() + input_masks.bytes() + recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
+  return schedule.bytes() + run.x.capacity() * sizeof(const T*) + scratch.bytes() + x.bytes() +
+         repeats.capacity() * sizeof(std::int32_t) + h.bytes() + c.bytes() + gates.bytes() + input_masks.bytes() +
+         recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
 }
 
 // Masks are drawn for batch rows and stored by sorted position; four of each with recurrent dropout.
@@ -129,9 +185,10 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   draw_masks(context, work, batch);
   run.weights = run.dropout.recurrent != nullptr ? &weights.apart : &weights.together;
   gather_inputs(work, in);
-  run.h = work.h.reserve((batch + s.total) * units);
-  run.c = work.c.reserve((context.keep ? batch + s.total : batch) * units);
-  run.gates = context.keep ? work.gates.reserve(s.total * 4 * units) : nullptr;
+  const DirectionSizes sizes = forward_sizes(s, context.keep, context.training);
+  run.h = work.h.reserve(sizes.h);
+  run.c = work.c.reserve(sizes.c);
+  run.gates = context.keep ? work.gates.reserve(sizes.gates) : nullptr;
   if (block != nullptr && block->batch > 0) {
     to_sorted(s, units, block->h.data(), run.h);
     to_sorted(s, units, block->c.data(), run.c);
@@ -194,9 +251,10 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
   const Schedule& s = work.schedule;
   const Dim units = config_.units, batch = s.batch;
   const KernelTable<T>& kernels = *context.kernels;
+  const DirectionSizes sizes = backward_sizes(s, in.steps, in_place, want_dx);
   T* dh = dy;
   if (!in_place || !config_.return_sequences) {
-    dh = work.dh.reserve_zeroed(s.total * units);
+    dh = work.dh.reserve_zeroed(sizes.dh);
     const auto receive = [&](Dim r, Dim step, const T* from) {
       if (step >= 0) kernels.add(units, from, dh + s.packed(step, r) * units);
     };
@@ -209,7 +267,7 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
       for (Dim r = 0; r < batch; ++r) receive(r, s.length[at(r)] - 1, dy + s.order[at(r)] * dy_row);
     }
   }
-  T* dc = work.dc.reserve_zeroed(2 * batch * units);
+  T* dc = work.dc.reserve_zeroed(sizes.dc);
   T* dh_initial = nullptr;
   if (state_gradient != nullptr) {
     dh_initial = dc + batch * units;
@@ -222,7 +280,7 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
   }
   const bool repeat = in.repeats.values != nullptr, direct = repeat || (s.dense && !config_.go_backwards);
   const Dim rows = repeat ? in.repeats.count : in.steps * batch;
-  T* dx = want_dx ? work.dx.reserve((direct ? rows : rows + s.total) * config_.inputs) : nullptr;
+  T* dx = want_dx ? work.dx.reserve(repeat ? rows * config_.inputs : sizes.dx) : nullptr;
   T* packed_dx = want_dx && !direct ? dx + rows * config_.inputs : dx;
   lstm_backward(work.run,
                 {dh, dc, dh_initial, packed_dx, gradients.empty() ? nullptr : gradients[0],

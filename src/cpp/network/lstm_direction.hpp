@@ -32,6 +32,14 @@ struct DirectionWeights {
 
   void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters,
             bool backward);
+  std::size_t bytes() const { return together.bytes() + apart.bytes(); }
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, bool backward);
+};
+
+// Elements of the buffers of a DirectionWork; 0: not used.
+struct DirectionSizes {
+  Dim x = 0, h = 0, c = 0, gates = 0, input_masks = 0, recurrent_masks = 0;  // of forward
+  Dim dh = 0, dc = 0, dx = 0;                                                // of backward
 };
 
 template <class T>
@@ -73,8 +81,14 @@ class LstmDirection {
   T* backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place, bool in_order,
               T* dy, Dim dy_row, const std::vector<T*>& gradients, StateBlock<T>* state_gradient, bool want_dx) const;
 
+  // What DirectionWork::bytes() is at most after the first such call; in_place as for backward.
+  std::size_t planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call, bool in_place) const;
+
  private:
   void gather_inputs(DirectionWork<T>& work, const Rows<T>& in) const;
+  // Of a batch with this schedule, whose rows are padded to `steps`.
+  DirectionSizes forward_sizes(const Schedule& schedule, bool keep, bool training) const;
+  DirectionSizes backward_sizes(const Schedule& schedule, Dim steps, bool in_place, bool want_dx) const;
   void draw_masks(const CallContext<T>& context, DirectionWork<T>& work, Dim batch) const;
 
   LstmConfig config_;

@@ -10,6 +10,7 @@ namespace {
 template <class T>
 struct LstmLayerWeights final : LayerWeights {
   DirectionWeights<T> direction;
+  std::size_t bytes() const override { return direction.bytes(); }
 };
 
 template <class T>
@@ -22,6 +23,7 @@ struct LstmLayerWork final : LayerWork {
 template <class T>
 struct BidirectionalWeights final : LayerWeights {
   DirectionWeights<T> direction[2];
+  std::size_t bytes() const override { return direction[0].bytes() + direction[1].bytes(); }
 };
 
 template <class T>
@@ -74,8 +76,20 @@ void LstmLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& kernels, co
 }
 
 template <class T>
+std::size_t LstmLayer<T>::planned_weights(const KernelTable<T>& kernels, bool backward, bool) const {
+  return DirectionWeights<T>::planned_bytes(kernels, direction_.config(), backward);
+}
+
+template <class T>
 std::unique_ptr<LayerWork> LstmLayer<T>::make_work() const {
   return std::make_unique<LstmLayerWork<T>>();
+}
+
+template <class T>
+std::size_t LstmLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  const LstmConfig& config = direction_.config();
+  const Dim y = call.masked ? (config.return_sequences ? call.rows() : call.batch) * config.units : 0;
+  return direction_.planned_bytes(kernels, call, !call.masked) + static_cast<std::size_t>(y) * sizeof(T);
 }
 
 template <class T>
@@ -137,8 +151,24 @@ void BidirectionalLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& ke
 }
 
 template <class T>
+std::size_t BidirectionalLayer<T>::planned_weights(const KernelTable<T>& kernels, bool backward, bool) const {
+  return DirectionWeights<T>::planned_bytes(kernels, directions_[0].config(), backward) +
+         DirectionWeights<T>::planned_bytes(kernels, directions_[1].config(), backward);
+}
+
+template <class T>
 std::unique_ptr<LayerWork> BidirectionalLayer<T>::make_work() const {
   return std::make_unique<BidirectionalWork<T>>();
+}
+
+template <class T>
+std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  const Dim rows = directions_[0].config().return_sequences ? call.rows() : call.batch;
+  const Dim parts = merge_ == Merge::kConcat ? 0 : 2;                         // of the output
+  const Dim more = merge_ == Merge::kMul && call.training ? Dim{2} : Dim{0};  // of its gradient
+  const Dim values = rows * (output_shape().features + (parts + more) * units());
+  return directions_[0].planned_bytes(kernels, call, false) + directions_[1].planned_bytes(kernels, call, false) +
+         static_cast<std::size_t>(values) * sizeof(T);
 }
 
 template <class T>

@@ -24,7 +24,9 @@ class LstmLayer final : public Layer<T> {
   std::vector<Dim> state_units() const override { return {direction_.config().units}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
   void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool, bool) const override;
+  std::size_t planned_weights(const KernelTable<T>&, bool backward, bool) const override;
   std::unique_ptr<LayerWork> make_work() const override;
+  std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;
@@ -60,7 +62,9 @@ class BidirectionalLayer final : public Layer<T> {
   }
   std::unique_ptr<LayerWeights> make_weights() const override;
   void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool, bool) const override;
+  std::size_t planned_weights(const KernelTable<T>&, bool backward, bool) const override;
   std::unique_ptr<LayerWork> make_work() const override;
+  std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;

@@ -60,6 +60,13 @@ struct RunRequest {
   Dim tbptt = 0;            // window in steps; 0: whole sequences
 };
 
+// Bytes by purpose.
+struct MemoryUse {
+  std::size_t parameters = 0, gradients = 0, optimizer = 0;
+  std::size_t packed_weights = 0;  // those that training reads, and those that readers share
+  std::size_t workspace = 0;       // one batch, its way through the layers, and the loss
+};
+
 // When an `interrupt` asks to stop, a call ends early and its result is incomplete, but the network is whole.
 class Network {
  public:
@@ -121,7 +128,14 @@ class Network {
   virtual std::vector<std::int32_t> generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
                                              Interrupt* interrupt) = 0;
   virtual std::size_t memory() const = 0;  // bytes of the work spaces that no running call has
-  virtual std::string isa() const = 0;     // of the published weights
+  // What is held now; of work spaces those that no running call has. While another thread trains, its work space and
+  // packed weights are not counted.
+  virtual MemoryUse memory_use() const = 0;
+  // What a fresh network holds at most after such a batch as its first (fit: every layer trained), with the slots of
+  // the optimizer that it is compiled with. steps: 1 if the input is no sequence. Throws std::bad_alloc for a batch
+  // that no machine can hold.
+  virtual MemoryUse plan_memory(Dim batch, Dim steps, Mode mode) const = 0;
+  virtual std::string isa() const = 0;  // of the published weights
 };
 
 }  // namespace pylstm

@@ -14,6 +14,7 @@ template <class T>
 struct EmbeddingWeights final : LayerWeights {
   const T* table = nullptr;
   Buffer<T> own;
+  std::size_t bytes() const override { return own.bytes(); }
 };
 
 template <class T>
@@ -33,7 +34,10 @@ struct DenseWork final : LayerWork {
   std::vector<T*> y_rows;
   DenseScratch<T> scratch;
   CrossEntropyScratch<T> softmax;
-  std::size_t bytes() const override { return y.bytes() + dx.bytes() + scratch.bytes() + softmax.bytes(); }
+  std::size_t bytes() const override {
+    return y.bytes() + dx.bytes() + scratch.bytes() + softmax.bytes() + x_rows.capacity() * sizeof(const T*) +
+           y_rows.capacity() * sizeof(T*);
+  }
 };
 
 template <class T>
@@ -89,8 +93,25 @@ void EmbeddingLayer<T>::pack(LayerWeights& weights, const KernelTable<T>&, const
 }
 
 template <class T>
+std::size_t EmbeddingLayer<T>::planned_weights(const KernelTable<T>&, bool, bool own) const {
+  return own ? at(input_dim_ * output_dim_) * sizeof(T) : 0;
+}
+
+template <class T>
 std::unique_ptr<LayerWork> EmbeddingLayer<T>::make_work() const {
   return std::make_unique<EmbeddingWork<T>>();
+}
+
+template <class T>
+Dim EmbeddingLayer<T>::most_repeats(Dim rows) const {
+  return rows >= kRepeatingRows ? std::min(rows / kRepetition, input_dim_) : 0;
+}
+
+template <class T>
+std::size_t EmbeddingLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
+  const Dim rows = call.rows();
+  const Dim searched = call.repeats && most_repeats(rows) > 0 ? most_repeats(rows) + 1 + rows + input_dim_ : 0;
+  return at(rows * output_dim_) * sizeof(T) + at(searched) * sizeof(std::int32_t) + (mask_zero_ ? at(rows) : 0);
 }
 
 template <class T>
@@ -100,8 +121,8 @@ Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>& context, const LayerWei
   Rows<T> out = in.with(output_dim_);
   const T* table = static_cast<const EmbeddingWeights<T>*>(weights)->table;
   const Dim rows = in.rows();
-  own.repeats = context.repeats && rows >= kRepeatingRows &&
-                find_distinct(in.ids, rows, input_dim_, rows / kRepetition, own.distinct);
+  const Dim most = context.repeats ? most_repeats(rows) : 0;
+  own.repeats = most > 0 && find_distinct(in.ids, rows, input_dim_, most, own.distinct);
   if (own.repeats) {
     const Dim count = static_cast<Dim>(own.distinct.ids.size());
     T* values = own.values.reserve(count * output_dim_);
@@ -157,8 +178,30 @@ void DenseLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& kernels, c
 }
 
 template <class T>
+std::size_t DenseLayer<T>::planned_weights(const KernelTable<T>& kernels, bool backward, bool) const {
+  return DenseWeights<T>::planned_bytes(kernels, in_.features, units_, use_bias_, backward);
+}
+
+template <class T>
 std::unique_ptr<LayerWork> DenseLayer<T>::make_work() const {
   return std::make_unique<DenseWork<T>>();
+}
+
+template <class T>
+std::size_t DenseLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  const Dim rows = call.rows();
+  std::size_t sum = at(rows * (units_ + (call.want_dx ? in_.features : 0))) * sizeof(T);
+  if (activation_ == DenseActivation::kSoftmax) {
+    sum += 2 * at(rows) * sizeof(T*);
+    sum += CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, use_bias_, rows, false, false);
+  }
+  if (call.training) sum += DenseScratch<T>::planned_bytes(kernels, in_.features, units_, use_bias_, rows, false);
+  return sum;
+}
+
+template <class T>
+std::size_t DenseLayer<T>::planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const {
+  return CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, use_bias_, rows, true, gradients);
 }
 
 template <class T>
@@ -224,6 +267,11 @@ T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* we
 template <class T>
 std::unique_ptr<LayerWork> DropoutLayer<T>::make_work() const {
   return std::make_unique<DropoutWork<T>>();
+}
+
+template <class T>
+std::size_t DropoutLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
+  return call.training && rate_ > 0 ? at(call.rows() * in_.features) * sizeof(T) : 0;
 }
 
 template <class T>

@@ -18,7 +18,11 @@ class EmbeddingLayer final : public Layer<T> {
   SampleShape output_shape() const override { return {true, false, in_.steps, output_dim_}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
   void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool, bool) const override;
+  std::size_t planned_weights(const KernelTable<T>&, bool backward, bool own) const override;
   std::unique_ptr<LayerWork> make_work() const override;
+  std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
+  bool makes_mask() const override { return mask_zero_; }
+  Dim most_repeats(Dim rows) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;
@@ -34,6 +38,7 @@ enum class DenseActivation { kLinear, kRelu, kTanh, kSigmoid, kSoftmax };
 template <class T>
 struct DenseLayerWeights final : LayerWeights {
   DenseWeights<T> dense;
+  std::size_t bytes() const override { return dense.bytes(); }
 };
 
 template <class T>
@@ -43,6 +48,8 @@ class DenseLayer final : public Layer<T> {
              SampleShape in);
 
   DenseActivation activation() const { return activation_; }
+  // Of a last layer whose softmax and loss are one operation: what CrossEntropyScratch::bytes() is then.
+  std::size_t planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const;
   // forward of softmax for `rows` rows of the caller's, x[row] [inputs] to y[row] [units].
   void write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
                            const T* const* x, Dim rows, T* const* y) const;
@@ -51,7 +58,9 @@ class DenseLayer final : public Layer<T> {
   SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
   void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool, bool) const override;
+  std::size_t planned_weights(const KernelTable<T>&, bool backward, bool own) const override;
   std::unique_ptr<LayerWork> make_work() const override;
+  std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;
@@ -71,6 +80,7 @@ class DropoutLayer final : public Layer<T> {
 
   SampleShape output_shape() const override { return in_; }
   std::unique_ptr<LayerWork> make_work() const override;
+  std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;

@@ -16,6 +16,21 @@ void DenseWeights<T>::pack(const KernelTable<T>& kernels, const T* source, const
 }
 
 template <class T>
+std::size_t DenseWeights<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias,
+                                           bool backward) {
+  const Dim panels = kernels.packed_b(inputs, units) + (backward ? kernels.packed_b(units, inputs) : 0);
+  return static_cast<std::size_t>(panels + (has_bias ? units : 0)) * sizeof(T);
+}
+
+template <class T>
+std::size_t DenseScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias,
+                                           Dim rows, bool in_panels) {
+  const std::vector<Dim> factors = has_bias ? std::vector<Dim>{inputs, 1} : std::vector<Dim>{inputs};
+  const RowProductPlan plan = plan_product_over_rows(kernels, factors, units, rows, in_panels);
+  return static_cast<std::size_t>(plan.a + plan.d) * sizeof(T) + static_cast<std::size_t>(2 * rows) * sizeof(const T*);
+}
+
+template <class T>
 void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* y) {
   parallel_region(useful_threads(product_flops(rows, w.inputs, w.units)), [&](int index, int size) {
     const Range part = split(rows, index, size);
@@ -52,6 +67,7 @@ void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, co
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \
   template struct DenseWeights<T>;                                                                                     \
+  template struct DenseScratch<T>;                                                                                     \
   template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*);                    \
   template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*,    \
                                   T*, T*, DenseScratch<T>&);                                                           \

@@ -16,6 +16,8 @@ struct DenseWeights {
   // kernel in Keras' layout [inputs, units]; bias may be null
   void pack(const KernelTable<T>& kernels, const T* kernel, const T* bias, Dim inputs, Dim units, bool backward);
   std::size_t bytes() const { return kernel.bytes() + kernel_t.bytes() + bias.bytes(); }
+  // What bytes() is after pack.
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, bool backward);
 };
 
 template <class T>
@@ -25,7 +27,12 @@ template <class T>
 struct DenseScratch {
   RowProductScratch<T> rows;
   std::vector<const T*> x_rows, one_rows;
-  std::size_t bytes() const { return rows.bytes(); }
+  std::size_t bytes() const {
+    return rows.bytes() + x_rows.capacity() * sizeof(const T*) + one_rows.capacity() * sizeof(const T*);
+  }
+  // What bytes() is after kernel_gradient of so many rows.
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
+                                   bool in_panels);
 };
 
 // d_kernel [inputs, units], d_bias [units] or null (+)= sums over rows.

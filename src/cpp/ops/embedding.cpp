@@ -32,7 +32,9 @@ void embedding_backward(const KernelTable<T>& kernels, Dim entries, Dim width, c
 bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, DistinctIds& found) {
   found.place.resize(static_cast<std::size_t>(entries), -1);
   found.ids.clear();
+  found.ids.reserve(static_cast<std::size_t>(most) + 1);
   found.index.clear();
+  found.index.reserve(static_cast<std::size_t>(rows));
   for (Dim m = 0; m < rows && static_cast<Dim>(found.ids.size()) <= most; ++m) {
     std::int32_t& place = found.place[static_cast<std::size_t>(ids[m])];
     if (place < 0) {

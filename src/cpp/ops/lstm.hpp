@@ -37,6 +37,8 @@ class LstmWeights {
 
   Dim z_columns() const { return 4 * padded; }
   std::size_t bytes() const;
+  // What bytes() is after pack.
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, int groups, bool backward);
 };
 
 template <class T>
@@ -70,6 +72,12 @@ struct LstmScratch {
   std::vector<const T*> x_rows, h_rows, one_rows;
   std::size_t bytes() const;
 };
+
+// What LstmScratch::bytes() is at most after a run of this batch, steps, total and density, of `distinct`
+// repeats at most, of weights of these sizes and groups (panels are not read); `training`: backward too.
+template <class T>
+std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const Schedule& schedule,
+                            Dim distinct, bool input_dropout, bool recurrent_dropout, bool training);
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch);

@@ -81,8 +81,19 @@ std::size_t LstmWeights<T>::bytes() const {
 }
 
 template <class T>
+std::size_t LstmWeights<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, int groups,
+                                          bool backward) {
+  const Dim padded = (units + kernels.width - 1) / kernels.width * kernels.width;
+  const Dim columns = groups == 1 ? 4 * padded : units, rows = 4 * units / groups;
+  Dim panels = kernels.packed_b(inputs, columns) + kernels.packed_b(units, columns);
+  if (backward) panels += kernels.packed_b(rows, inputs) + kernels.packed_b(rows, units);
+  return static_cast<std::size_t>(groups * panels + 4 * padded) * sizeof(T);
+}
+
+template <class T>
 std::size_t LstmScratch<T>::bytes() const {
   std::size_t sum = dropped.bytes() + distinct.bytes() + rows.bytes();
+  for (const auto* pointers : {&x_rows, &h_rows, &one_rows}) sum += pointers->capacity() * sizeof(const T*);
   for (const Buffer<T>& buffer : z) sum += buffer.bytes();
   for (const Buffer<T>& buffer : masked) sum += buffer.bytes();
   return sum;
@@ -95,6 +106,13 @@ template <class T>
 Dim chunk_steps(const LstmRun<T>& run, Dim height) {
   const Dim fitting = kChunkBytes / (height * run.weights->z_columns() * static_cast<Dim>(sizeof(T)));
   return std::min(run.schedule->steps, std::max(fitting, (kChunkRows + height - 1) / height));
+}
+
+// At least the rows of a chunk of whatever height up to `height`.
+template <class T>
+Dim most_chunk_rows(const LstmRun<T>& run, Dim height) {
+  const Dim fitting = kChunkBytes / (run.weights->z_columns() * static_cast<Dim>(sizeof(T)));
+  return std::min(run.schedule->steps * height, std::max(fitting, kChunkRows + height - 1));
 }
 
 // What threads that share rows have in common: when to meet, and whether to stop, which all must see alike.
@@ -280,13 +298,52 @@ int threads_for_units(const LstmRun<T>& run, int threads) {
 
 }  // namespace
 
+namespace {
+
+struct ForwardThreads {
+  int sharing;  // > 1: so many share all rows
+  int all;
+};
+
+template <class T>
+ForwardThreads threads_of(const LstmRun<T>& run) {
+  const LstmWeights<T>& w = *run.weights;
+  const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units);
+  const int wanted = useful_threads(static_cast<double>(flops)), sharing = threads_for_units(run, wanted);
+  return {sharing, sharing > 1 ? sharing : static_cast<int>(std::min<Dim>(wanted, run.schedule->batch))};
+}
+
+}  // namespace
+
+template <class T>
+std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const Schedule& schedule,
+                            Dim distinct, bool input_dropout, bool recurrent_dropout, bool training) {
+  LstmRun<T> run = {};
+  run.kernels = &kernels;
+  run.weights = &w;
+  run.schedule = &schedule;
+  const ForwardThreads threads = threads_of(run);
+  const Dim parts = threads.sharing > 1 ? 1 : std::max(threads.all, 1);
+  // Of a masked batch a thread may get any number of rows.
+  const Dim height = schedule.dense ? (schedule.batch + parts - 1) / parts : schedule.batch;
+  Dim sum = (parts * most_chunk_rows(run, height) + distinct) * w.z_columns();
+  if (input_dropout || recurrent_dropout) {
+    sum += std::max(threads.sharing, 1) * schedule.batch * std::max(w.inputs, w.units);
+  }
+  if (!training) return static_cast<std::size_t>(sum) * sizeof(T);
+  const RowProductPlan product =
+      plan_product_over_rows(kernels, {w.inputs, w.units, 1}, 4 * w.units / w.groups, schedule.total, false);
+  if (input_dropout || recurrent_dropout) sum += schedule.total * (w.inputs + w.units);
+  return static_cast<std::size_t>(sum + product.a + product.d) * sizeof(T) +
+         static_cast<std::size_t>(3 * schedule.total) * sizeof(const T*);
+}
+
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
-  const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units), batch = run.schedule->batch;
+  const Dim batch = run.schedule->batch;
   const Range all_blocks = {0, w.padded / run.kernels->width};
-  const int wanted = useful_threads(static_cast<double>(flops)), sharing = threads_for_units(run, wanted);
-  const int threads = sharing > 1 ? sharing : static_cast<int>(std::min<Dim>(wanted, batch));
+  const auto [sharing, threads] = threads_of(run);
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
@@ -314,9 +371,11 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   });
 }
 
-#define PYLSTM_INSTANTIATE(T)     \
-  template class LstmWeights<T>;  \
-  template struct LstmScratch<T>; \
+#define PYLSTM_INSTANTIATE(T)                                                                                       \
+  template class LstmWeights<T>;                                                                                    \
+  template struct LstmScratch<T>;                                                                                   \
+  template std::size_t planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const Schedule&, Dim, bool, \
+                                          bool, bool);                                                              \
   template void lstm_forward<T>(const LstmRun<T>&, LstmScratch<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)

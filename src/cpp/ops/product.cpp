@@ -14,6 +14,8 @@ constexpr double kFlopsPerThread = 1e6;
 
 Dim round_up(Dim n, Dim multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+Dim blocks_of(Dim rows) { return std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock); }
+
 }  // namespace
 
 template <class T>
@@ -46,20 +48,34 @@ void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<
 }
 
 template <class T>
+RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
+                                      Dim rows, bool in_panels) {
+  RowProductPlan plan = {};
+  for (const Dim factor : factors) plan.outputs += round_up(factor, kernels.tile_rows);
+  // Nearly equal blocks: a short one would pay for all the outputs.
+  plan.block = (rows + blocks_of(rows) - 1) / blocks_of(rows);
+  plan.threads = useful_threads(product_flops(plan.outputs, columns, plan.block));
+  plan.a = plan.outputs * plan.block;
+  plan.d = in_panels ? 0 : plan.threads * kernels.panel_vectors * kernels.width * plan.block;
+  return plan;
+}
+
+template <class T>
 void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
                        Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch, Interrupt* interrupt) {
   const Dim tile = kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
   Dim outputs = 0;
-  std::vector<Dim> first_of(factors.size());
+  std::vector<Dim> first_of(factors.size()), columns_of(factors.size());
   for (std::size_t f = 0; f < factors.size(); ++f) {
     first_of[f] = outputs;
+    columns_of[f] = factors[f].columns;
     outputs += round_up(factors[f].columns, tile);
   }
-  const Dim blocks = std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock);
-  const Dim block = (rows + blocks - 1) / blocks;  // nearly equal: a short one would pay for all the outputs
-  T* packed_a = scratch.a.reserve(outputs * block);
-  const int threads = useful_threads(product_flops(outputs, columns, block));
-  T* packed_d = d.panel_rows > 0 ? nullptr : scratch.d.reserve(threads * panel * block);
+  const RowProductPlan plan = plan_product_over_rows(kernels, columns_of, columns, rows, d.panel_rows > 0);
+  const Dim block = plan.block, blocks = blocks_of(rows);
+  const int threads = static_cast<int>(plan.threads);
+  T* packed_a = scratch.a.reserve(plan.a);
+  T* packed_d = d.panel_rows > 0 ? nullptr : scratch.d.reserve(plan.d);
   for (Dim i = 0; i < blocks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / blocks, count = rows * (i + 1) / blocks - begin;
     parallel_region(threads, [&](int index, int size) {
@@ -109,7 +125,8 @@ int useful_threads(double flops) {
   template class Panels<T>;                                                                                         \
   template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);   \
   template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const RowOperand<T>&, \
-                                     Dim, Dim, bool, RowProductScratch<T>&, Interrupt*);
+                                     Dim, Dim, bool, RowProductScratch<T>&, Interrupt*);                            \
+  template RowProductPlan plan_product_over_rows<T>(const KernelTable<T>&, const std::vector<Dim>&, Dim, Dim, bool);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

@@ -49,6 +49,15 @@ struct RowProductScratch {
   std::size_t bytes() const { return a.bytes() + d.bytes(); }
 };
 
+// What a sum over rows of `rows` rows will reserve in its scratch, for factors of these columns.
+struct RowProductPlan {
+  Dim outputs, block, threads;  // padded columns of all factors; rows of a block
+  Dim a, d;                     // elements of RowProductScratch
+};
+template <class T>
+RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
+                                      Dim rows, bool in_panels);
+
 // D of a sum over rows, [M, columns]: element (m, n) is data[m * row + n]; or, with panel_rows >= M, it stands in
 // panels of the same kernels already, panel after panel [panel_rows][its columns rounded up to a vector].
 template <class T>

@@ -21,6 +21,9 @@ struct Schedule {
   std::vector<Dim> length;  // [batch] real steps of the row at a sorted position
   std::vector<Dim> time;    // [total] time in the batch of a packed row
 
+  std::size_t bytes() const {
+    return (rows.capacity() + offset.capacity() + order.capacity() + length.capacity() + time.capacity()) * sizeof(Dim);
+  }
   Dim packed(Dim step, Dim position) const { return offset[static_cast<std::size_t>(step)] + position; }
 };
 

@@ -242,6 +242,31 @@ void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
 
 }  // namespace
 
+namespace {
+
+// Rows of a chunk of logits.
+template <class T>
+Dim chunk_rows(Dim rows, Dim units) {
+  return std::min(rows, std::max<Dim>(48, kChunkBytes / (units * static_cast<Dim>(sizeof(T)))));
+}
+
+}  // namespace
+
+template <class T>
+std::size_t CrossEntropyScratch<T>::planned_rows(const KernelTable<T>& kernels, Dim rows) {
+  return static_cast<std::size_t>(rows * (kernels.width + 3)) * sizeof(T) +
+         static_cast<std::size_t>(2 * rows) * sizeof(double);
+}
+
+template <class T>
+std::size_t CrossEntropyScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias,
+                                                  Dim rows, bool loss, bool gradients) {
+  const Dim most = chunk_rows<T>(rows, units);
+  const Dim values = size_in_panels(kernels, most, units) + (loss ? 0 : rows * inputs);
+  return static_cast<std::size_t>(values) * sizeof(T) + planned_rows(kernels, most) +
+         (gradients ? DenseScratch<T>::planned_bytes(kernels, inputs, units, has_bias, most, true) : 0);
+}
+
 template <class T>
 std::size_t CrossEntropyScratch<T>::bytes() const {
   return logits.bytes() + x.bytes() + product.bytes() + rows.lanes.bytes() + rows.shift.bytes() + rows.factor.bytes() +
@@ -269,8 +294,7 @@ template <class T, class RowsOf, class After>
 void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim rows, Interrupt* interrupt,
                 CrossEntropyScratch<T>& scratch, RowsOf rows_of, After after) {
   if (rows == 0) return;
-  const Dim fitting = std::max<Dim>(48, kChunkBytes / (w.units * static_cast<Dim>(sizeof(T))));
-  const Dim most = std::min(rows, fitting), chunks = (rows + most - 1) / most;
+  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
   T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
   reserve(scratch.rows, most, kernels.width);
   for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {

@@ -26,6 +26,11 @@ struct CrossEntropyScratch {
   SoftmaxScratch<T> rows;
   DenseScratch<T> product;
   std::size_t bytes() const;
+  // What bytes() is after dense_softmax, or with `gradients` after dense_softmax_cross_entropy, of so many rows; of
+  // softmax_cross_entropy it is planned_rows alone.
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
+                                   bool loss, bool gradients);
+  static std::size_t planned_rows(const KernelTable<T>& kernels, Dim rows);
 };
 
 template <class T>

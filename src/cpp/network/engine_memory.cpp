@@ -1,0 +1,123 @@
+// What the network holds, and what a batch will need.
+#include <numeric>
+
+#include "base/float_env.hpp"
+#include "base/index.hpp"
+#include "network/engine.hpp"
+
+namespace pylstm {
+namespace {
+
+template <class T>
+std::size_t bytes_of(const WeightsList<T>& weights) {
+  std::size_t sum = 0;
+  for (const auto& layer : weights) sum += layer ? layer->bytes() : 0;
+  return sum;
+}
+
+}  // namespace
+
+template <class T>
+std::size_t Engine<T>::memory() const {
+  const std::lock_guard<std::mutex> lock(pool_mutex_);
+  std::size_t sum = train_work_ ? train_work_->bytes() : 0;
+  for (const auto& work : pool_) sum += work->bytes();
+  return sum;
+}
+
+template <class T>
+MemoryUse Engine<T>::memory_use() const {
+  MemoryUse use;
+  use.workspace = memory();
+  {
+    const std::lock_guard<std::mutex> lock(pool_mutex_);
+    use.gradients = train_work_ ? train_work_->gradients.bytes() : 0;
+  }
+  use.workspace -= use.gradients;
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
+  const std::lock_guard<std::mutex> snapshot_lock(snapshot_mutex_);
+  const std::lock_guard<std::mutex> lock(parameters_mutex_);
+  use.parameters = parameters_.bytes();
+  use.packed_weights = snapshot_ ? bytes_of<T>(snapshot_->weights) : 0;
+  if (!trains_elsewhere()) use.packed_weights += bytes_of<T>(training_weights_);
+  return use;
+}
+
+// The order is that of CallWork::bytes().
+template <class T>
+std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, Dim steps, Mode mode) const {
+  const bool loss = mode != Mode::kPredict;
+  // A model without a loss yet will get the one that its last layer is made for.
+  const DenseLayer<T>* fused = compiled_ ? fused_dense() : last_dense(DenseActivation::kSoftmax);
+  const DenseLayer<T>* softmax = last_dense(DenseActivation::kSoftmax);
+  const bool unwritten = loss ? fused != nullptr : softmax != nullptr;  // the last outputs are never stored
+  PlannedCall call;
+  call.batch = batch;
+  call.steps = input_.sequence ? steps : 1;
+  call.training = mode == Mode::kFit;
+  const Dim rows = call.rows();
+  std::size_t sum = input_.tokens ? at(rows) * sizeof(std::int32_t) : at(rows * input_.features) * sizeof(T);
+  Dim features = input_.features;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Layer<T>& layer = *layers_[i];
+    const SampleShape out = layer.output_shape();
+    call.want_dx = call.training && i > 0;
+    call.repeats = i + 1 < layers_.size() && layers_[i + 1]->takes_repeats();
+    if (i + 1 < layers_.size() || !unwritten) sum += layer.planned_work(kernels, call);
+    if (i + 1 == layers_.size()) break;
+    call.distinct = call.repeats ? layer.most_repeats(call.rows()) : 0;
+    call.masked = (call.masked || layer.makes_mask()) && out.sequence;
+    if (!out.sequence) call.steps = 1;
+    features = out.features;
+  }
+  const Dim last_rows = batch * (output_.sequence ? steps : 1);
+  if (!loss) {
+    if (unwritten) {
+      sum += 2 * at(last_rows) * sizeof(T*);
+      sum += CrossEntropyScratch<T>::planned_bytes(kernels, features, output_.features, true, last_rows, false, false);
+    }
+    return sum;
+  }
+  const bool labels = compiled_ ? target_shape().labels : fused != nullptr;
+  sum += labels ? at(last_rows) * sizeof(std::int32_t) : at(last_rows * output_.features) * sizeof(T);
+  sum += 2 * at(last_rows) * sizeof(T);                            // weights: the caller's, and the loss's
+  sum += at(last_rows) * (sizeof(double) + sizeof(std::int32_t));  // loss and argmax
+  const bool whole = crossentropy() && loss_.from_logits;
+  if (fused != nullptr) {
+    sum += fused->planned_loss(kernels, last_rows, call.training);
+    sum += call.training ? at(last_rows * features) * sizeof(T) : 0;
+  } else if (call.training || whole) {
+    sum += at(last_rows * output_.features) * sizeof(T);
+    sum += whole ? CrossEntropyScratch<T>::planned_rows(kernels, last_rows) : 0;
+  }
+  return sum;
+}
+
+template <class T>
+MemoryUse Engine<T>::plan_memory(Dim batch, Dim steps, Mode mode) const {
+  const FloatEnvironment guard;
+  pylstm::check(batch >= 1 && steps >= 1, "batch and steps must be at least 1, got ", batch, " and ", steps);
+  Dim widest = vocabulary_ + input_.features;
+  for (const VariableInfo& v : variables_) widest += std::accumulate(v.shape.begin(), v.shape.end(), Dim{0});
+  checked_product({batch, steps, widest, 64}, sizeof(T));  // more than any layer has of anything: no sum overflows
+  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  const KernelTable<T>& kernels = table_of<T>(active_kernels());
+  MemoryUse use;
+  use.parameters = parameters_.bytes();
+  if (mode == Mode::kFit) {
+    use.gradients = parameters_.bytes();
+    for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
+  }
+  for (const auto& layer : layers_) {
+    use.packed_weights += layer->planned_weights(kernels, false, true);
+    if (mode == Mode::kFit) use.packed_weights += layer->planned_weights(kernels, true, false);
+  }
+  use.workspace = plan_workspace(kernels, batch, steps, mode);
+  return use;
+}
+
+template class Engine<float>;
+template class Engine<double>;
+
+}  // namespace pylstm

@@ -1,0 +1,64 @@
+"""Estimated: a model that knows what memory a batch needs."""
+
+from __future__ import annotations
+
+from pylstm import _checks
+from pylstm.models._memory import MemoryEstimate, plan
+from pylstm.models._structure import Structure
+
+
+class Estimated(Structure):
+    """A model whose memory can be told before it is needed."""
+
+    def estimate_memory(
+        self, batch_size: int, steps: int | None = None, training: bool = True
+    ) -> MemoryEstimate:
+        """How many bytes the model holds at most after one batch, without running it.
+
+        The numbers are those of the engine's own plan. They stand for the loss and the optimizer
+        that the model is compiled with, or without an optimizer; for every layer being trained;
+        and for a batch without padding.
+
+        Args:
+            batch_size: Rows of the batch.
+            steps: Steps of the batch; may be left out if the model's input has a fixed number.
+            training: An optimizer step; else `predict`, without the array of its results.
+
+        Returns:
+            The bytes by purpose: `parameters`, `gradients`, `optimizer`, `packed_weights`,
+            `workspace`, and their sum, `total`.
+
+        Raises:
+            ValueError: a number below 1; other `steps` than the model takes; the model is not
+                built.
+            TypeError: a number that is not an integer.
+            MemoryError: more than 8 EiB.
+            RuntimeError: another thread is training the model.
+
+        >>> from pylstm import Sequential, layers
+        >>> model = Sequential([layers.Input((None, 3)), layers.LSTM(8)])
+        >>> model.estimate_memory(32, 100).total < 1 << 20
+        True
+        """
+        self._enter()
+        batch_size = _checks.positive_int("batch_size", batch_size)
+        training = _checks.boolean("training", training)
+        steps = self._planned_steps(steps)
+        return plan(self._network(), batch_size, steps, "fit" if training else "predict")
+
+    def _steps_axis(self) -> bool:
+        """Whether the second axis of the input is its steps."""
+        return len(self._known_shape()) == 3 or self._layers[0].token_ids
+
+    def _planned_steps(self, steps: object) -> int:
+        """`steps` of an estimate, checked against the shape of the input."""
+        shape = self._known_shape()
+        fixed = shape[1] if self._steps_axis() else 1
+        if steps is None:
+            if fixed is None:
+                raise ValueError("steps: expected a number, the model takes any; got None")
+            return fixed
+        count = _checks.positive_int("steps", steps)
+        if fixed not in (None, count):
+            raise ValueError(f"steps: the model takes {fixed}, got {count}")
+        return count

@@ -1,0 +1,191 @@
+"""What `estimate_memory` promises, from the engine's own plan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import layers
+from pylstm.models import _memory
+
+ADAM_SLOTS = 2
+SCC, CC = "sparse_categorical_crossentropy", "categorical_crossentropy"
+
+
+def lstm_model():
+    return [layers.Input((None, 32)), layers.LSTM(64), layers.Dense(4)]
+
+
+def stack():
+    body = [layers.LSTM(n, return_sequences=True) for n in (96, 80)]
+    return [layers.Input((None, 40)), *body, layers.LSTM(50), layers.Dense(3, "softmax")]
+
+
+def both_ways():
+    first = layers.Bidirectional(layers.LSTM(48, return_sequences=True))
+    second = layers.Bidirectional(layers.LSTM(33), merge_mode="mul")
+    return [layers.Input((None, 40)), first, second, layers.Dense(3)]
+
+
+def language_model():
+    lstm = layers.LSTM(64, return_sequences=True)
+    return [layers.Embedding(2000, 32), lstm, layers.Dense(2000, "softmax")]
+
+
+def dropped():
+    lstm = layers.LSTM(40, return_sequences=True, dropout=0.2, recurrent_dropout=0.3)
+    return [layers.Embedding(50, 24), lstm, layers.Dropout(0.1), layers.Dense(50, "softmax")]
+
+
+def padded():
+    lstm = layers.LSTM(64, return_sequences=True, go_backwards=True)
+    return [layers.Embedding(300, 24, mask_zero=True), lstm, layers.Dense(300, "softmax")]
+
+
+def one_row():
+    lstm = layers.LSTM(128, return_sequences=True)
+    return [layers.Input((None, 16)), lstm, layers.Dense(2, "tanh")]
+
+
+MODELS = {
+    "lstm": (lstm_model, "float32", "mse", 32, 40),
+    "stack": (stack, "float32", CC, 16, 30),
+    "bidirectional": (both_ways, "float32", "mse", 16, 30),
+    "language_model": (language_model, "float32", SCC, 20, 35),
+    "dropout_float64": (dropped, "float64", SCC, 12, 20),
+    "padded": (padded, "float32", SCC, 20, 35),
+    "one_row": (one_row, "float64", "mse", 1, 50),
+}
+
+
+def problem(name):
+    """A compiled model, and one batch of the size in the table."""
+    make, dtype, loss, batch, steps = MODELS[name]
+    rng = np.random.default_rng(0)
+    model = pylstm.Sequential(make(), dtype=dtype)
+    model.compile("adam", loss)
+    shape = tuple(steps if d is None else d for d in model.output_shape[1:])
+    first = model.layers[0]
+    if isinstance(first, layers.Embedding):
+        x = rng.integers(1, 50, (batch, steps))
+        x[: batch // 2, 1:] = 0
+    else:
+        x = rng.normal(size=(batch, steps, first.input_shape[-1])).astype(dtype)
+    if loss == SCC:
+        return model, x, rng.integers(0, 50, (batch, *shape[:-1]))
+    if loss == CC:
+        return model, x, np.eye(shape[-1])[rng.integers(0, shape[-1], (batch, *shape[:-1]))]
+    return model, x, rng.normal(size=(batch, *shape))
+
+
+def held(model):
+    """The engine's counters."""
+    return _memory.MemoryEstimate(**model._network().memory_use())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_holds_what_was_estimated(name, threads, request):
+    """At most that, and little less: a full batch holds nearly all of it."""
+    before = pylstm.get_num_threads()
+    request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
+    pylstm._core.set_num_threads(threads)
+    model, x, y = problem(name)
+    if name == "padded":
+        x = np.maximum(x, 1)
+        x[0, 0] = 0
+    estimate = model.estimate_memory(*x.shape[:2])
+    model.train_on_batch(x, y)
+    found = held(model)
+    assert found.parameters == estimate.parameters >= 4 * model.count_params()
+    assert found.gradients == estimate.gradients == estimate.parameters
+    assert found.optimizer == estimate.optimizer == ADAM_SLOTS * estimate.parameters
+    assert found.packed_weights == estimate.packed_weights
+    assert 0.8 * estimate.workspace <= found.workspace <= estimate.workspace
+    assert 0.8 * estimate.total <= found.total <= estimate.total
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_prediction_holds_what_was_estimated(name):
+    model, x, _ = problem(name)
+    estimate = model.estimate_memory(*x.shape[:2], training=False)
+    assert estimate.gradients == estimate.optimizer == 0
+    model.predict(x, batch_size=len(x))
+    found = held(model)
+    assert found.packed_weights == estimate.packed_weights
+    assert 0.5 * estimate.workspace <= found.workspace <= estimate.workspace
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_padding_and_evaluation_hold_no_more(name):
+    model, x, y = problem(name)
+    plan = _memory.plan(model._network(), *x.shape[:2], "evaluate")
+    model.evaluate(x, y, batch_size=len(x), verbose=0)
+    assert held(model).workspace <= plan.workspace
+    model.train_on_batch(x, y, sample_weight=np.ones(y.shape[: y.ndim - (y.ndim == 3)][:1]))
+    work = model.estimate_memory(*x.shape[:2]).workspace
+    assert held(model).workspace <= work + plan.workspace
+
+
+def test_an_estimate_needs_no_compile_and_changes_nothing():
+    model = pylstm.Sequential(language_model())
+    before = model.get_weights()
+    bare = model.estimate_memory(8, 10)
+    assert bare.optimizer == 0
+    assert bare.gradients == bare.parameters
+    model.compile("adam", SCC)
+    compiled = model.estimate_memory(8, 10)
+    assert compiled.optimizer == ADAM_SLOTS * compiled.parameters
+    assert compiled.workspace == bare.workspace  # a last softmax stands for a crossentropy
+    assert held(model).workspace == 0
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def test_an_estimate_grows_with_the_batch():
+    model = pylstm.Sequential(stack())
+    sizes = [model.estimate_memory(b, t).workspace for b, t in ((1, 1), (1, 50), (9, 50), (9, 200))]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 4
+    big = model.estimate_memory(10**6, 1000)
+    assert big.workspace >= 24 * 10**9 * (96 + 80 + 50)
+    assert str(big).endswith(" TiB")
+
+
+def test_steps_may_be_left_out_where_the_model_fixes_them():
+    fixed = pylstm.Sequential([layers.Input((7, 3)), layers.LSTM(5)])
+    assert fixed.estimate_memory(4) == fixed.estimate_memory(4, 7)
+    with pytest.raises(ValueError, match="steps: the model takes 7, got 8"):
+        fixed.estimate_memory(4, 8)
+    flat = pylstm.Sequential([layers.Input((3,)), layers.Dense(5)])
+    assert flat.estimate_memory(4) == flat.estimate_memory(4, 1)
+    with pytest.raises(ValueError, match="steps: the model takes 1, got 2"):
+        flat.estimate_memory(4, 2)
+    with pytest.raises(ValueError, match="steps: expected a number"):
+        pylstm.Sequential(stack()).estimate_memory(4)
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize("argument", ["batch_size", "steps"])
+def test_a_size_below_one_is_refused(argument, value):
+    sizes = {"batch_size": 4, "steps": 5, argument: value}
+    with pytest.raises(ValueError, match=f"{argument}: expected an integer of at least 1.*{value}"):
+        pylstm.Sequential(stack()).estimate_memory(**sizes)
+
+
+@pytest.mark.parametrize("value", [2.5, "3", True])
+@pytest.mark.parametrize("argument", ["batch_size", "steps"])
+def test_a_size_that_is_no_integer_is_refused(argument, value):
+    sizes = {"batch_size": 4, "steps": 5, argument: value}
+    with pytest.raises(TypeError, match=f"{argument}: expected an integer"):
+        pylstm.Sequential(stack()).estimate_memory(**sizes)
+
+
+def test_a_model_that_is_not_built_has_no_estimate():
+    with pytest.raises(ValueError, match="the model is not built"):
+        pylstm.Sequential([layers.LSTM(4)]).estimate_memory(2, 3)
+
+
+def test_an_estimate_beyond_all_addresses_is_a_memory_error():
+    with pytest.raises(MemoryError, match=r"batch_size 1099511627776 and steps 16777216 .*8 EiB"):
+        pylstm.Sequential(stack()).estimate_memory(2**40, 2**24)
