@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "base/check.hpp"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -15,7 +17,7 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 }  // namespace
 
 void* aligned_allocate(std::size_t bytes) {
-  if (bytes > static_cast<std::size_t>(-1) / 2) throw std::bad_alloc();
+  if (bytes > static_cast<std::size_t>(-1) / 2) throw OutOfMemory(0);
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
   const std::size_t rounded = (bytes / kAlignment + 1) * kAlignment;
 #if defined(_WIN32)
@@ -24,7 +26,7 @@ void* aligned_allocate(std::size_t bytes) {
   void* memory = nullptr;
   if (posix_memalign(&memory, alignment, rounded) != 0) memory = nullptr;
 #endif
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) throw OutOfMemory(bytes);
 #if defined(__linux__)
   // Advice only: a refusal costs speed, not correctness.
   if (alignment == kHugePage) (void)madvise(memory, rounded, MADV_HUGEPAGE);

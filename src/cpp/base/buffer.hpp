@@ -15,7 +15,7 @@ namespace pylstm {
 
 constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 register
 
-void* aligned_allocate(std::size_t bytes);  // throws std::bad_alloc; never returns null
+void* aligned_allocate(std::size_t bytes);  // throws OutOfMemory; never returns null
 void aligned_release(void* memory) noexcept;
 
 template <class T>

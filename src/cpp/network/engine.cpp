@@ -66,15 +66,13 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
   if (training_) throw std::runtime_error(kBeingTrained);  // before waiting, and again after it
   const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
+  std::vector<Buffer<T>> fresh(slot_names(optimizer).size());
+  for (Buffer<T>& slot : fresh) slot.reserve_zeroed(flat_count_);
   loss_ = loss;
   optimizer_ = optimizer;
   learning_rate_ = optimizer.learning_rate;
   iterations_ = 0;
-  slots_.clear();
-  for (std::size_t i = 0; i < slot_names(optimizer).size(); ++i) {
-    slots_.emplace_back();
-    slots_.back().reserve_zeroed(flat_count_);
-  }
+  slots_ = std::move(fresh);
   compiled_ = true;
 }
 
