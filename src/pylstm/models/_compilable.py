@@ -94,6 +94,7 @@ class Compilable(Predictor):
         return [] if self._compiled is None else self._compiled.names()
 
     def _network_made(self, network: _core.Network) -> None:
+        super()._network_made(network)
         compiled = self._compiled
         if compiled is None or compiled.loss is None:
             return

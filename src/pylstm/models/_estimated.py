@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from pylstm import _checks
-from pylstm.models._memory import MemoryEstimate, plan
+from typing import TYPE_CHECKING, Any
+
+from pylstm import _checks, _core
+from pylstm.models._memory import MemoryEstimate, check_room, plan
 from pylstm.models._structure import Structure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Estimated(Structure):
     """A model whose memory can be told before it is needed."""
+
+    def __init__(
+        self,
+        layers: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        self._room: dict[str, tuple[int, ...]] = {}
+        """By mode, the batch that was looked at: rows, steps, bytes of results."""
+        super().__init__(layers, trainable, name, dtype)
 
     def estimate_memory(
         self, batch_size: int, steps: int | None = None, training: bool = True
@@ -46,6 +62,9 @@ class Estimated(Structure):
         steps = self._planned_steps(steps)
         return plan(self._network(), batch_size, steps, "fit" if training else "predict")
 
+    def _network_made(self, network: _core.Network) -> None:
+        self._room.clear()
+
     def _steps_axis(self) -> bool:
         """Whether the second axis of the input is its steps."""
         return len(self._known_shape()) == 3 or self._layers[0].token_ids
@@ -62,3 +81,17 @@ class Estimated(Structure):
         if fixed not in (None, count):
             raise ValueError(f"steps: the model takes {fixed}, got {count}")
         return count
+
+    def _check_room(
+        self, x: NDArray[Any], batch_size: int, mode: str, window: int = 0, results: int = 0
+    ) -> None:
+        """Raise MemoryError if batches of `x` need more memory than there is: a look at the system
+        for each batch that is larger than those before. `results`: bytes beside it.
+        """
+        steps = x.shape[1] if self._steps_axis() else 1
+        size = (min(batch_size, len(x)), min(steps, window) if window else steps, results)
+        seen = self._room.get(mode, (0, 0, 0))
+        if min(size[:2]) < 1 or all(a <= b for a, b in zip(size, seen, strict=True)):
+            return
+        check_room(self._network(), size[0], size[1], mode, results)
+        self._room[mode] = tuple(map(max, size, seen))

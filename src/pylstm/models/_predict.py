@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Predictor(Estimated):
             ValueError, TypeError, IndexError: bad data or arguments. A bad batch of an iterable is
                 named by its number; a stateful model has then the states that the batches before
                 it left.
+            MemoryError: a batch, or the result, needs more than there is.
         """
         self._enter()
         if type(x) is not np.ndarray and is_batches(x, None):
@@ -59,13 +61,10 @@ class Predictor(Estimated):
         check_equal_batches(self._layers, count, size)
         if self._core is None:
             with self._checking():
-                network, data = self._checked(x)
+                network, data, shape = self._checked(x, size)
         else:
-            network, data = self._checked(x)
-        shape = network.output_shape()
-        if -1 in shape:
-            shape = tuple(x.shape[1] if d == -1 else d for d in shape)
-        out = np.empty((len(x), *shape), self._numpy_dtype)
+            network, data, shape = self._checked(x, size)
+        out = np.empty(shape, self._numpy_dtype)
         batches, done = -(-count // size), 0
         if callbacks is None and verbose in ("auto", 0):
             done = network.predict(data, size, 0, batches, BUDGET_MS, out)
@@ -142,12 +141,20 @@ class Predictor(Estimated):
             return {}
         return {mode: self._core.get_state(mode) for mode in ("fit", "predict")}
 
-    def _checked(self, x: NDArray[Any]) -> tuple[_core.Network, _core.Data]:
-        """The network, and the rows of `x` checked for it."""
+    def _checked(
+        self, x: NDArray[Any], batch_size: int
+    ) -> tuple[_core.Network, _core.Data, tuple[int, ...]]:
+        """The network, the rows of `x` checked for it, and the shape of the result."""
         self._build_for(x)
         network, data = self._core or self._network(), _core.Data(x)
+        shape = network.output_shape()
+        if -1 in shape:
+            shape = tuple(x.shape[1] if d == -1 else d for d in shape)
+        shape = (len(x), *shape)
+        results = math.prod(shape) * self._numpy_dtype.itemsize
+        self._check_room(x, batch_size, "predict", results=results)
         network.check(data, "predict")
-        return network, data
+        return network, data, shape
 
     @contextmanager
     def _checking(self) -> Iterator[None]:

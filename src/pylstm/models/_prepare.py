@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pylstm.layers import Layer
     from pylstm.losses import Loss
     from pylstm.models._compiled import Compiled
-    from pylstm.models._structure import Structure
+    from pylstm.models._estimated import Estimated
 
 BATCH_SIZE = 32
 
@@ -48,16 +48,26 @@ class FitData(NamedTuple):
 class Preparer:
     """Checks data for one call on one compiled model; builds the model if need be."""
 
-    def __init__(self, model: Structure, compiled: Compiled) -> None:
-        self._model, self._compiled = model, compiled
+    def __init__(self, model: Estimated, compiled: Compiled, tbptt: int | None = None) -> None:
+        self._model, self._compiled, self._tbptt = model, compiled, tbptt
 
-    def rows(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Rows:
-        """One set of arrays for training or evaluation."""
+    def rows(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        mode: str,
+        batch_size: int | None = None,
+    ) -> Rows:
+        """One set of arrays for `mode`, "fit" or "evaluate"; one batch without `batch_size`."""
         x = _checks.array("x", x)
         if y is None:
             raise ValueError("y: expected targets, got None")
         given = y = _checks.array("y", y)
         self._model._build_for(x)
+        window = self.window() if mode == "fit" else 0
+        self._model._check_room(x, batch_size or batch_length(x), mode, window)
         function, loss = self._compiled.function, self._compiled.loss
         assert loss is not None
         if function is None:
@@ -86,9 +96,9 @@ class Preparer:
         """Batches for an evaluation."""
         if is_batches(x, y):
             _no_arrays_with_batches(y, sample_weight, None, batch_size)
-            return self._batches("x", x, steps)
+            return self._batches("x", x, steps, "evaluate")
         size = _checks.positive_int("batch_size", BATCH_SIZE if batch_size is None else batch_size)
-        rows = self.rows(x, y, sample_weight, None)
+        rows = self.rows(x, y, sample_weight, None, "evaluate", size)
         if steps is not None:
             steps = min(steps, -(-len(rows.x) // size))
         check_equal_batches(self._model.layers, len(rows.x), size)
@@ -109,11 +119,12 @@ class Preparer:
             _no_arrays_with_batches(data.y, data.sample_weight, data.class_weight, data.batch_size)
             if split:
                 raise ValueError("validation_split: it needs arrays; x is an iterable of batches")
-            source = self._batches("x", data.x, data.steps, order, turns, begin)
+            source = self._batches("x", data.x, data.steps, "fit", order, turns, begin)
         else:
             size = BATCH_SIZE if data.batch_size is None else data.batch_size
             size = _checks.positive_int("batch_size", size)
-            rows = self.rows(data.x, data.y, data.sample_weight, data.class_weight)
+            weights = data.sample_weight, data.class_weight
+            rows = self.rows(data.x, data.y, *weights, "fit", size)
             stop = len(rows.x)
             if split and data.validation_data is None:
                 stop = _split(stop, split)
@@ -148,13 +159,14 @@ class Preparer:
                 f"validation_data: expected (x, y), (x, y, sample_weight) or an iterable of "
                 f"batches, got {type(given).__name__}"
             )
-        return self._batches("validation_data", given, data.validation_steps)
+        return self._batches("validation_data", given, data.validation_steps, "evaluate")
 
     def _batches(
         self,
         argument: str,
         batches: Any,
         steps: int | None,
+        mode: str,
         seed: int | None = None,
         turns: int = 0,
         begin: int = 0,
@@ -162,7 +174,7 @@ class Preparer:
         def prepare(item: Any, place: str) -> Rows:
             with _checks.naming(place):
                 x, y, weight = split_item(item)
-                return self.rows(x, y, weight, None)._replace(place=place)
+                return self.rows(x, y, weight, None, mode)._replace(place=place)
 
         source = BatchSource(argument, batches, prepare, steps, seed, turns, begin)
         source.first()
@@ -189,11 +201,11 @@ class Preparer:
         steps = x.shape[1] if len(self._model.output_shape) == 3 else None
         return _checks.weights(weight, len(x), steps)
 
-    def window(self, tbptt: int | None) -> int:
+    def window(self) -> int:
         """`tbptt` checked against the layers; 0 if there is none."""
-        if tbptt is None:
+        if self._tbptt is None:
             return 0
-        window = _checks.positive_int("tbptt", tbptt)
+        window = _checks.positive_int("tbptt", self._tbptt)
         if len(self._model.output_shape) != 3:
             raise ValueError("tbptt: the model gives one output a row; every step needs one")
         if self._compiled.in_python:

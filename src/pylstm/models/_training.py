@@ -103,6 +103,7 @@ class Trainer(Compilable):
             ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged. A bad
                 batch of an iterable, or one of another size in a stateful model, is named by its
                 number; the model is then as the batches before it left it, with their states.
+            MemoryError: a batch needs more than there is; the model is unchanged.
             KeyboardInterrupt: Ctrl-C, after a whole number of steps; the model can be used on.
         """
         compiled = self._ready()
@@ -126,10 +127,10 @@ class Trainer(Compilable):
         )
         self._enter_idle()
         with self._checking():
-            preparer = Preparer(self, compiled)
+            preparer = Preparer(self, compiled, tbptt)
             turns = self._epochs_done - first  # a resumed run goes on where it was
             source, validation = preparer.fit_sources(data, self._seed, turns, first)
-            window = preparer.window(tbptt)
+            window = preparer.window()
 
         with self._train():
             loop, logs = Loop(self, compiled), {}
@@ -191,6 +192,7 @@ class Trainer(Compilable):
         Raises:
             RuntimeError: the model is not compiled, or another thread is training it.
             ValueError, TypeError, IndexError: bad data or arguments.
+            MemoryError: a batch needs more than there is.
         """
         compiled = self._ready()
         callback_list = CallbackList(callbacks)
@@ -218,11 +220,12 @@ class Trainer(Compilable):
         Raises:
             RuntimeError: the model is not compiled, or is being trained.
             ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged.
+            MemoryError: the batch needs more than there is; the model is unchanged.
         """
         compiled = self._ready()
         self._enter_idle()
         with self._checking():
-            rows = Preparer(self, compiled).rows(x, y, sample_weight, class_weight)
+            rows = Preparer(self, compiled).rows(x, y, sample_weight, class_weight, "fit")
         count = len(rows.x)
         with self._train():
             loop = Loop(self, compiled)
