@@ -189,3 +189,43 @@ def test_a_model_that_is_not_built_has_no_estimate():
 def test_an_estimate_beyond_all_addresses_is_a_memory_error():
     with pytest.raises(MemoryError, match=r"batch_size 1099511627776 and steps 16777216 .*8 EiB"):
         pylstm.Sequential(stack()).estimate_memory(2**40, 2**24)
+
+
+# ---- the workspace of one LSTM layer
+
+
+def workspace(batch, steps, units, count, dtype):
+    """Bytes after a training step of `count` equal LSTM layers."""
+    stack = [layers.LSTM(units, return_sequences=True) for _ in range(count)]
+    model = pylstm.Sequential([layers.Input((None, units)), *stack], dtype=dtype)
+    model.compile("sgd", "mse")
+    x = np.zeros((batch, steps, units), dtype)
+    model.train_on_batch(x, x)
+    return held(model).workspace
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("batch", "steps", "units"), [(32, 40, 128), (20, 15, 650), (64, 30, 32)])
+def test_an_lstm_layer_keeps_gates_states_and_little_more(
+    batch, steps, units, threads, dtype, request
+):
+    """For each row and step six values of each unit: four gates, c and h; initial h and c with
+    their gradients; the gradient that the layer gets and the one that it hands down; for each
+    thread a chunk of sums; one block of packed rows for the gradient of the weights; the numbers
+    of the rows.
+    """
+    before = pylstm.get_num_threads()
+    request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
+    pylstm._core.set_num_threads(threads)
+    size, cells = np.dtype(dtype).itemsize, batch * steps * units
+    bound = (
+        6 * size * cells
+        + 4 * size * batch * units
+        + 2 * size * cells
+        + threads * (576 << 10) * size // 4
+        + size * 256 * (2 * units + 64)
+        + 40 * batch * (steps + 1)
+    )
+    one, two = (workspace(batch, steps, units, count, dtype) for count in (1, 2))
+    assert 6 * size * cells <= two - one <= bound
