@@ -24,6 +24,7 @@ from pylstm._runtime import (
     active_isa,
     available_isas,
     get_num_threads,
+    meet_threadpoolctl,
     set_num_threads,
     set_seed,
     show_config,
@@ -32,6 +33,8 @@ from pylstm._runtime import (
 from pylstm.layers import Input
 from pylstm.models import Sequential
 from pylstm.saving import load_model
+
+meet_threadpoolctl()
 
 __version__ = _core.build_info()["version"]
 

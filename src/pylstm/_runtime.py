@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import warnings
+from typing import Any
 
 from pylstm import _core
 
@@ -101,6 +103,45 @@ def get_num_threads() -> int:
     return _core.get_num_threads()
 
 
+def meet_threadpoolctl() -> None:
+    """If the program uses threadpoolctl, make its limits count here; once.
+
+    Only the team of the engine's own needs it: OpenMP's number is threadpoolctl's already.
+    """
+    if "threadpoolctl" in sys.modules and _core.build_info()["thread_backend"] == "pool":
+        _register_controller()
+
+
+@functools.cache
+def _register_controller() -> None:
+    module: Any = sys.modules["threadpoolctl"]
+
+    def get_num_threads(self: object) -> int:
+        return _core.get_num_threads()
+
+    def set_num_threads(self: object, num_threads: int) -> None:
+        _core.set_num_threads(max(1, num_threads))
+
+    def get_version(self: object) -> str:
+        return _core.build_info()["version"]
+
+    module.register(
+        type(
+            "PylstmController",
+            (module.LibController,),
+            {
+                "user_api": "pylstm",
+                "internal_api": "pylstm",
+                "filename_prefixes": ("_core.",),
+                "check_symbols": ("pylstm_num_threads",),
+                "get_num_threads": get_num_threads,
+                "set_num_threads": set_num_threads,
+                "get_version": get_version,
+            },
+        )
+    )
+
+
 def use_isa(name: str) -> None:
     """Use the instruction set `name` ("baseline", "avx2", "avx512", …) from now on.
 
@@ -124,8 +165,6 @@ def available_isas() -> list[str]:
 
 def show_config() -> None:
     """Print version, compiler, instruction sets and threads: the facts a bug report needs."""
-    import sys
-
     import numpy as np
 
     build = _core.build_info()

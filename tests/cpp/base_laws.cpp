@@ -193,6 +193,14 @@ void buffers_and_checks() {
   }
   PYLSTM_EXPECT(refused, "a buffer larger than the address space was granted");
   PYLSTM_EXPECT(throws_invalid([] { set_num_threads(0); }), "0 threads are accepted");
+  const auto cores = [](const char* quota, const char* period) { return cores_of_quota(quota, period); };
+  PYLSTM_EXPECT(cores("100000", "100000") == 1 && cores("200000", "100000") == 2, "a whole quota is misread");
+  PYLSTM_EXPECT(cores("150000", "100000") == 2 && cores("1000", "100000") == 1, "a quota is not rounded up");
+  PYLSTM_EXPECT(cores("400000", "50000") == 8, "the period is not regarded");
+  for (const char* none : {"max", "-1", "", "0"}) {
+    PYLSTM_EXPECT(cores(none, "100000") > 100000, "'", none, "' is taken for a quota");
+  }
+  PYLSTM_EXPECT(cores("100000", "") > 100000 && cores("1e300", "1") > 100000, "a quota of no period limits");
   PYLSTM_EXPECT(throws_invalid([] { check(false, "n must be ", 3); }), "check(false) does not throw");
   PYLSTM_EXPECT(shape_text({3, -1, 4}) == "(3, None, 4)", "shape_text gives ", shape_text({3, -1, 4}));
 }

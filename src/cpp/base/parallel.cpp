@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -43,20 +44,16 @@ int affinity_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-// Cores that the cgroup's quota pays for (v2, then v1), rounded up; a large number without one.
+// Of the cgroup, v2, then v1.
 int quota_cores() {
-  constexpr int kUnlimited = 1 << 20;
-  std::string quota = "max";
-  double period = 0;
+  std::string quota, period;
   if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
     v2 >> quota >> period;
   } else {
     std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
     std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
   }
-  const double allowed = std::atof(quota.c_str());
-  if (allowed <= 0 || period <= 0) return kUnlimited;
-  return std::max(1, static_cast<int>((allowed + period - 1) / period));
+  return cores_of_quota(quota, period);
 }
 
 int requested_by_environment() {
@@ -84,6 +81,13 @@ int default_threads() {
 }
 
 }  // namespace
+
+int cores_of_quota(const std::string& quota, const std::string& period) {
+  constexpr double kUnlimited = 1 << 20;
+  const double allowed = std::atof(quota.c_str()), of = std::atof(period.c_str());
+  if (!(allowed > 0 && of > 0)) return static_cast<int>(kUnlimited);
+  return static_cast<int>(std::min(kUnlimited, std::max(1.0, std::ceil(allowed / of))));
+}
 
 int available_cores() { return std::min(affinity_cores(), quota_cores()); }
 

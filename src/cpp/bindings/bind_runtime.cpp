@@ -9,6 +9,15 @@
 
 namespace py = pybind11;
 
+#if defined(_WIN32)
+#define PYLSTM_EXPORT __declspec(dllexport)
+#else
+#define PYLSTM_EXPORT __attribute__((visibility("default")))
+#endif
+
+// threadpoolctl tells our library from another one of the same file name by this symbol.
+extern "C" PYLSTM_EXPORT int pylstm_num_threads() { return pylstm::num_threads(); }
+
 namespace pylstm {
 namespace {
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pylstm import _checks, _core, _json
 from pylstm._checks import Shape
-from pylstm._runtime import draw_seed
+from pylstm._runtime import draw_seed, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
 from pylstm.layers._shapes import declared_shape, engine_shape, open_shape
@@ -46,6 +46,7 @@ class Structure:
         self._lock = threading.RLock()
         self._trainer: int | None = None
         self._seed = draw_seed()
+        meet_threadpoolctl()
         if layers is not None and not isinstance(layers, list | tuple):
             raise TypeError(f"layers: expected a list of layers, got {type(layers).__name__}")
         for layer in layers or ():
