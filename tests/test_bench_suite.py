@@ -27,10 +27,16 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     if not (ROOT / "benchmarks").is_dir():
         pytest.skip("benchmarks/ is not beside the tests")
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import adapters, grid, peers, remote, report, wire
+    from benchmarks import adapters, grid, peers, remote, report, soak, wire
 
     return SimpleNamespace(
-        adapters=adapters, grid=grid, peers=peers, remote=remote, report=report, wire=wire
+        adapters=adapters,
+        grid=grid,
+        peers=peers,
+        remote=remote,
+        report=report,
+        soak=soak,
+        wire=wire,
     )
 
 
@@ -294,3 +300,16 @@ def test_a_report_without_a_plot_does_not_need_matplotlib(suite: SimpleNamespace
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (run.stdout, run.stderr) == ("False\n", "")
+
+
+def test_the_soak_tells_growth_from_none(
+    suite: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite.soak, "resident", lambda: 1)
+    assert suite.soak.watch(400)
+    sizes = iter(range(100))
+    monkeypatch.setattr(suite.soak, "held", lambda model: next(sizes))
+    assert not suite.soak.watch(100)
+    monkeypatch.setattr(suite.soak, "held", lambda model: 1)
+    monkeypatch.setattr(suite.soak, "resident", lambda: next(sizes) << 20)
+    assert not suite.soak.watch(100)
