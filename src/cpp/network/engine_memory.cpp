@@ -105,10 +105,8 @@ MemoryUse Engine<T>::plan_memory(Dim batch, Dim steps, Mode mode) const {
   const KernelTable<T>& kernels = table_of<T>(active_kernels());
   MemoryUse use;
   use.parameters = parameters_.bytes();
-  if (mode == Mode::kFit) {
-    use.gradients = parameters_.bytes();
-    for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
-  }
+  if (mode == Mode::kFit) use.gradients = parameters_.bytes();
+  for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
   for (const auto& layer : layers_) {
     use.packed_weights += layer->planned_weights(kernels, false, true);
     if (mode == Mode::kFit) use.packed_weights += layer->planned_weights(kernels, true, false);

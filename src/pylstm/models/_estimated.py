@@ -32,8 +32,8 @@ class Estimated(Structure):
         """How many bytes the model holds at most after one batch, without running it.
 
         The numbers are those of the engine's own plan. They stand for the loss and the optimizer
-        that the model is compiled with, or without an optimizer; for every layer being trained;
-        and for a batch without padding.
+        that the model is compiled with, if it is; for every layer being trained. A padded batch
+        may need less.
 
         Args:
             batch_size: Rows of the batch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ class MemoryEstimate:
     gradients: int
     """Of every weight; 0 without training."""
     optimizer: int
-    """What the optimizer that the model is compiled with keeps for each weight."""
+    """What the optimizer that the model is compiled with keeps for each weight; 0 before that."""
     packed_weights: int
     """The weights in the order of the kernels: for training, and for `predict`."""
     workspace: int
@@ -56,6 +57,8 @@ def plan(network: Network, batch: int, steps: int, mode: str) -> MemoryEstimate:
         MemoryError: no machine has as much.
     """
     try:
+        if max(batch, steps) > sys.maxsize:
+            raise MemoryError
         return MemoryEstimate(**network.plan_memory(batch, steps, mode))
     except MemoryError:
         raise MemoryError(f"{_size(batch, steps)} needs more than {2**63} bytes (8 EiB)") from None
