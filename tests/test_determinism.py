@@ -47,12 +47,18 @@ def tokens() -> Model:
     return [embedding(7, 20, mask_zero=True), lstm(20), dense(7, "softmax")], (-1,)
 
 
+def many_classes() -> Model:
+    return [lstm(16, return_sequences=True), dense(150, "softmax")], (-1, 5)
+
+
 def vectors() -> Model:
     return [dense(65, "tanh"), dense(130)], (5,)
 
 
 MODELS = pytest.mark.parametrize(
-    "model", [sequences, last_step, both_directions, tokens, vectors], ids=lambda f: f.__name__
+    "model",
+    [sequences, last_step, both_directions, tokens, many_classes, vectors],
+    ids=lambda f: f.__name__,
 )
 
 

@@ -180,6 +180,9 @@ def loss_cases() -> list[ModelCase]:
             options = {"from_logits": end == "logits", "label_smoothing": smoothing}
             loss = named("binary_crossentropy", **options)
             kinds.append((f"binary_{end}_{smoothing}", entries, loss))
+    many = named("sparse_categorical_crossentropy")  # so many that rows of x are scaled, not logits
+    kinds.append(("many_classes", [dense(37, "softmax")], many))
+    kinds.append(("many_classes_no_bias", [dense(32, "softmax", use_bias=False)], many))
     kinds += [(loss, [dense(4)], named(loss)) for loss in ("mean_squared_error",)]
     kinds += [(loss, [dense(4)], named(loss)) for loss in ("mean_absolute_error",)]
     cases = []
@@ -192,7 +195,8 @@ def loss_cases() -> list[ModelCase]:
             ("steps", "right_padded", True),
         ]:
             body = [lstm(3, return_sequences=sequence), *entries]
-            cases.append(ModelCase(name, body, loss, weights, mask, sequence))
+            classes = entries[0][1]["units"]
+            cases.append(ModelCase(name, body, loss, weights, mask, sequence, classes=classes))
     return cases
 
 

@@ -50,29 +50,34 @@ void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& w, con
     });
   }
   if (d_kernel == nullptr) return;
-  kernel_gradient(kernels, w, x, {dz, w.units, 0}, rows, accumulate, d_kernel, d_bias, scratch);
+  kernel_gradient(kernels, w, x, static_cast<const T*>(nullptr), {dz, w.units, 0}, rows, accumulate, d_kernel, d_bias,
+                  scratch);
 }
 
 template <class T>
-void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const RowOperand<T>& dz,
-                     Dim rows, bool accumulate, T* d_kernel, T* d_bias, DenseScratch<T>& scratch) {
+void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* ones,
+                     const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
+                     DenseScratch<T>& scratch) {
   static const T one = 1;
   scratch.x_rows.resize(static_cast<std::size_t>(rows));
-  scratch.one_rows.assign(static_cast<std::size_t>(rows), &one);
-  for (Dim m = 0; m < rows; ++m) scratch.x_rows[static_cast<std::size_t>(m)] = x + m * w.inputs;
+  scratch.one_rows.resize(static_cast<std::size_t>(rows));
+  for (Dim m = 0; m < rows; ++m) {
+    scratch.x_rows[static_cast<std::size_t>(m)] = x + m * w.inputs;
+    scratch.one_rows[static_cast<std::size_t>(m)] = ones == nullptr ? &one : ones + m;
+  }
   std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, d_kernel, w.units}};
   if (d_bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, d_bias, w.units});
   product_over_rows(kernels, factors, dz, w.units, rows, accumulate, scratch.rows);
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                                          \
-  template struct DenseWeights<T>;                                                                                     \
-  template struct DenseScratch<T>;                                                                                     \
-  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*);                    \
-  template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*,    \
-                                  T*, T*, DenseScratch<T>&);                                                           \
-  template void kernel_gradient<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const RowOperand<T>&, Dim, \
-                                   bool, T*, T*, DenseScratch<T>&);
+#define PYLSTM_INSTANTIATE(T)                                                                                       \
+  template struct DenseWeights<T>;                                                                                  \
+  template struct DenseScratch<T>;                                                                                  \
+  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*);                 \
+  template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*, \
+                                  T*, T*, DenseScratch<T>&);                                                        \
+  template void kernel_gradient<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*,               \
+                                   const RowOperand<T>&, Dim, bool, T*, T*, DenseScratch<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

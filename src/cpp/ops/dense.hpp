@@ -35,10 +35,12 @@ struct DenseScratch {
                                    bool in_panels);
 };
 
-// d_kernel [inputs, units], d_bias [units] or null (+)= sums over rows.
+// d_kernel [inputs, units] (+)= sums over rows of x[m] dz[m], d_bias [units] or null of ones[m] dz[m]; ones [rows] or
+// null: 1 each.
 template <class T>
-void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const RowOperand<T>& dz,
-                     Dim rows, bool accumulate, T* d_kernel, T* d_bias, DenseScratch<T>& scratch);
+void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const T* ones,
+                     const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
+                     DenseScratch<T>& scratch);
 
 // d_kernel [inputs, units], d_bias [units] (+)= sums over rows; dx [rows, inputs] = dz W^T. Each may be null
 // (d_bias is null without d_kernel).

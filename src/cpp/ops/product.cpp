@@ -42,6 +42,16 @@ void Panels<T>::pack_gates(const KernelTable<T>& kernels, const T* source, Dim i
 }
 
 template <class T>
+void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) const {
+  const Dim panel = kernels.panel_vectors * kernels.width;
+  for (Dim first = 0; first < columns_; first += panel) {
+    const Dim count = std::min(panel, columns_ - first);
+    const T* row = data_.data() + first * inner_ + k * round_up(count, kernels.width);
+    for (Dim n = 0; n < count; ++n) c[first + n] += factor * row[n];
+  }
+}
+
+template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias) {
   kernels.gemm({a, a_row, 1, b.data(), c, c_row, bias, rows, b.columns(), b.inner(), init});

@@ -19,6 +19,9 @@ class Panels {
   // source [inner, 4 * units] in Keras' gate order
   void pack_gates(const KernelTable<T>& kernels, const T* source, Dim inner, Dim units);
 
+  // c[n] += factor * B(k, n)
+  void add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) const;
+
   const T* data() const { return data_.data(); }
   Dim inner() const { return inner_; }
   Dim columns() const { return columns_; }

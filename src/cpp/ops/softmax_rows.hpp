@@ -1,0 +1,221 @@
+// Softmax and its loss over rows of logits that stand in panels: the steps that softmax_loss.cpp puts between products.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "ops/product.hpp"
+#include "ops/softmax_loss.hpp"
+
+namespace pylstm {
+
+// [rows, columns] in panels: panel p is [rows][row_of(p)], where the last may be narrower. One panel as wide as the
+// matrix is a plain matrix.
+template <class T>
+struct Logits {
+  T* z;
+  Dim rows, columns, panel, width;
+
+  Dim panels() const { return (columns + panel - 1) / panel; }
+  Dim columns_of(Dim p) const { return std::min(panel, columns - p * panel); }
+  Dim row_of(Dim p) const { return (columns_of(p) + width - 1) / width * width; }
+  T* at(Dim p, Dim row) const { return z + p * panel * rows + row * row_of(p); }
+  T& element(Dim row, Dim column) const { return at(column / panel, row)[column % panel]; }
+};
+
+// Elements of logits in panels.
+template <class T>
+Dim size_in_panels(const KernelTable<T>& k, Dim rows, Dim columns) {
+  return rows * ((columns + k.width - 1) / k.width * k.width);
+}
+
+template <class T>
+SoftmaxScratch<T>& reserve(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
+  scratch.lanes.reserve(rows * width);
+  for (Buffer<T>* buffer : {&scratch.shift, &scratch.factor, &scratch.scale}) buffer->reserve(rows);
+  for (Buffer<double>* buffer : {&scratch.mass, &scratch.weighted}) buffer->reserve(rows);
+  return scratch;
+}
+
+// What a loss asks of every row.
+template <class T>
+struct Question {
+  Targets<T> targets;
+  double smoothing, scale;
+  LossResult<T> result;
+
+  // The same for rows from `row` on.
+  Question from(Dim row, Dim columns) const {
+    Question q = *this;
+    if (q.targets.labels != nullptr) q.targets.labels += row;
+    if (q.targets.dense != nullptr) q.targets.dense += row * columns;
+    if (q.targets.weights != nullptr) q.targets.weights += row;
+    if (q.result.loss != nullptr) q.result.loss += row;
+    if (q.result.argmax != nullptr) q.result.argmax += row;
+    return q;
+  }
+};
+
+// Rows [rows.begin, rows.end) of the logits, on one thread: take() every panel, find_largest(), exponentials(), then
+// write() every panel.
+template <class T>
+class SoftmaxRows {
+ public:
+  SoftmaxRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, SoftmaxScratch<T>& scratch)
+      : k_(kernels),
+        logits_(logits),
+        rows_(rows),
+        lanes_(scratch.lanes.data() + rows.begin * kernels.width),
+        shift_(scratch.shift.data() + rows.begin),
+        factor_(scratch.factor.data() + rows.begin) {
+    std::fill(lanes_, lanes_ + count() * k_.width, -std::numeric_limits<T>::infinity());
+  }
+
+  void take(Dim panel) { k_.logits_max(block(panel), lanes_); }
+
+  void find_largest() { k_.largest_lanes(count(), lanes_, shift_); }
+
+  void begin_sums() { std::fill(lanes_, lanes_ + count() * k_.width, T(0)); }
+  void exponentials(Dim panel) { k_.logits_exp(block(panel), shift_, lanes_); }
+  // factor becomes the sum of each row.
+  void end_sums() { k_.sum_lanes(count(), lanes_, factor_); }
+
+  void exponentials() {
+    begin_sums();
+    for (Dim p = 0; p < logits_.panels(); ++p) exponentials(p);
+    end_sums();
+  }
+
+  void write(T* const* y) {
+    for (Dim r = 0; r < count(); ++r) factor_[r] = 1 / factor_[r];
+    for (Dim p = 0; p < logits_.panels(); ++p) {
+      k_.logits_write(block(p), factor_, y + rows_.begin, p * logits_.panel);
+    }
+  }
+
+ protected:
+  Dim count() const { return rows_.end - rows_.begin; }
+
+  LogitsBlock<T> block(Dim p) const {
+    return {count(), logits_.columns_of(p), logits_.at(p, rows_.begin), logits_.row_of(p), nullptr, 0};
+  }
+
+  const KernelTable<T>& k_;
+  const Logits<T>& logits_;
+  Range rows_;
+  T *lanes_, *shift_, *factor_;
+};
+
+// The same with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If they are `apart`, the
+// exponentials, less their sum where the label is, are then the gradient divided by factor: their products need not
+// wait for the sum. Otherwise gradient() of every panel makes them the gradient, and the last one factor 1.
+template <class T>
+class LossRows : public SoftmaxRows<T> {
+ public:
+  // apart: only for labels without smoothing.
+  LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question, bool apart,
+           SoftmaxScratch<T>& scratch)
+      : SoftmaxRows<T>(kernels, logits, rows, scratch),
+        q_(question.from(rows.begin, logits.columns)),
+        share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
+        keep_(1 - static_cast<T>(question.smoothing)),
+        apart_(apart),
+        scale_(scratch.scale.data() + rows.begin),
+        mass_(scratch.mass.data() + rows.begin),
+        weighted_(scratch.weighted.data() + rows.begin) {}
+
+  bool apart() const { return apart_; }
+
+  void begin() {
+    this->find_largest();
+    find_argmax();
+    measure_targets();
+    this->begin_sums();
+  }
+
+  void finish() {
+    this->end_sums();
+    const T* sum = factor_;
+    for (Dim r = 0; r < count(); ++r) {
+      if (apart_) logits_.element(rows_.begin + r, q_.targets.labels[r]) -= sum[r];
+      if (q_.result.loss != nullptr) {
+        q_.result.loss[r] = mass_[r] * k_.log(static_cast<double>(sum[r])) - weighted_[r];
+      }
+      const double weight = q_.targets.weights == nullptr ? 1.0 : static_cast<double>(q_.targets.weights[r]);
+      scale_[r] = static_cast<T>(q_.scale * weight);
+      factor_[r] = scale_[r] * static_cast<T>(mass_[r]) / sum[r];
+    }
+  }
+
+  void gradient(Dim panel) {
+    k_.logits_gradient(with_targets(panel), factor_, scale_, keep_, share_);
+    const Dim first = panel * logits_.panel, last = first + logits_.columns_of(panel);
+    for (Dim r = 0; q_.targets.labels != nullptr && r < count(); ++r) {
+      const Dim label = q_.targets.labels[r];
+      if (label >= first && label < last) logits_.element(rows_.begin + r, label) -= scale_[r] * keep_;
+    }
+    if (last == logits_.columns) std::fill(factor_, factor_ + count(), T(1));
+  }
+
+  // y = factor x, rows of `columns` elements.
+  void times_factor(Dim columns, const T* x, T* y) const {
+    for (Dim r = 0; r < count(); ++r) {
+      for (Dim i = 0; i < columns; ++i) y[r * columns + i] = factor_[r] * x[r * columns + i];
+    }
+  }
+
+  // Apart: dx, the product of the exponentials as they were before finish(), becomes that of the gradient.
+  void finish_product(const Panels<T>& kernel_t, T* dx) const {
+    for (Dim r = 0; r < count(); ++r, dx += kernel_t.columns()) {
+      k_.scale(kernel_t.columns(), factor_[r], dx);
+      kernel_t.add_row(k_, q_.targets.labels[r], -scale_[r], dx);
+    }
+  }
+
+ private:
+  using SoftmaxRows<T>::count;
+  using SoftmaxRows<T>::k_;
+  using SoftmaxRows<T>::logits_;
+  using SoftmaxRows<T>::rows_;
+  using SoftmaxRows<T>::shift_;
+  using SoftmaxRows<T>::factor_;
+
+  LogitsBlock<T> with_targets(Dim p) const {
+    LogitsBlock<T> block = this->block(p);
+    block.given = q_.targets.labels == nullptr ? q_.targets.dense + p * logits_.panel : nullptr;
+    block.given_row = logits_.columns;
+    return block;
+  }
+
+  void find_argmax() {
+    if (q_.result.argmax == nullptr) return;
+    std::fill(q_.result.argmax, q_.result.argmax + count(), -1);
+    for (Dim p = 0; p < logits_.panels(); ++p) {
+      k_.logits_argmax(this->block(p), shift_, p * logits_.panel, q_.result.argmax);
+    }
+    for (Dim r = 0; r < count(); ++r) q_.result.argmax[r] = std::max(q_.result.argmax[r], 0);  // all NaN
+  }
+
+  // sum(target) and sum(target * (z - shift)): the shift keeps both small.
+  void measure_targets() {
+    const bool labels = q_.targets.labels != nullptr;
+    std::fill(mass_, mass_ + count(), labels ? 1.0 : 0.0);
+    std::fill(weighted_, weighted_ + count(), 0.0);
+    if (!labels || share_ != 0) {
+      for (Dim p = 0; p < logits_.panels(); ++p)
+        k_.logits_targets(with_targets(p), shift_, keep_, share_, mass_, weighted_);
+    }
+    for (Dim r = 0; labels && r < count(); ++r) {
+      const T z = logits_.element(rows_.begin + r, q_.targets.labels[r]);
+      weighted_[r] += static_cast<double>(keep_) * static_cast<double>(z - shift_[r]);
+    }
+  }
+
+  Question<T> q_;
+  T share_, keep_;
+  bool apart_;
+  T* scale_;
+  double *mass_, *weighted_;
+};
+
+}  // namespace pylstm
