@@ -98,7 +98,7 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   LstmWeights<T> w;
   w.inputs = config_.inputs;
   w.units = config_.units;
-  w.padded = (w.units + kernels.width - 1) / kernels.width * kernels.width;
+  w.padded = round_up(w.units, kernels.width);
   w.groups = call.training ? config_.groups() : 1;
   DirectionSizes z = forward_sizes(s, call.training, call.training), back;
   if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);

@@ -30,7 +30,7 @@ void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>
   inputs = inputs_;
   units = units_;
   groups = groups_;
-  padded = (units + kernels.width - 1) / kernels.width * kernels.width;
+  padded = round_up(units, kernels.width);
   const auto count = static_cast<std::size_t>(groups);
   kernel.resize(count);
   recurrent.resize(count);
@@ -83,7 +83,7 @@ std::size_t LstmWeights<T>::bytes() const {
 template <class T>
 std::size_t LstmWeights<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, int groups,
                                           bool backward) {
-  const Dim padded = (units + kernels.width - 1) / kernels.width * kernels.width;
+  const Dim padded = round_up(units, kernels.width);
   const Dim columns = groups == 1 ? 4 * padded : units, rows = 4 * units / groups;
   Dim panels = kernels.packed_b(inputs, columns) + kernels.packed_b(units, columns);
   if (backward) panels += kernels.packed_b(rows, inputs) + kernels.packed_b(rows, units);

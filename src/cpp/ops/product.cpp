@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/index.hpp"
+
 namespace pylstm {
 namespace {
 
@@ -11,8 +13,6 @@ constexpr Dim kRowBlock = 256;
 
 // Below this a fork and join costs more than the second core gives.
 constexpr double kFlopsPerThread = 1e6;
-
-Dim round_up(Dim n, Dim multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 Dim blocks_of(Dim rows) { return std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock); }
 
