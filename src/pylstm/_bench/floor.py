@@ -14,8 +14,8 @@ is what reading them takes when each cache level holds the part that the last sw
 walking forwards and backwards in turn gets that. Threads split the rows (each reads all weights)
 or the columns (each reads its share, and they meet at every step): the floor is the faster.
 
-The cycles of activations and latency below are nominal; a time below the floor means that one of
-them, or the measurement, is wrong.
+The constants below are nominal, not measured: cycles, the meeting of threads, what caches hold. A
+time below the floor means that one of them, or the measurement, is wrong.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CELL_CYCLES = {16: (3.5, 2.5), 8: (8.0, 5.0), 4: (16.0, 8.0)}  # by lanes: forwa
 EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
 STEP_CYCLES = 200  # last multiply-add → two dependent activations → store → load of the next step
 MEETING = 60e-9  # seconds of one barrier
-# Bytes of weights that stay in a core's two caches and in the one that all share. Nominal.
+# Bytes of weights that stay in a core's two caches and in the one that all share.
 HELD = (40 << 10, 800 << 10, 24 << 20)
-CHUNK = 16 << 20  # bytes of logits that stay in the cache
+CHUNK = 8 << 20  # bytes of logits that stay in the cache; what ops/softmax_loss.cpp takes
 
 
 def seconds(problem: Problem, limits: Limits) -> float:
