@@ -1,0 +1,169 @@
+"""Losses and metrics as a user sees them: arguments, names, and values against NumPy."""
+
+import numpy as np
+import pytest
+
+from pylstm import Sequential, layers, losses, metrics, optimizers, set_seed
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(6, 3))
+
+
+# ---- values
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def evaluated(loss, activation, y, outputs=4):
+    """(loss by the engine, outputs) of a model whose outputs are moderate numbers."""
+    net = Sequential([layers.Dense(outputs, activation=activation)], dtype="float64")
+    net.compile("sgd", loss)
+    return net.evaluate(X, y, verbose=0), net.predict(X)
+
+
+LABELS = np.array([0, 3, 1, 1, 2, 0])
+SOFT = softmax(RNG.normal(size=(6, 4)))
+BINARY = RNG.integers(0, 2, (6, 4)).astype(float)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("logits", [False, True])
+def test_categorical_crossentropy(logits, smoothing):
+    loss = losses.CategoricalCrossentropy(from_logits=logits, label_smoothing=smoothing)
+    for y in (np.eye(4)[LABELS], SOFT):
+        found, out = evaluated(loss, None if logits else "softmax", y)
+        p = softmax(out) if logits else out
+        smooth = y * (1 - smoothing) + smoothing / 4
+        assert found == pytest.approx(-(smooth * np.log(p)).sum(-1).mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_sparse_crossentropy(logits):
+    loss = losses.SparseCategoricalCrossentropy(from_logits=logits)
+    for y in (LABELS, LABELS[:, None], LABELS.astype("f4")):
+        found, out = evaluated(loss, None if logits else "softmax", y)
+        p = softmax(out) if logits else out
+        assert found == pytest.approx(-np.log(p[np.arange(6), LABELS]).mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("logits", [False, True])
+def test_binary_crossentropy(logits, smoothing):
+    loss = losses.BinaryCrossentropy(from_logits=logits, label_smoothing=smoothing)
+    found, out = evaluated(loss, None if logits else "sigmoid", BINARY)
+    p = 1 / (1 + np.exp(-out)) if logits else out
+    y = BINARY * (1 - smoothing) + smoothing / 2
+    expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_errors():
+    found, out = evaluated("mse", "tanh", SOFT)
+    assert found == pytest.approx(((out - SOFT) ** 2).mean(), rel=1e-12)
+    found, out = evaluated("mae", "relu", SOFT)
+    assert found == pytest.approx(np.abs(out - SOFT).mean(), rel=1e-12)
+    y = RNG.normal(size=6)
+    found, out = evaluated("mse", None, y, outputs=1)  # (rows,) for (rows, 1)
+    assert found == pytest.approx(((out[:, 0] - y) ** 2).mean(), rel=1e-12)
+
+
+def test_probabilities_need_not_come_from_a_softmax_layer():
+    found, out = evaluated("categorical_crossentropy", "sigmoid", SOFT)
+    p = out / out.sum(-1, keepdims=True)
+    assert found == pytest.approx(-(SOFT * np.log(p)).sum(-1).mean(), rel=1e-6)
+
+
+# ---- functions written in Python
+
+
+def _mean_square(y, p):
+    return float(np.square(y - p).mean()), 2.0 * (y - p) * -1.0 / p.size
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_targets_without_their_last_axis_go_to_functions_as_to_the_engine(steps):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(12, 4, 2)), rng.normal(size=(12, 4) if steps else 12)
+    shapes, results = [], []
+
+    def own_metric(y_true, y_pred):
+        shapes.append((y_true.shape, y_pred.shape))
+        return np.square(y_true - y_pred).mean(axis=-1)
+
+    for loss in ("mse", _mean_square):
+        for targets in (y, y[..., None]):
+            set_seed(1)
+            model = Sequential([layers.LSTM(3, return_sequences=steps), layers.Dense(1)])
+            model.compile(optimizers.SGD(0.1), loss, metrics=["mse", "acc", own_metric])
+            model.fit(x, targets, batch_size=5, verbose=0)
+            results.append(model.evaluate(x, targets, batch_size=5, verbose=0))
+    assert all(true == predicted for true, predicted in shapes)
+    np.testing.assert_allclose(results, [results[0]] * 4, rtol=1e-4)
+    assert results[0][0] == pytest.approx(results[0][1], rel=1e-4)
+
+
+def test_a_gradient_of_another_shape_is_told_with_the_targets_shape():
+    model = Sequential([layers.Dense(2)])
+    model.compile("sgd", lambda y, p: (0.0, np.zeros((3, 3))))
+    with pytest.raises(
+        ValueError, match=r"\(3, 3\), expected y_pred's \(3, 2\); y_true has \(3,\)"
+    ):
+        model.fit(np.ones((3, 4)), np.ones(3), verbose=0)
+
+
+# ---- arguments and names
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: losses.get("binary_crosentropy"), "did you mean 'binary_crossentropy'"),
+        (lambda: losses.MeanSquaredError(reduction="sum"), "reduction"),
+        (lambda: losses.CategoricalCrossentropy(axis=1), "axis"),
+        (lambda: losses.CategoricalCrossentropy(label_smoothing=2), "label_smoothing"),
+        (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0), "ignore_class"),
+        (lambda: metrics.get("acuracy"), "did you mean 'accuracy'"),
+        (lambda: metrics.BinaryAccuracy(threshold=0.3), "threshold"),
+    ],
+)
+def test_bad_values_are_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: losses.get(3),
+        lambda: metrics.get(3),
+        lambda: losses.deserialize({"class_name": "mse", "config": {"colour": 1}}),
+    ],
+)
+def test_bad_types_are_refused(make):
+    with pytest.raises(TypeError):
+        make()
+
+
+def test_configurations_make_the_same_object():
+    loss = losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.25)
+    assert losses.serialize(losses.deserialize(losses.serialize(loss))) == losses.serialize(loss)
+    for name in ("mse", "MAE", "CategoricalCrossentropy", "sparse_categorical_crossentropy"):
+        assert losses.get(name).engine_name in losses._CLASSES
+    metric = metrics.get({"class_name": "Accuracy", "config": {"name": "hits"}})
+    assert metric.name == "hits"
+
+
+def test_classes_of_losses_and_metrics_stand_for_objects():
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", losses.MeanSquaredError, metrics=[metrics.MeanAbsoluteError])
+    assert model.metrics_names == ["loss", "mean_absolute_error"]
+    assert np.isfinite(model.evaluate(np.ones((3, 4)), np.ones(3), verbose=0)).all()
+    for bad in (losses.Loss, losses.FunctionLoss, int):
+        with pytest.raises(TypeError, match=f"loss: .*class {bad.__name__}"):
+            model.compile("sgd", bad)
+    for bad in (metrics.Metric, metrics.FunctionMetric, int):
+        with pytest.raises(TypeError, match=f"metrics: .*class {bad.__name__}"):
+            model.compile("sgd", "mse", metrics=[bad])
