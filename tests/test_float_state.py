@@ -138,6 +138,7 @@ ENTRIES: dict[str, Callable[[World], Call]] = {
     "Network.set_state": lambda w: partial(w.net.set_state, "predict", w.states),
     "Network.generate": lambda w: partial(w.tokens.generate, w.prompt, 5, 0.7, 9, 0.9, 3),
     "Network.memory": lambda w: w.net.memory,
+    "Network.empty_result": lambda w: partial(w.net.empty_result, (3, 1 << 18)),
     "Network.memory_use": lambda w: w.net.memory_use,
     "Network.plan_memory": lambda w: partial(w.net.plan_memory, ROWS, 5, "fit"),
 }

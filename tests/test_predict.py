@@ -4,6 +4,45 @@ import numpy as np
 import pytest
 from models import IDS, X, Y, fit, language, regression, same
 
+import pylstm
+
+
+def many_classes(units):
+    return pylstm.Sequential(
+        [
+            pylstm.layers.Input((None, 3)),
+            pylstm.layers.LSTM(8, return_sequences=True),
+            pylstm.layers.Dense(units, activation="softmax"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("units", [3000, 3001])
+def test_results_beyond_the_caches_have_the_bits_of_small_ones(units, isa):
+    model = many_classes(units)
+    x = np.random.default_rng(1).normal(size=(40, 20, 3))
+    whole = model.predict(x, batch_size=40)
+    assert whole.nbytes > 9 << 20  # more than stays in a cache
+    assert np.array_equal(whole, model.predict(x, batch_size=5))
+
+
+def test_a_large_result_takes_the_memory_of_one_that_nobody_has_any_more():
+    model = many_classes(900)
+    x = np.random.default_rng(1).normal(size=(40, 20, 3))
+    first, other = model.predict(x), model.predict(-x)
+    assert not np.shares_memory(first, other)
+    kept, place = first.copy(), other.ctypes.data
+    part = other[3:5]
+    del other
+    assert model.predict(-x).ctypes.data != place  # a view of it lives
+    assert np.array_equal(part, model.predict(-x)[3:5])
+    del part
+    assert model.predict(-x).ctypes.data == place
+    assert np.array_equal(first, kept)
+    assert model.predict(x[:15]).ctypes.data != place  # that would keep much more than it needs
+    assert first.flags.writeable
+    assert first.flags.c_contiguous
+
 
 def test_a_rows_prediction_depends_on_that_row_alone():
     model = regression()

@@ -156,6 +156,9 @@ class Network:
     ) -> int:
         """Write the outputs of batches [first, last) into `out`; the next batch's index."""
 
+    def empty_result(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """An uninitialised array of the network's dtype; a large one in memory of the last one."""
+
     def forward(
         self, data: Data, order: NDArray[np.int64], batch_size: int, batch: int, training: bool
     ) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 // Network over the rows of Data: checks, fits, evaluations, predictions, steps in two halves.
 #include "bindings/gil.hpp"
 #include "bindings/py_data.hpp"
+#include "bindings/results.hpp"
 
 namespace py = pybind11;
 
@@ -17,11 +18,12 @@ Dim predict(Network& self, const PyData& data, Dim batch_size, Dim first, Dim la
   std::vector<Dim> shape = self.output_shape();
   if (shape.size() == 2) shape[0] = data.data.steps();
   shape.insert(shape.begin(), data.data.samples());
-  const bool dense = (out.flags() & py::array::c_style) != 0 && out.writeable();
+  const bool aligned = (out.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+  const bool dense = aligned && (out.flags() & py::array::c_style) != 0 && out.writeable();
   const bool type = out.dtype().kind() == 'f' && out.itemsize() == (self.is_double() ? 8 : 4);
   const ArrayView view = view_of(out, "out");
   if (!dense || !type || view.shape != shape) {
-    throw std::invalid_argument("out must be a writable C-contiguous array of the model's dtype and shape " +
+    throw std::invalid_argument("out must be an aligned writable C-contiguous array of the model's dtype and shape " +
                                 py::str(py::object(tuple_of(shape))).cast<std::string>());
   }
   RunRequest request;
@@ -74,6 +76,10 @@ void register_runs(py::class_<Network>& network) {
           py::arg("budget_ms"), py::arg("tbptt") = 0)
       .def("predict", &predict, py::arg("data"), py::arg("batch_size"), py::arg("first"), py::arg("last"),
            py::arg("budget_ms"), py::arg("out"))
+      .def(
+          "empty_result",
+          [](const Network& self, const std::vector<Dim>& shape) { return empty_result(shape, self.is_double()); },
+          py::arg("shape"))
       .def("forward", &forward, py::arg("data"), py::arg("order"), py::arg("batch_size"), py::arg("batch"),
            py::arg("training"))
       .def(

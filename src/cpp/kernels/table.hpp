@@ -152,8 +152,8 @@ struct KernelTable {
   void (*logits_exp)(const LogitsBlock<T>& block, const T* shift, T* lanes);
   // z = factor[r] * z - scale[r] * target
   void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);
-  // y[r][first + n] = factor[r] * z
-  void (*logits_write)(const LogitsBlock<T>& block, const T* factor, T* const* y, Dim first);
+  // y[r][first + n] = factor[r] * z; past_caches: y is not kept there, as nobody reads it soon.
+  void (*logits_write)(const LogitsBlock<T>& block, const T* factor, T* const* y, Dim first, bool past_caches);
   // Of each row's lanes.
   void (*largest_lanes)(Dim rows, const T* lanes, T* result);
   void (*sum_lanes)(Dim rows, const T* lanes, T* result);

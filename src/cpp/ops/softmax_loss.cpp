@@ -154,6 +154,8 @@ template <class T>
 void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
                    Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
   T* near = scratch.x.reserve(rows * w.inputs);
+  // What is larger than a chunk of logits would only push those out.
+  const bool past_caches = rows * w.units * static_cast<Dim>(sizeof(T)) > kChunkBytes;
   const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
     for (Dim r = begin + mine.begin; r < begin + mine.end; ++r) {
       std::copy(x[r], x[r] + w.inputs, near + r * w.inputs);
@@ -162,7 +164,7 @@ void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, cons
     make_logits(kernels, w, near + begin * w.inputs, logits, mine, softmax);
     softmax.find_largest();
     softmax.exponentials();
-    softmax.write(y + begin);
+    softmax.write(y + begin, past_caches);
   };
   each_chunk(kernels, w, rows, interrupt, scratch, rows_of, [](Dim, const Logits<T>&) {});
 }

@@ -86,10 +86,10 @@ class SoftmaxRows {
     end_sums();
   }
 
-  void write(T* const* y) {
+  void write(T* const* y, bool past_caches) {
     for (Dim r = 0; r < count(); ++r) factor_[r] = 1 / factor_[r];
     for (Dim p = 0; p < logits_.panels(); ++p) {
-      k_.logits_write(block(p), factor_, y + rows_.begin, p * logits_.panel);
+      k_.logits_write(block(p), factor_, y + rows_.begin, p * logits_.panel, past_caches);
     }
   }
 

@@ -19,6 +19,8 @@ from pylstm.models._prepare import BATCH_SIZE, batch_length, check_equal_batches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_LARGE = 1 << 18  # elements of a result for which memory is kept
+
 
 class Predictor(Estimated):
     """A model that can be applied to data."""
@@ -64,7 +66,7 @@ class Predictor(Estimated):
                 network, data, shape = self._checked(x, size)
         else:
             network, data, shape = self._checked(x, size)
-        out = np.empty(shape, self._numpy_dtype)
+        out = self._empty(network, shape)
         batches, done = -(-count // size), 0
         if callbacks is None and verbose in ("auto", 0):
             done = network.predict(data, size, 0, batches, BUDGET_MS, out)
@@ -155,6 +157,12 @@ class Predictor(Estimated):
         self._check_room(x, batch_size, "predict", results=results)
         network.check(data, "predict")
         return network, data, shape
+
+    def _empty(self, network: _core.Network, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Memory of a result; for a large one what the last one left, if nobody has it any more."""
+        if math.prod(shape) < _LARGE:
+            return np.empty(shape, self._numpy_dtype)
+        return network.empty_result(shape)
 
     @contextmanager
     def _checking(self) -> Iterator[None]:

@@ -79,12 +79,25 @@ void logits_gradient(const LogitsBlock<T>& p, const T* factor, const T* scale, T
 }
 
 template <class T>
-void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim first) {
+void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim first, bool past_caches) {
+  constexpr Dim W = Vec<T>::width;
   for (Dim r = 0; r < p.rows; ++r) {
     const T* row = p.z + r * p.z_row;
     T* out = y[r] + first;
-    each_vector<T>(p.columns, [=](Dim i, Dim m) { put(out + i, get(row + i, m) * factor[r], m); });
+    const auto write = [=](Dim i, Dim m) { put(out + i, get(row + i, m) * factor[r], m); };
+    if (!past_caches) {
+      each_vector<T>(p.columns, write);
+      continue;
+    }
+    const Dim misplaced = static_cast<Dim>(reinterpret_cast<uintptr_t>(out) / sizeof(T)) % W;
+    const Dim head = smaller(misplaced == 0 ? 0 : W - misplaced, p.columns);
+    if (head > 0) write(0, head);
+    each_vector<T>(p.columns - head, [=](Dim i, Dim m) {
+      if (m < W) return write(head + i, m);
+      store_past(out + head + i, load(row + head + i) * factor[r]);
+    });
   }
+  if (past_caches) finish_stores();
 }
 
 template <class T>

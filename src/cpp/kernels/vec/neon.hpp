@@ -13,6 +13,9 @@ PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) {
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) {
   return (V<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
+PYLSTM_INLINE void store_past(float* p, V<float> v) { store(p, v); }
+PYLSTM_INLINE void store_past(double* p, V<double> v) { store(p, v); }
+PYLSTM_INLINE void finish_stores() {}
 PYLSTM_INLINE V<float> root(V<float> a) { return (V<float>)vsqrtq_f32((float32x4_t)a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return (V<double>)vsqrtq_f64((float64x2_t)a); }
 // b if either is NaN, which the instruction would pass on.
