@@ -12,21 +12,21 @@
 namespace pylstm {
 namespace {
 
-// Numbers below are of one core of a Zen 5, from benchmarks/results, for float: 264 GFLOP/s, and 127 GB/s read out of
-// the third-level cache, so 32 ps for a weight.
+// Rates and times below are of a Zen 5 with AVX-512, from benchmarks/results, for float: a core has 264 GFLOP/s and
+// reads 127 GB/s out of the third-level cache, so a weight in 32 ps.
 
 // Pre-activations of a chunk (bytes): with the recurrent weights of 128 units, 16 * 128 * 128 bytes, they fill a
 // second-level cache of 512 KiB ...
 constexpr Dim kChunkBytes = 256 * 1024;
 // ... but no fewer rows than this: then a weight of the kernel is read in 4 % of the time of its 2 * 96 operations.
 constexpr Dim kChunkRows = 96;
-// What a meeting costs each thread: a step of batch 1 with 128 units takes 2.16 us on one thread and 1.32 on two, 0.24
-// more than half, in which a core could do 63000 operations.
+// What a meeting costs each thread, with all else that is not split: a step of batch 1 with 128 units takes 2.16 us on
+// one thread and 1.32 on two, 0.24 more than half, in which a core could do 63000 operations.
 constexpr Dim kFlopsOfMeeting = 65536;
 // Reading a weight takes as long as its 2 operations for each of 4 rows: threads with no more rows of their own, each
 // reading all weights, would wait for them ...
 constexpr Dim kRowsOfUnits = 4;
-// ... unless the weights stay in a core's second-level cache, 1 MiB (bytes).
+// ... unless the weights stay in a core's second-level cache, 1 MiB on a Zen 5 (bytes).
 constexpr Dim kLargeWeights = 1024 * 1024;
 
 }  // namespace
