@@ -6,6 +6,9 @@ Everything goes through `pylstm._core`, so that a law holds for the engine whate
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +21,21 @@ Array = npt.NDArray[Any]
 Entry = tuple[str, dict[str, Any]]  # class_name and config of a layer
 
 ADAM = {"name": "adam", "learning_rate": 0.01}
+
+
+def run_python(*arguments: str, timeout: float = 120) -> str:
+    """What a fresh Python prints that finds the modules which this one finds."""
+    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def lstm(units: int, **config: Any) -> Entry:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import subprocess
-import sys
 
 import pytest
+from helpers import run_python
 
 # Each case is a process of its own, so that a hang is a timeout and not the end of all tests.
 TIMEOUT = 120  # seconds; a case takes about one
@@ -66,17 +65,7 @@ if __name__ == "__main__":
 
 
 def run(program: str, *arguments: str) -> str:
-    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", program, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    return run_python("-W", "ignore::DeprecationWarning", program, *arguments, timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="module")

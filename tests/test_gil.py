@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -11,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from helpers import Array, dense, embedding, fit, lstm, network, predict
+from helpers import Array, dense, embedding, fit, lstm, network, predict, run_python
 
 from pylstm import _core
 
@@ -168,13 +166,4 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("kind", ["tokens", "numbers"])
 def test_ctrl_c_ends_a_check(kind: str) -> None:
-    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
-    result = subprocess.run(
-        [sys.executable, "-c", ENDLESS, kind],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    assert result.stdout == "interrupted\n"
+    assert run_python("-c", ENDLESS, kind, timeout=60) == "interrupted\n"

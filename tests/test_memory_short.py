@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 import pylstm
 from pylstm import layers
@@ -148,12 +148,4 @@ def test_an_allocation_that_fails_says_how_many_bytes_and_leaves_the_model_as_it
             m.train_on_batch(x, y)
         assert all(map(np.array_equal, model.get_weights(), twin.get_weights()))
     """
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])},
-    )
-    assert run.returncode == 0, run.stderr
+    run_python("-c", program)

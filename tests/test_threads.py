@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +21,7 @@ from helpers import (
     make_mask,
     network,
     predict,
+    run_python,
     same_bits,
     state_of,
 )
@@ -118,16 +116,9 @@ def test_several_threads_really_run() -> None:
         test_threads.language_model()
         print(len(os.listdir("/proc/self/task")) - before)
     """
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])},
+    assert int(run_python("-c", program)) == (
+        2 if _core.build_info()["thread_backend"] != "none" else 0
     )
-    assert run.returncode == 0, run.stderr
-    assert int(run.stdout) == (2 if _core.build_info()["thread_backend"] != "none" else 0)
 
 
 @pytest.mark.parametrize("number", [0, -1, 5000])
