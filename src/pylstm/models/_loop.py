@@ -9,6 +9,7 @@ from pylstm import _checks
 from pylstm.layers import Embedding
 from pylstm.models._compiled import Compiled, Tally
 from pylstm.models._data import Segment, Source
+from pylstm.models._prepare import BUDGET_MS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pylstm._callback import CallbackList
     from pylstm._progress import Progress
     from pylstm.models._compilable import Compilable
-
-BUDGET_MS = 50.0  # the engine returns at least this often, for the bar and for Ctrl-C
 
 
 class Loop:

@@ -13,8 +13,13 @@ from pylstm import _checks, _core, _progress
 from pylstm._callback import CallbackList
 from pylstm.models._data import is_batches
 from pylstm.models._estimated import Estimated
-from pylstm.models._loop import BUDGET_MS
-from pylstm.models._prepare import BATCH_SIZE, batch_length, check_equal_batches, optional_count
+from pylstm.models._prepare import (
+    BATCH_SIZE,
+    BUDGET_MS,
+    batch_length,
+    check_equal_batches,
+    optional_count,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

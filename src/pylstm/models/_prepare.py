@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pylstm.models._estimated import Estimated
 
 BATCH_SIZE = 32
+BUDGET_MS = 50.0  # the engine returns at least this often, for the bar and for Ctrl-C
 
 
 class FitData(NamedTuple):
