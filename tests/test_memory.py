@@ -102,8 +102,60 @@ def test_a_step_holds_what_was_estimated(name, threads, request):
     assert found.gradients == estimate.gradients == estimate.parameters
     assert found.optimizer == estimate.optimizer == ADAM_SLOTS * estimate.parameters
     assert found.packed_weights == estimate.packed_weights
-    assert 0.8 * estimate.workspace <= found.workspace <= estimate.workspace
+    assert 0.75 * estimate.workspace <= found.workspace <= estimate.workspace
     assert 0.8 * estimate.total <= found.total <= estimate.total
+
+
+def cut_rows(make, batch, steps, ids=600):
+    """The model, and tokens of which one is padding."""
+    model = pylstm.Sequential(make())
+    model.compile("adam", SCC)
+    x = 1 + np.arange(batch * steps).reshape(batch, steps) % (ids - 1)
+    x[0, -1] = 0
+    return model, x, np.zeros(x.shape, np.int64)
+
+
+def masked_by_one():
+    lstm = layers.LSTM(64, return_sequences=True, dropout=0.2)
+    return [layers.Embedding(600, 24, mask_zero=True), lstm, layers.Dense(5, "softmax")]
+
+
+def two_chunks():
+    lstm = layers.LSTM(64, return_sequences=True)
+    return [layers.Embedding(600, 8), lstm, layers.Dense(6990, "softmax")]
+
+
+def half_of_it_repeats():
+    lstm = layers.LSTM(64, return_sequences=True)
+    return [layers.Embedding(257, 96), lstm, layers.Dense(5, "softmax")]
+
+
+def few_useful_threads():
+    lstm = layers.LSTM(16, return_sequences=True, recurrent_dropout=0.3)
+    return [layers.Embedding(600, 16), lstm, layers.Dense(5, "softmax")]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("make", "batch", "steps", "ids"),
+    [
+        (masked_by_one, 27, 19, 600),
+        (two_chunks, 32, 16, 600),
+        (half_of_it_repeats, 27, 19, 257),
+        (few_useful_threads, 32, 16, 600),
+    ],
+)
+def test_sums_over_rows_that_are_cut_unequally_hold_what_was_estimated(
+    make, batch, steps, ids, threads, request
+):
+    """Just above and below whole blocks of rows, where fewer rows may need more."""
+    before = pylstm.get_num_threads()
+    request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
+    pylstm._core.set_num_threads(threads)
+    model, x, y = cut_rows(make, batch, steps, ids)
+    estimate = model.estimate_memory(batch, steps)
+    model.train_on_batch(x, y)
+    assert held(model).workspace <= estimate.workspace
 
 
 @pytest.mark.parametrize("name", MODELS)

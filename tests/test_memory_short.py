@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +71,25 @@ def test_the_system_is_asked_once_for_each_larger_batch(monkeypatch):
     assert len(asked) == 3
 
 
+def test_a_batch_larger_than_each_of_those_before_is_looked_at(monkeypatch):
+    model = pylstm.Sequential([layers.LSTM(6), layers.Dense(2)])
+    model.compile("adam", "mse")
+    asked = []
+    monkeypatch.setattr(_memory, "available_memory", lambda: asked.append(1))
+    for rows, steps in ((64, 10), (1, 500), (64, 500)):
+        model.train_on_batch(np.ones((rows, steps, 3)), np.ones((rows, 2)))
+    assert len(asked) == 3
+
+
+def test_a_batch_of_an_iterable_is_named(monkeypatch):
+    model, x, y = model_and_data()
+    model.train_on_batch(x, y)
+    monkeypatch.setattr(_memory, "available_memory", lambda: 1 << 18)
+    long = np.ones((4, 4000, 3), np.float32)
+    with pytest.raises(MemoryError, match=r"batch 1.*steps 4000"):
+        model.fit([(x, y), (long, y)], verbose=0)
+
+
 def test_windows_need_no_more_than_their_steps(monkeypatch):
     model = pylstm.Sequential([layers.LSTM(6, return_sequences=True), layers.Dense(2)])
     model.compile("adam", "mse")
@@ -105,7 +126,9 @@ def test_free_memory_counts_swap():
 def test_linux_tells_what_is_available():
     room = _memory.available_memory()
     assert room is not None
-    assert 0 < room <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + (1 << 50)
+    text = Path("/proc/meminfo").read_text("ascii")
+    sizes = {name: int(value.split()[0]) for name, value in re.findall(r"(\w+):(.*)", text)}
+    assert 0 < room <= 1024 * (sizes["MemTotal"] + sizes["SwapTotal"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of address space")

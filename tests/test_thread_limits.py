@@ -109,6 +109,12 @@ print(seen, len(ours), ours[0]["num_threads"], ours[0]["version"] == pylstm.__ve
     assert printed(imports + program) == "[3, 1, 2, 3, 3] 1 3 True"
 
 
+def test_a_threadpoolctl_that_takes_no_controllers_is_left_alone():
+    program = "import sys, types; sys.modules['threadpoolctl'] = types.ModuleType('threadpoolctl')"
+    program += "; import pylstm; pylstm.Sequential(); print('imported')"
+    assert printed(program) == "imported"
+
+
 def test_pylstm_does_not_bring_threadpoolctl_along():
     program = "import sys, pylstm; pylstm.Sequential(); print('threadpoolctl' in sys.modules)"
     assert printed(program) == "False"

@@ -31,7 +31,7 @@ def naming(place: str) -> Iterator[None]:
     """Around checks of data: their messages begin with the place where the data came from."""
     try:
         yield
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, MemoryError) as error:
         if place:
             error.args = (f"{place}: {error}",)
         raise

@@ -115,6 +115,8 @@ def meet_threadpoolctl() -> None:
 @functools.cache
 def _register_controller() -> None:
     module: Any = sys.modules["threadpoolctl"]
+    if not hasattr(module, "register"):  # before version 3.2
+        return
 
     def get_num_threads(self: object) -> int:
         return _core.get_num_threads()

@@ -45,8 +45,8 @@ class Optimizer:
         if self._last is not None and name in (*_COMMON, *self._arguments):
             kind = type(self).__name__
             raise AttributeError(
-                f"{kind}: {name} cannot be set after compile; make a new {kind}({name}={value!r}) "
-                f"and call compile again"
+                f"{kind}: {name} cannot be set once a model is built with it; make a new "
+                f"{kind}({name}={value!r}) and call compile again"
             )
         super().__setattr__(name, value)
 

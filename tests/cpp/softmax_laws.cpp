@@ -48,7 +48,7 @@ void softmax_of(const KernelTable<T>& k, const std::vector<T>& x, const T* kerne
     out.push_back(y + r * row);
   }
   CrossEntropyScratch<T> scratch;
-  dense_softmax(k, w, in.data(), rows, out.data(), nullptr, scratch);
+  dense_softmax(k, w, in.data(), rows, out.data(), true, nullptr, scratch);
 }
 
 template <class T>

@@ -18,7 +18,7 @@ Dim predict(Network& self, const PyData& data, Dim batch_size, Dim first, Dim la
   std::vector<Dim> shape = self.output_shape();
   if (shape.size() == 2) shape[0] = data.data.steps();
   shape.insert(shape.begin(), data.data.samples());
-  const bool aligned = (out.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(out.data()) % static_cast<std::size_t>(out.itemsize()) == 0;
   const bool dense = aligned && (out.flags() & py::array::c_style) != 0 && out.writeable();
   const bool type = out.dtype().kind() == 'f' && out.itemsize() == (self.is_double() ? 8 : 4);
   const ArrayView view = view_of(out, "out");

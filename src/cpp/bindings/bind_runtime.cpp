@@ -17,6 +17,7 @@ namespace py = pybind11;
 
 // threadpoolctl tells our library from another one of the same file name by this symbol.
 extern "C" PYLSTM_EXPORT int pylstm_num_threads() { return pylstm::num_threads(); }
+#undef PYLSTM_EXPORT
 
 namespace pylstm {
 namespace {

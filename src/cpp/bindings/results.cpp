@@ -12,8 +12,7 @@ namespace py = pybind11;
 namespace pylstm {
 namespace {
 
-// Below the least size the system's allocator keeps memory itself.
-constexpr Dim kLeast = Dim{1} << 20, kMost = Dim{128} << 20;
+constexpr Dim kMost = Dim{128} << 20;
 
 using Memory = Buffer<unsigned char>;
 
@@ -25,10 +24,15 @@ class Spare {
     return *spare;
   }
 
+  // Null if there is none.
   std::unique_ptr<Memory> take(Dim bytes) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!memory_ || memory_->count() < bytes || memory_->count() > 2 * bytes) return nullptr;
-    return std::move(memory_);
+    std::unique_ptr<Memory> found;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      found = std::move(memory_);
+    }
+    // What does not fit is given back before more is asked for.
+    return found && found->count() >= bytes && found->count() <= 2 * bytes ? std::move(found) : nullptr;
   }
 
   void leave(std::unique_ptr<Memory> memory) {
@@ -49,7 +53,6 @@ py::array empty_result(const std::vector<Dim>& shape, bool is_double) {
   const py::dtype dtype = is_double ? py::dtype::of<double>() : py::dtype::of<float>();
   const Dim bytes = checked_product(shape, is_double ? sizeof(double) : sizeof(float)) * (is_double ? 8 : 4);
   const std::vector<py::ssize_t> dims(shape.begin(), shape.end());
-  if (bytes < kLeast) return py::array(dtype, dims);
   std::unique_ptr<Memory> memory = Spare::instance().take(bytes);
   if (!memory) memory = std::make_unique<Memory>(bytes);
   void* data = memory->data();

@@ -41,7 +41,7 @@ struct GemmPackedArgs {
   Dim c_row;
   Dim rows, columns, inner;
   Init init;                // kZero or kKeep
-  const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
+  const T* next = nullptr;  // what the next call reads as b, in the same array; brought nearer meanwhile; null: unknown
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same
@@ -152,7 +152,7 @@ struct KernelTable {
   void (*logits_exp)(const LogitsBlock<T>& block, const T* shift, T* lanes);
   // z = factor[r] * z - scale[r] * target
   void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);
-  // y[r][first + n] = factor[r] * z; past_caches: y is not kept there, as nobody reads it soon.
+  // y[r][first + n] = factor[r] * z; past_caches: not kept there. y[r] is aligned to T.
   void (*logits_write)(const LogitsBlock<T>& block, const T* factor, T* const* y, Dim first, bool past_caches);
   // Of each row's lanes.
   void (*largest_lanes)(Dim rows, const T* lanes, T* result);

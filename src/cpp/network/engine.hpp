@@ -210,7 +210,7 @@ class Engine final : public Network {
   std::shared_ptr<const Snapshot<T>> snapshot_;
 
   // Held while a training starts and while weights are replaced: neither comes between the steps of the other.
-  std::mutex trainer_mutex_;
+  mutable std::mutex trainer_mutex_;
   std::atomic<bool> training_{false};
   std::atomic<std::thread::id> trainer_{};
   bool awaits_backward_ = false;   // the trainer's last pass was a forward of its own; no other thread looks

@@ -28,13 +28,16 @@ std::size_t Engine<T>::memory() const {
 template <class T>
 MemoryUse Engine<T>::memory_use() const {
   MemoryUse use;
-  use.workspace = memory();
   {
     const std::lock_guard<std::mutex> lock(pool_mutex_);
-    use.gradients = train_work_ ? train_work_->gradients.bytes() : 0;
+    for (const auto& work : pool_) use.workspace += work->bytes();
+    if (train_work_) {
+      use.gradients = train_work_->gradients.bytes();
+      use.workspace += train_work_->bytes() - use.gradients;
+    }
   }
-  use.workspace -= use.gradients;
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  const std::lock_guard<std::mutex> trainer_lock(trainer_mutex_);  // no training begins to pack its weights
   for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
   const std::lock_guard<std::mutex> snapshot_lock(snapshot_mutex_);
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
@@ -104,8 +107,8 @@ MemoryUse Engine<T>::plan_memory(Dim batch, Dim steps, Mode mode) const {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const KernelTable<T>& kernels = table_of<T>(active_kernels());
   MemoryUse use;
-  use.parameters = parameters_.bytes();
-  if (mode == Mode::kFit) use.gradients = parameters_.bytes();
+  use.parameters = at(flat_count_) * sizeof(T);
+  if (mode == Mode::kFit) use.gradients = use.parameters;
   for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
   for (const auto& layer : layers_) {
     use.packed_weights += layer->planned_weights(kernels, false, true);

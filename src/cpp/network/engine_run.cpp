@@ -136,7 +136,7 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
         }
       }
       softmax->write_probabilities(work.context, weights[last].get(), *work.layers[last], work.x_rows.data(),
-                                   steps * count, work.y_rows.data());
+                                   steps * count, work.y_rows.data(), true);
       return !stop_requested(interrupt);
     }
     run_layers(work, weights);

@@ -219,7 +219,7 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
       own.x_rows[at(row)] = in.data + row * in.features;
       own.y_rows[at(row)] = out.data + row * units_;
     }
-    write_probabilities(context, weights, work, own.x_rows.data(), in.rows(), own.y_rows.data());
+    write_probabilities(context, weights, work, own.x_rows.data(), in.rows(), own.y_rows.data(), false);
     return out;
   }
   dense_forward(kernels, w, in.data, in.rows(), out.data);
@@ -238,8 +238,8 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
 
 template <class T>
 void DenseLayer<T>::write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
-                                        const T* const* x, Dim rows, T* const* y) const {
-  dense_softmax(*context.kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, x, rows, y,
+                                        const T* const* x, Dim rows, T* const* y, bool past_caches) const {
+  dense_softmax(*context.kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, x, rows, y, past_caches,
                 context.interrupt, static_cast<DenseWork<T>&>(work).softmax);
 }
 

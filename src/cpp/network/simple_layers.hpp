@@ -50,9 +50,10 @@ class DenseLayer final : public Layer<T> {
   DenseActivation activation() const { return activation_; }
   // Of a last layer whose softmax and loss are one operation: what CrossEntropyScratch::bytes() is then.
   std::size_t planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const;
-  // forward of softmax for `rows` rows of the caller's, x[row] [inputs] to y[row] [units].
+  // forward of softmax for `rows` rows of the caller's, x[row] [inputs] to y[row] [units]; past_caches as
+  // dense_softmax.
   void write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
-                           const T* const* x, Dim rows, T* const* y) const;
+                           const T* const* x, Dim rows, T* const* y, bool past_caches) const;
 
   std::vector<VariableSpec> variables() const override;
   SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }

@@ -55,7 +55,7 @@ void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& w, con
 }
 
 template <class T>
-void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* ones,
+void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* row_scale,
                      const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
                      DenseScratch<T>& scratch) {
   static const T one = 1;
@@ -63,7 +63,7 @@ void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, co
   scratch.one_rows.resize(static_cast<std::size_t>(rows));
   for (Dim m = 0; m < rows; ++m) {
     scratch.x_rows[static_cast<std::size_t>(m)] = x + m * w.inputs;
-    scratch.one_rows[static_cast<std::size_t>(m)] = ones == nullptr ? &one : ones + m;
+    scratch.one_rows[static_cast<std::size_t>(m)] = row_scale == nullptr ? &one : row_scale + m;
   }
   std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, d_kernel, w.units}};
   if (d_bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, d_bias, w.units});

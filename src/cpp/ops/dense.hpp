@@ -35,10 +35,10 @@ struct DenseScratch {
                                    bool in_panels);
 };
 
-// d_kernel [inputs, units] (+)= sums over rows of x[m] dz[m], d_bias [units] or null of ones[m] dz[m]; ones [rows] or
-// null: 1 each.
+// d_kernel [inputs, units], d_bias [units] or null (+)= sums over rows. row_scale [rows] or null: dz[m] lacks this
+// factor, which x[m] has already.
 template <class T>
-void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const T* ones,
+void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const T* row_scale,
                      const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
                      DenseScratch<T>& scratch);
 

@@ -337,6 +337,8 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
   if (input_dropout || recurrent_dropout) {
     sum += std::max(threads.sharing, 1) * schedule.batch * std::max(w.inputs, w.units);
   }
+  // Backward may split the rows over another number of threads than forward.
+  if (training && recurrent_dropout) sum += schedule.batch * w.units;
   if (!training) return static_cast<std::size_t>(sum) * sizeof(T);
   const RowProductPlan product =
       plan_product_over_rows(kernels, {w.inputs, w.units, 1}, 4 * w.units / w.groups, schedule.total, false);

@@ -58,16 +58,22 @@ void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<
 }
 
 template <class T>
-RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
-                                      Dim rows, bool in_panels) {
+RowProductPlan plan_blocks(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns, Dim block,
+                           bool in_panels) {
   RowProductPlan plan = {};
   for (const Dim factor : factors) plan.outputs += round_up(factor, kernels.tile_rows);
-  // Nearly equal blocks: a short one would pay for all the outputs.
-  plan.block = (rows + blocks_of(rows) - 1) / blocks_of(rows);
+  plan.block = block;
   plan.threads = useful_threads(product_flops(plan.outputs, columns, plan.block));
   plan.a = plan.outputs * plan.block;
   plan.d = in_panels ? 0 : plan.threads * kernels.panel_vectors * kernels.width * plan.block;
   return plan;
+}
+
+// Of blocks as large as they may be: with fewer rows, but just too many for some blocks, nearly equal ones are larger.
+template <class T>
+RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
+                                      Dim rows, bool in_panels) {
+  return plan_blocks(kernels, factors, columns, std::min(rows, kRowBlock), in_panels);
 }
 
 template <class T>
@@ -81,8 +87,9 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
     columns_of[f] = factors[f].columns;
     outputs += round_up(factors[f].columns, tile);
   }
-  const RowProductPlan plan = plan_product_over_rows(kernels, columns_of, columns, rows, d.panel_rows > 0);
-  const Dim block = plan.block, blocks = blocks_of(rows);
+  // Nearly equal blocks: a short one would pay for all the outputs.
+  const Dim blocks = blocks_of(rows), block = (rows + blocks - 1) / blocks;
+  const RowProductPlan plan = plan_blocks(kernels, columns_of, columns, block, d.panel_rows > 0);
   const int threads = static_cast<int>(plan.threads);
   T* packed_a = scratch.a.reserve(plan.a);
   T* packed_d = d.panel_rows > 0 ? nullptr : scratch.d.reserve(plan.d);

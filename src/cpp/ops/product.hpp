@@ -52,9 +52,10 @@ struct RowProductScratch {
   std::size_t bytes() const { return a.bytes() + d.bytes(); }
 };
 
-// What a sum over rows of `rows` rows will reserve in its scratch, for factors of these columns.
+// What a sum over rows of `rows` rows will reserve in its scratch, for factors of these columns; of fewer rows, no
+// more.
 struct RowProductPlan {
-  Dim outputs, block, threads;  // padded columns of all factors; rows of a block
+  Dim outputs, block, threads;  // padded columns of all factors; rows of a block at most
   Dim a, d;                     // elements of RowProductScratch
 };
 template <class T>

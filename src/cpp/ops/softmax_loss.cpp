@@ -63,18 +63,19 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
   k.gemm(args);
 }
 
-// From logits to losses, and to dx [rows, inputs] and factor * x in `scaled`, unless null.
+// From logits to losses and, with `gradient`, to dz in their place; to dx [rows, inputs] unless null; and, deferred, to
+// factor * x in `scaled` unless null.
 template <class T>
 void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows, const T* x,
-                    T* dx, T* scaled, LossRows<T>& softmax) {
+                    bool gradient, T* dx, T* scaled, LossRows<T>& softmax) {
   softmax.begin();
   for (Dim p = 0; p < logits.panels(); ++p) {
     softmax.exponentials(p);
-    if (softmax.apart()) times_kernel_t(k, w, logits, rows, p, dx);
+    if (softmax.deferred()) times_kernel_t(k, w, logits, rows, p, dx);
   }
   softmax.finish();
-  if (!softmax.apart() && (dx != nullptr || scaled != nullptr)) {
-    for (Dim p = 0; p < logits.panels(); ++p) {
+  if (!softmax.deferred()) {
+    for (Dim p = 0; gradient && p < logits.panels(); ++p) {
       softmax.gradient(p);
       times_kernel_t(k, w, logits, rows, p, dx);
     }
@@ -117,7 +118,7 @@ template <class T>
 void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim columns, const Targets<T>& targets,
                            double smoothing, double scale, bool gradient, const LossResult<T>& result,
                            SoftmaxScratch<T>& scratch) {
-  reserve(scratch, rows, kernels.width);
+  reserve_rows(scratch, rows, kernels.width);
   const Logits<T> logits = {z, rows, columns, columns, 1};
   const Question<T> question = {targets, smoothing, scale, result};
   parallel_for(rows, std::max<Dim>(1, 8192 / columns), [&](Range range) {
@@ -138,7 +139,7 @@ void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim row
   if (rows == 0) return;
   const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
   T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
-  reserve(scratch.rows, most, kernels.width);
+  reserve_rows(scratch.rows, most, kernels.width);
   for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
     const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
@@ -152,10 +153,10 @@ void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim row
 
 template <class T>
 void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
-                   Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
+                   bool past_caches, Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
   T* near = scratch.x.reserve(rows * w.inputs);
   // What is larger than a chunk of logits would only push those out.
-  const bool past_caches = rows * w.units * static_cast<Dim>(sizeof(T)) > kChunkBytes;
+  past_caches = past_caches && rows * w.units * static_cast<Dim>(sizeof(T)) > kChunkBytes;
   const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
     for (Dim r = begin + mine.begin; r < begin + mine.end; ++r) {
       std::copy(x[r], x[r] + w.inputs, near + r * w.inputs);
@@ -175,27 +176,28 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
                                  CrossEntropyScratch<T>& scratch) {
   const Question<T> question = {targets, smoothing, scale, result};
-  const bool apart = targets.labels != nullptr && smoothing == 0 && w.units >= kManyClasses * w.inputs;
+  const bool deferred = targets.labels != nullptr && smoothing == 0 && w.units >= kManyClasses * w.inputs;
   const bool want_kernel = gradients != nullptr && gradients->kernel != nullptr;
   const bool want_dx = gradients != nullptr && gradients->dx != nullptr;
-  T* scaled = want_kernel ? scratch.x.reserve(chunk_rows<T>(rows, w.units) * w.inputs) : nullptr;
+  T* scaled = want_kernel && deferred ? scratch.x.reserve(chunk_rows<T>(rows, w.units) * w.inputs) : nullptr;
   const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
-    LossRows<T> softmax(kernels, logits, mine, question.from(begin, w.units), apart, scratch.rows);
+    LossRows<T> softmax(kernels, logits, mine, question.from(begin, w.units), deferred, scratch.rows);
     make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
     const Dim first = (begin + mine.begin) * w.inputs;
-    make_gradients(kernels, w, logits, mine, x + first, want_dx ? gradients->dx + first : nullptr,
-                   want_kernel ? scaled + mine.begin * w.inputs : nullptr, softmax);
+    make_gradients(kernels, w, logits, mine, x + first, gradients != nullptr, want_dx ? gradients->dx + first : nullptr,
+                   scaled == nullptr ? nullptr : scaled + mine.begin * w.inputs, softmax);
   };
   const auto after = [&](Dim begin, const Logits<T>& logits) {
     if (!want_kernel) return;
-    kernel_gradient(kernels, w, scaled, scratch.rows.factor.data(), {logits.z, 0, logits.rows}, logits.rows, begin > 0,
+    kernel_gradient(kernels, w, deferred ? scaled : x + begin * w.inputs,
+                    deferred ? scratch.rows.factor.data() : nullptr, {logits.z, 0, logits.rows}, logits.rows, begin > 0,
                     gradients->kernel, gradients->bias, scratch.product);
   };
   each_chunk(kernels, w, rows, interrupt, scratch, rows_of, after);
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \
-  template void dense_softmax<T>(const KernelTable<T>&, const DenseWeights<T>&, const T* const*, Dim, T* const*,       \
+  template void dense_softmax<T>(const KernelTable<T>&, const DenseWeights<T>&, const T* const*, Dim, T* const*, bool, \
                                  Interrupt*, CrossEntropyScratch<T>&);                                                 \
   template struct CrossEntropyScratch<T>;                                                                              \
   template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \

@@ -41,10 +41,11 @@ struct DenseGradients {  // null members are not computed
 };
 
 // Dense layer and softmax: y[r] [units] are the probabilities of x[r] [inputs]. Rows run in chunks in their order, so
-// that outputs that lie together are written together. Incomplete when `interrupt` asks to stop.
+// that outputs that lie together are written together; past_caches: past the caches if they are many, for a caller that
+// does not read them soon. Every y[r] is aligned to T. Incomplete when `interrupt` asks to stop.
 template <class T>
 void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* const* x, Dim rows,
-                   T* const* y, Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
+                   T* const* y, bool past_caches, Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
 
 // Dense layer, softmax and cross-entropy in chunks of rows: logits live for one chunk only and no
 // probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks.

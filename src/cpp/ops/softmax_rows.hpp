@@ -30,11 +30,10 @@ Dim size_in_panels(const KernelTable<T>& k, Dim rows, Dim columns) {
 }
 
 template <class T>
-SoftmaxScratch<T>& reserve(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
+void reserve_rows(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
   scratch.lanes.reserve(rows * width);
   for (Buffer<T>* buffer : {&scratch.shift, &scratch.factor, &scratch.scale}) buffer->reserve(rows);
   for (Buffer<double>* buffer : {&scratch.mass, &scratch.weighted}) buffer->reserve(rows);
-  return scratch;
 }
 
 // What a loss asks of every row.
@@ -106,25 +105,25 @@ class SoftmaxRows {
   T *lanes_, *shift_, *factor_;
 };
 
-// The same with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If they are `apart`, the
+// The same with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If it is `deferred`, the
 // exponentials, less their sum where the label is, are then the gradient divided by factor: their products need not
-// wait for the sum. Otherwise gradient() of every panel makes them the gradient, and the last one factor 1.
+// wait for the sum. Otherwise gradient() of every panel makes them the gradient.
 template <class T>
 class LossRows : public SoftmaxRows<T> {
  public:
-  // apart: only for labels without smoothing.
-  LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question, bool apart,
-           SoftmaxScratch<T>& scratch)
+  // deferred: only for labels without smoothing.
+  LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question,
+           bool deferred, SoftmaxScratch<T>& scratch)
       : SoftmaxRows<T>(kernels, logits, rows, scratch),
         q_(question.from(rows.begin, logits.columns)),
         share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
         keep_(1 - static_cast<T>(question.smoothing)),
-        apart_(apart),
+        deferred_(deferred),
         scale_(scratch.scale.data() + rows.begin),
         mass_(scratch.mass.data() + rows.begin),
         weighted_(scratch.weighted.data() + rows.begin) {}
 
-  bool apart() const { return apart_; }
+  bool deferred() const { return deferred_; }
 
   void begin() {
     this->find_largest();
@@ -137,7 +136,7 @@ class LossRows : public SoftmaxRows<T> {
     this->end_sums();
     const T* sum = factor_;
     for (Dim r = 0; r < count(); ++r) {
-      if (apart_) logits_.element(rows_.begin + r, q_.targets.labels[r]) -= sum[r];
+      if (deferred_) logits_.element(rows_.begin + r, q_.targets.labels[r]) -= sum[r];
       if (q_.result.loss != nullptr) {
         q_.result.loss[r] = mass_[r] * k_.log(static_cast<double>(sum[r])) - weighted_[r];
       }
@@ -154,7 +153,6 @@ class LossRows : public SoftmaxRows<T> {
       const Dim label = q_.targets.labels[r];
       if (label >= first && label < last) logits_.element(rows_.begin + r, label) -= scale_[r] * keep_;
     }
-    if (last == logits_.columns) std::fill(factor_, factor_ + count(), T(1));
   }
 
   // y = factor x, rows of `columns` elements.
@@ -164,7 +162,7 @@ class LossRows : public SoftmaxRows<T> {
     }
   }
 
-  // Apart: dx, the product of the exponentials as they were before finish(), becomes that of the gradient.
+  // Deferred: dx, the product of the exponentials as they were before finish(), becomes that of the gradient.
   void finish_product(const Panels<T>& kernel_t, T* dx) const {
     for (Dim r = 0; r < count(); ++r, dx += kernel_t.columns()) {
       k_.scale(kernel_t.columns(), factor_[r], dx);
@@ -213,7 +211,7 @@ class LossRows : public SoftmaxRows<T> {
 
   Question<T> q_;
   T share_, keep_;
-  bool apart_;
+  bool deferred_;
   T* scale_;
   double *mass_, *weighted_;
 };

@@ -11,6 +11,8 @@ from pylstm.models._structure import Structure
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_KEPT = 128 << 20  # bytes of a result whose memory may serve the next one
+
 
 class Estimated(Structure):
     """A model whose memory can be told before it is needed."""
@@ -23,7 +25,7 @@ class Estimated(Structure):
         dtype: Any = "float32",
     ) -> None:
         self._room: dict[str, tuple[int, ...]] = {}
-        """By mode, the batch that was looked at: rows, steps, bytes of results."""
+        """By mode, the batch that was looked at last: rows, steps, bytes of results."""
         super().__init__(layers, trainable, name, dtype)
 
     def estimate_memory(
@@ -86,12 +88,13 @@ class Estimated(Structure):
         self, x: NDArray[Any], batch_size: int, mode: str, window: int = 0, results: int = 0
     ) -> None:
         """Raise MemoryError if batches of `x` need more memory than there is: a look at the system
-        for each batch that is larger than those before. `results`: bytes beside it.
+        for each batch that is larger than the last one looked at. `results`: bytes beside it.
         """
         steps = x.shape[1] if self._steps_axis() else 1
         size = (min(batch_size, len(x)), min(steps, window) if window else steps, results)
         seen = self._room.get(mode, (0, 0, 0))
-        if min(size[:2]) < 1 or all(a <= b for a, b in zip(size, seen, strict=True)):
+        smaller = all(a <= b for a, b in zip(size, seen, strict=True))
+        if min(size[:2]) < 1 or (smaller and results <= _KEPT):
             return
         check_room(self._network(), size[0], size[1], mode, results)
-        self._room[mode] = tuple(map(max, size, seen))
+        self._room[mode] = size

@@ -24,7 +24,7 @@ from pylstm.models._prepare import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LARGE = 1 << 18  # elements of a result for which memory is kept
+_LARGE = 1 << 18  # elements of a result whose memory NumPy would get from the system and give back
 
 
 class Predictor(Estimated):
@@ -49,6 +49,9 @@ class Predictor(Estimated):
             verbose: As in `fit`; "auto" prints nothing but a bar, and that only if it takes long.
             steps: Batches to predict; all if not given.
             callbacks: A list of `callbacks.Callback`.
+
+        A large result does not own its memory, as a view does not; its memory serves a later result
+        when nobody has it any more.
 
         Raises:
             RuntimeError: another thread is training the model.

@@ -103,7 +103,8 @@ class Trainer(Compilable):
             ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged. A bad
                 batch of an iterable, or one of another size in a stateful model, is named by its
                 number; the model is then as the batches before it left it, with their states.
-            MemoryError: a batch needs more than there is; the model is unchanged.
+            MemoryError: a batch needs more than there is; the model is unchanged, or as the batches
+                of an iterable before it left it.
             KeyboardInterrupt: Ctrl-C, after a whole number of steps; the model can be used on.
         """
         compiled = self._ready()
