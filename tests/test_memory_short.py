@@ -87,7 +87,8 @@ def test_a_batch_of_an_iterable_is_named(monkeypatch):
     monkeypatch.setattr(_memory, "available_memory", lambda: 1 << 18)
     long = np.ones((4, 4000, 3), np.float32)
     with pytest.raises(MemoryError, match=r"batch 1.*steps 4000"):
-        model.fit([(x, y), (long, y)], verbose=0)
+        model.fit([(x, y), (long, y)], verbose=0, shuffle=False)
+    assert model.optimizer.iterations == 2  # the batch before it is trained
 
 
 def test_windows_need_no_more_than_their_steps(monkeypatch):
