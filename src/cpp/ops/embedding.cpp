@@ -50,11 +50,15 @@ bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, Dis
 template <class T>
 void embedding_backward_distinct(Dim entries, Dim width, const std::vector<std::int32_t>& ids, const T* dy,
                                  T* gradient) {
-  std::memset(gradient, 0, static_cast<std::size_t>(entries * width) * sizeof(T));
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    std::memcpy(gradient + ids[i] * width, dy + static_cast<Dim>(i) * width,
-                static_cast<std::size_t>(width) * sizeof(T));
-  }
+  parallel_for(entries, std::max<Dim>(1, 131072 / std::max<Dim>(1, width)), [&](Range range) {
+    std::memset(gradient + range.begin * width, 0,
+                static_cast<std::size_t>((range.end - range.begin) * width) * sizeof(T));
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] < range.begin || ids[i] >= range.end) continue;
+      std::memcpy(gradient + ids[i] * width, dy + static_cast<Dim>(i) * width,
+                  static_cast<std::size_t>(width) * sizeof(T));
+    }
+  });
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                   \
