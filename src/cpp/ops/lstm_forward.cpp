@@ -303,10 +303,6 @@ int threads_for_units(const LstmRun<T>& run, int threads) {
   return plain && !small && few ? static_cast<int>(std::min<Dim>(threads, blocks)) : 1;
 }
 
-}  // namespace
-
-namespace {
-
 struct ForwardThreads {
   int sharing;  // > 1: so many share all rows
   int all;
