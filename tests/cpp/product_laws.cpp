@@ -142,6 +142,16 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   run(Init::kBias, c);
   check_c(p, memory.c, c, c_row, "gemm kBias", bias_at);
   rows_alone(Init::kBias, c, "gemm kBias");
+  T* falling = fill_c(memory.alone, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+  GemmArgs<T> backwards = {p.a, p.a_row, p.a_inner, packed, falling, c_row, bias, rows, columns, inner, Init::kBias};
+  backwards.backwards = true;
+  k.gemm(backwards);
+  for (Dim r = 0; r < rows; ++r) {
+    for (Dim n = 0; n < columns; ++n) {
+      PYLSTM_EXPECT(same_bits(falling[r * c_row + n], c[r * c_row + n]), where(p, "gemm backwards", r, n),
+                    ": the order of the panels changed a bit");
+    }
+  }
   const std::vector<T> biased(c, c + extent(rows, c_row, columns, 1));
 
   c = fill_c(memory.c, rows, columns, c_row, bias_at);
@@ -240,7 +250,7 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   }
   std::sort(columns.begin(), columns.end());
   columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
-  const Dim longest = 2100;  // longer than two blocks of the inner sum on every instruction set
+  const Dim longest = 8200;  // longer than two blocks of the inner sum on every instruction set
   Memory<T> memory((4 * panel + 2 * w + 8) * (longest + 16));
   bool transposed = false;
   for (const Dim r : rows) {

@@ -30,6 +30,7 @@ struct GemmArgs {
   Dim c_panel = 0;  // element (r, n) is c[r * c_row + (n / panel) * c_panel + n % panel]; 0: panels side by side
   // Only this part of the inner sum, in one chain; a is then that of column first_inner. -1: the whole sum.
   Dim first_inner = 0, last_inner = -1;
+  bool backwards = false;  // panels in falling order, which changes no bit
 };
 
 // The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.

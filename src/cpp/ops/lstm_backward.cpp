@@ -49,7 +49,11 @@ class BackwardRows {
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dz + g * (row / w_.groups);
       if (masks == nullptr) {
-        product(k_, a, row, w_.recurrent_t[at(g)], dh, w_.units, count, Init::kKeep);
+        const Panels<T>& weights = w_.recurrent_t[at(g)];
+        GemmArgs<T> args = {a,       row,   1,        weights.data(),  dh,         w_.units,
+                            nullptr, count, w_.units, weights.inner(), Init::kKeep};
+        args.backwards = step % 2 == 1;  // what the last step used last is still in the cache
+        k_.gemm(args);
         continue;
       }
       product(k_, a, row, w_.recurrent_t[at(g)], masked_, w_.units, count, Init::kZero);
