@@ -1,10 +1,15 @@
 """predict: each row alone, any layout of the same numbers."""
 
+import os
+import threading
+
 import numpy as np
 import pytest
+from helpers import run_python
 from models import IDS, X, Y, fit, language, regression, same
 
 import pylstm
+from pylstm import _core
 
 
 def many_classes(units):
@@ -42,6 +47,84 @@ def test_a_large_result_takes_the_memory_of_one_that_nobody_has_any_more():
     assert model.predict(x[:15]).ctypes.data != place  # that would keep much more than it needs
     assert first.flags.writeable
     assert first.flags.c_contiguous
+
+
+def test_results_of_threads_that_predict_at_once_are_apart():
+    """Each keeps its last results while both take memory that the other gave back."""
+    model = many_classes(900)
+    x = np.random.default_rng(1).normal(size=(40, 20, 3))
+    inputs = (x, -x)
+    expected = [model.predict(each) for each in inputs]
+    wrong = []
+
+    def work(which):
+        kept = []
+        for _ in range(40):
+            kept = [*kept[-1:], model.predict(inputs[which])]
+            wrong.extend(which for one in kept if not np.array_equal(one, expected[which]))
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_while_results_change_hands_predicts():
+    program = """if True:
+        import os, threading
+        import numpy as np
+        from test_predict import many_classes
+        model = many_classes(900)
+        x = np.random.default_rng(1).normal(size=(8, 20, 3))
+        expected, kept = model.predict(x), model.predict(-x)
+        before, stop = kept.copy(), threading.Event()
+        def work():
+            while not stop.is_set():
+                assert np.array_equal(model.predict(x), expected)
+        thread = threading.Thread(target=work)
+        thread.start()
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                right = all(np.array_equal(model.predict(x), expected) for _ in range(3))
+                os._exit(0 if right and np.array_equal(kept, before) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        thread.join()
+        assert np.array_equal(kept, before)
+        print("equal")
+    """
+    assert run_python("-W", "ignore::DeprecationWarning", "-c", program) == "equal\n"
+
+
+def array_at(offset, shape, dtype="f4"):
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer(bytearray(size + offset), dtype, offset=offset).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        array_at(1, (22, 2)),
+        array_at(0, (22, 2), "f8"),
+        array_at(0, (22, 2), ">f4"),
+        array_at(0, (22, 3)),
+        array_at(0, (44, 2))[::2],
+        np.broadcast_to(np.float32(0), (22, 2)),
+    ],
+    ids=["misaligned", "float64", "big-endian", "shape", "strided", "read-only"],
+)
+def test_the_engine_refuses_memory_that_a_result_cannot_be_written_to(out):
+    net = regression()._network()
+    with pytest.raises(ValueError, match="out must be an aligned writable C-contiguous array"):
+        net.predict(_core.Data(X), 32, 0, 1, 0.0, out)
+    assert not out.any()
+    right = array_at(4, (22, 2))
+    assert net.predict(_core.Data(X), 32, 0, 1, 0.0, right) == 1
+    assert right.any()
 
 
 def test_a_rows_prediction_depends_on_that_row_alone():

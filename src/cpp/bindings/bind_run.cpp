@@ -20,8 +20,8 @@ Dim predict(Network& self, const PyData& data, Dim batch_size, Dim first, Dim la
   shape.insert(shape.begin(), data.data.samples());
   const bool aligned = reinterpret_cast<std::uintptr_t>(out.data()) % static_cast<std::size_t>(out.itemsize()) == 0;
   const bool dense = aligned && (out.flags() & py::array::c_style) != 0 && out.writeable();
-  const bool type = out.dtype().kind() == 'f' && out.itemsize() == (self.is_double() ? 8 : 4);
   const ArrayView view = view_of(out, "out");
+  const bool type = view.type == (self.is_double() ? ElementType::kF64 : ElementType::kF32) && !view.swapped;
   if (!dense || !type || view.shape != shape) {
     throw std::invalid_argument("out must be an aligned writable C-contiguous array of the model's dtype and shape " +
                                 py::str(py::object(tuple_of(shape))).cast<std::string>());
