@@ -24,9 +24,11 @@ from helpers import (
     state_of,
 )
 
+import pylstm
 from pylstm import _core
 
 TOKENS = 7
+EXACT = {"rtol": 1e-12, "atol": 1e-13}  # float64: a few hundred operations of 1e-16 each
 LAYERS = pytest.mark.parametrize(
     "layers",
     [
@@ -87,3 +89,70 @@ def test_a_frozen_table_stays(rng: np.random.Generator) -> None:
     fit(net, token_rows(rng, 8, 8), rng.uniform(-1, 1, (8, 5)))
     assert same_bits(net.get_weights()[0], table)
     assert not any(same_bits(a, b) for a, b in zip(net.get_weights()[1:], others, strict=True))
+
+
+# ---- beside a table in which every place of the data has a row of its own, so that nothing repeats
+
+
+def one_row_a_place(ids: Array) -> Array:
+    """Ids of equal vectors in a table that is repeated for every place."""
+    return ids + TOKENS * np.arange(ids.size).reshape(ids.shape)
+
+
+def twins(ids: Array) -> list[tuple[pylstm.Sequential, Array]]:
+    """The same stateful model twice, its table frozen: of few tokens, and of one a place."""
+    pairs = []
+    for table, tokens in ((TOKENS, ids), (TOKENS * ids.size, one_row_a_place(ids))):
+        pylstm.set_seed(5)
+        body = [
+            pylstm.layers.Embedding(table, 6, trainable=False),
+            pylstm.layers.LSTM(9, return_sequences=True, stateful=True),
+            pylstm.layers.LSTM(5, return_sequences=True, stateful=True),
+            pylstm.layers.Dense(4),
+        ]
+        model = pylstm.Sequential(body, dtype="float64")
+        model.build((None, None))
+        pairs.append((model, tokens))
+    (first, _), (second, _) = pairs
+    weights = first.get_weights()
+    second.set_weights([np.tile(weights[0], (ids.size, 1)), *weights[1:]])
+    return pairs
+
+
+def test_state_is_carried_to_the_bit(isa: str, rng: np.random.Generator) -> None:
+    ids = token_rows(rng, 6, 24)
+    found = [
+        [model.predict_on_batch(x[:, i : i + 8]) for i in (0, 8, 16)] for model, x in twins(ids)
+    ]
+    assert all_same_bits(*found)
+    assert not same_bits(found[0][1], twins(ids)[0][0].predict_on_batch(ids[:, 8:16]))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_windows_and_weights_train_as_without_repeats(
+    weighted: bool, isa: str, rng: np.random.Generator
+) -> None:
+    """Windows of 7, 7 and 6 steps of 6 rows; the sums are those of other terms in other order."""
+    ids = token_rows(rng, 12, 20)
+    y = rng.uniform(-1, 1, (12, 20, 4))
+    weight = rng.uniform(0, 2, (12, 20)) if weighted else None
+    trained = []
+    for model, x in twins(ids):
+        model.compile(pylstm.optimizers.SGD(0.1, momentum=0.9), "mse")
+        model.fit(
+            x, y, 6, epochs=2, shuffle=False, tbptt=7, sample_weight=weight, verbose=0
+        )  # fmt: skip
+        assert model.optimizer.iterations == 12
+        trained.append(model.get_weights()[1:])
+    for a, b in zip(*trained, strict=True):
+        np.testing.assert_allclose(a, b, **EXACT)
+    assert not all_same_bits(*trained)  # else nothing was summed first
+
+
+def test_weighted_gradients_match_differences(rng: np.random.Generator) -> None:
+    layers = [embedding(TOKENS, 5), lstm(8, return_sequences=True), dense(3)]
+    net = network(layers, (-1,), rng=rng, loss="mean_squared_error")
+    x, y = token_rows(rng, 6, 8), rng.uniform(-1, 1, (6, 8, 3))
+    weight = rng.uniform(0, 2, (6, 8))
+    weight[2, 3:] = 0
+    assert_loss_gradients(net, _core.Data(x, y, weight), rng)
