@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,32 @@ def test_padding_and_evaluation_hold_no_more(name):
     model.train_on_batch(x, y, sample_weight=np.ones(y.shape[: y.ndim - (y.ndim == 3)][:1]))
     work = model.estimate_memory(*x.shape[:2]).workspace
     assert held(model).workspace <= work + plan.workspace
+
+
+def test_the_counters_may_be_read_while_a_fit_runs():
+    """What they tell is always of a whole buffer: between nothing and the plan."""
+    model, x, y = problem("language_model")
+    estimate = model.estimate_memory(*x.shape[:2])
+    ready, done, seen = threading.Event(), threading.Event(), []
+
+    def read():
+        while not done.is_set():
+            seen.append(held(model))
+            ready.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    ready.wait(30)
+    try:
+        for _ in range(5):
+            model.fit(np.tile(x, (4, 1)), np.tile(y, (4, 1)), len(x), verbose=0)
+            model.compile("adam", SCC)  # drops the work space and the slots: they are made again
+    finally:
+        done.set()
+        reader.join(30)
+    assert all(0 <= one.workspace <= estimate.workspace for one in seen)
+    assert {one.optimizer for one in seen} <= {0, estimate.optimizer}
+    assert {one.parameters for one in seen} == {estimate.parameters}
 
 
 def test_an_estimate_needs_no_compile_and_changes_nothing():
