@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 Entry = tuple[str, dict[str, Any]]  # class_name and config of a layer
 
 ADAM = {"name": "adam", "learning_rate": 0.01}
+EXACT = {"rtol": 1e-12, "atol": 1e-13}  # float64: a few hundred operations of 1e-16 each
 
 
 def run_python(*arguments: str, timeout: float = 120) -> str:

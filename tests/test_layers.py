@@ -4,11 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers import EXACT
 
 from pylstm import Sequential, layers
 from pylstm.reference import lstm_forward
-
-EXACT = {"rtol": 1e-12, "atol": 1e-13}  # float64: a few hundred operations of 1e-16 each
 
 
 def normal(*shape, seed=0):

@@ -196,7 +196,7 @@ def test_the_counters_may_be_read_while_a_fit_runs():
 
     reader = threading.Thread(target=read)
     reader.start()
-    ready.wait(30)
+    assert ready.wait(30)
     try:
         for _ in range(5):
             model.fit(np.tile(x, (4, 1)), np.tile(y, (4, 1)), len(x), verbose=0)

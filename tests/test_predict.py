@@ -80,10 +80,10 @@ def test_a_child_forked_while_results_change_hands_predicts():
         model = many_classes(900)
         x = np.random.default_rng(1).normal(size=(8, 20, 3))
         expected, kept = model.predict(x), model.predict(-x)
-        before, stop = kept.copy(), threading.Event()
+        before, stop, wrong = kept.copy(), threading.Event(), []
         def work():
             while not stop.is_set():
-                assert np.array_equal(model.predict(x), expected)
+                wrong.extend([1] * (not np.array_equal(model.predict(x), expected)))
         thread = threading.Thread(target=work)
         thread.start()
         for _ in range(20):
@@ -94,7 +94,7 @@ def test_a_child_forked_while_results_change_hands_predicts():
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
         thread.join()
-        assert np.array_equal(kept, before)
+        assert np.array_equal(kept, before) and not wrong
         print("equal")
     """
     assert run_python("-W", "ignore::DeprecationWarning", "-c", program) == "equal\n"

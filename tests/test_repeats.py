@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import (
+    EXACT,
     Array,
     Entry,
     all_same_bits,
@@ -28,7 +29,6 @@ import pylstm
 from pylstm import _core
 
 TOKENS = 7
-EXACT = {"rtol": 1e-12, "atol": 1e-13}  # float64: a few hundred operations of 1e-16 each
 LAYERS = pytest.mark.parametrize(
     "layers",
     [
@@ -139,9 +139,7 @@ def test_windows_and_weights_train_as_without_repeats(
     trained = []
     for model, x in twins(ids):
         model.compile(pylstm.optimizers.SGD(0.1, momentum=0.9), "mse")
-        model.fit(
-            x, y, 6, epochs=2, shuffle=False, tbptt=7, sample_weight=weight, verbose=0
-        )  # fmt: skip
+        model.fit(x, y, 6, epochs=2, shuffle=False, tbptt=7, sample_weight=weight, verbose=0)
         assert model.optimizer.iterations == 12
         trained.append(model.get_weights()[1:])
     for a, b in zip(*trained, strict=True):
