@@ -1,4 +1,8 @@
 // The base room: random numbers, floating-point state, threads, buffers, checks.
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <atomic>
 #include <cfenv>
 #include <chrono>
@@ -170,6 +174,56 @@ void teams() {
   PYLSTM_EXPECT(wrong == 0, wrong, " elements are wrong when regions run at once");
 }
 
+#if defined(__linux__)
+std::vector<cpu_set_t> affinities(int threads) {
+  std::vector<cpu_set_t> result(static_cast<std::size_t>(threads));
+  parallel_region(threads, [&](int index, int) {
+    sched_getaffinity(0, sizeof(cpu_set_t), &result[static_cast<std::size_t>(index)]);
+  });
+  return result;
+}
+
+// Threads that slept wake on other cores than the caller's, are then allowed every core that they were allowed before,
+// and the caller is never moved.
+void places() {
+  if (std::string(thread_backend()) != "pool") return;
+  cpu_set_t all;
+  sched_getaffinity(0, sizeof(all), &all);
+  constexpr int kThreads = 3;
+  for (const cpu_set_t& allowed : affinities(kThreads)) {
+    PYLSTM_EXPECT(CPU_EQUAL(&allowed, &all), "a new thread has another affinity than its maker");
+  }
+  cpu_set_t one;
+  std::vector<int> cores(kThreads, -1);
+  const auto region = [&] {
+    parallel_region(kThreads, [&](int index, int) { cores[static_cast<std::size_t>(index)] = sched_getcpu(); });
+  };
+  int apart = 0;
+  constexpr int kWakes = 20;
+  region();
+  for (int wake = 0; wake < kWakes; ++wake) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // all have gone to sleep
+    const int here = cores[1];                                  // where thread 1 would like to wake
+    CPU_ZERO(&one);
+    CPU_SET(here, &one);
+    sched_setaffinity(0, sizeof(one), &one);
+    region();
+    apart += cores[1] != here;
+    PYLSTM_EXPECT(cores[0] == here, "the caller ran on core ", cores[0], ", bound to ", here);
+  }
+  // The kernel may move a running thread at any time, as it likes; it does so rarely.
+  if (CPU_COUNT(&all) > 1) PYLSTM_EXPECT(apart > kWakes / 2, apart, " of ", kWakes, " wakes were on another core");
+  const std::vector<cpu_set_t> after = affinities(kThreads);
+  PYLSTM_EXPECT(CPU_EQUAL(&after[0], &one), "the caller's affinity was changed");
+  for (std::size_t i = 1; i < after.size(); ++i) {
+    PYLSTM_EXPECT(CPU_EQUAL(&after[i], &all), "thread ", i, " was not given back its cores");
+  }
+  sched_setaffinity(0, sizeof(all), &all);
+}
+#else
+void places() {}
+#endif
+
 template <class F>
 bool throws_invalid(F f) {
   try {
@@ -216,6 +270,7 @@ int main() {
   splitting();
   regions();
   teams();
+  places();
   buffers_and_checks();
   return finish("base_laws");
 }

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/placement.hpp"
 #include "base/relax.hpp"
 
 namespace pylstm {
@@ -44,19 +45,24 @@ class Gate {
     value_.store(value);
     if (!sleeping_.load()) return;
     const std::lock_guard<std::mutex> lock(mutex_);
+    sleeper_.wakes();
     wake_.notify_one();
   }
-  void wait(unsigned value) {
+  // `ours`: the waiting thread is of the team, and not a caller whose affinity is none of our business.
+  void wait(unsigned value, bool ours) {
     if (wait_awake([&] { return value_.load(std::memory_order_acquire) == value; })) return;
     std::unique_lock<std::mutex> lock(mutex_);
+    if (ours) sleeper_.sleeps();
     sleeping_.store(true);
     wake_.wait(lock, [&] { return value_.load() == value; });
     sleeping_.store(false);
+    sleeper_.woke();
   }
 
  private:
   alignas(64) std::atomic<unsigned> value_{0};
   std::atomic<bool> sleeping_{false};
+  Sleeper sleeper_;
   std::mutex mutex_;
   std::condition_variable wake_;
 };
@@ -75,7 +81,7 @@ class Team {
     ++round_;
     for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size); ++i) starts_[i]->set(++rounds_[i]);
     body(0, size);
-    done_.wait(round_);
+    done_.wait(round_, false);
     return true;
   }
 
@@ -100,7 +106,7 @@ class Team {
 
   void serve(Gate& start, int index) {
     for (unsigned next = 1;; ++next) {
-      start.wait(next);
+      start.wait(next, true);
       (*body_)(index, size_);
       const unsigned round = round_;  // read before the owner can start another
       if (running_.fetch_sub(1) == 1) done_.set(round);
