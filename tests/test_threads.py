@@ -66,16 +66,24 @@ def stack_in_double() -> list[Array]:
     return [*results(net, totals), predict(net, x, batch_size=32)]
 
 
-def few_rows() -> list[Array]:
-    """Forward splits the units: more threads than rows, or weights that leave the cache."""
+def shared_rows() -> list[Array]:
+    """Threads split the units where rows are few or weights leave the cache, forward and backward."""
     rng = np.random.default_rng(4)
     out = []
-    for rows, units in ((1, 200), (2, 333), (5, 600)):
+    for rows, units in ((1, 200), (2, 333), (5, 600), (24, 288)):
         entries = [lstm(units, return_sequences=True)]
         net = network(entries, (-1, 7), "float32", rng=rng, loss="mean_squared_error")
         x, y = rng.uniform(-1, 1, (rows, 9, 7)), rng.uniform(-1, 1, (rows, 9, units))
         out += [predict(net, x, batch_size=rows), *results(net, fit(net, x, y, batch_size=rows))]
+        state = list(rng.uniform(-1, 1, (2, rows, units)))
+        out += flat(net.call_gradients(x, state, None, [y, *state]))
     return out
+
+
+def flat(gradients: tuple[list[Array], Array | None, list[Array]]) -> list[Array]:
+    variables, x, states = gradients
+    assert x is not None
+    return [*variables, x, *states]
 
 
 def results(net: _core.Network, totals: dict[str, tuple[float, float]]) -> list[Array]:
@@ -86,7 +94,7 @@ def results(net: _core.Network, totals: dict[str, tuple[float, float]]) -> list[
 
 
 JOBS = {
-    job.__name__: job for job in (language_model, masked_and_dropped, stack_in_double, few_rows)
+    job.__name__: job for job in (language_model, masked_and_dropped, stack_in_double, shared_rows)
 }
 
 

@@ -177,7 +177,15 @@ void backward_case(const KernelTable<T>& k, Dim rows, Dim units, Random& random)
     for (Dim g = 0; g < 4; ++g) gate[g * units] = random.uniform<T>(g == 2 ? T(-1) : T(0), 1);
   }
   const std::vector<T> gates_in(gates, gates + 4 * n), dc_in(dc, dc + n);
+  const Dim blocks = (units + k.width - 1) / k.width;
+  for (const Range part : {Range{0, blocks / 2}, Range{blocks / 2, blocks}}) {
+    k.lstm_cells_backward({rows, units, dh, dc, c_prev, c, gates, part.begin, part.end});
+  }
+  const std::vector<T> gates_of_parts(gates, gates + 4 * n), dc_of_parts(dc, dc + n);
+  std::copy(gates_in.begin(), gates_in.end(), gates);
+  std::copy(dc_in.begin(), dc_in.end(), dc);
   k.lstm_cells_backward({rows, units, dh, dc, c_prev, c, gates});
+  PYLSTM_EXPECT(same(gates_of_parts, gates) && same(dc_of_parts, dc), "blocks in parts give other bits");
   PYLSTM_EXPECT(dc_memory.intact() && gates_memory.intact(), "lstm_cells_backward wrote in front of an output");
   for (Dim at = 0; at < n; ++at) {
     const auto gate = [&](Dim g) { return static_cast<std::size_t>(at / units * 4 * units + g * units + at % units); };

@@ -1,43 +1,61 @@
-// Backward over time: per step the recurrent product and the cells, each thread its own rows; then
+// Backward over time: per step the recurrent product and the cells, each thread its own rows or its own units; then
 // dW, dU and db as products over all rows at once, and dx. Of inputs that repeat, dL/dz is summed first: dW, db and dx
 // then cost as much as the distinct ones.
 #include <algorithm>
 
 #include "base/index.hpp"
-#include "ops/lstm.hpp"
+#include "ops/lstm_threads.hpp"
 
 namespace pylstm {
 namespace {
 
 constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a look at the clock
 
+// The rows [first, last) of sorted positions, panels [first, last) of their units, on one thread.
 template <class T>
 class BackwardRows {
  public:
-  BackwardRows(const LstmRun<T>& run, const LstmGradients<T>& gradients, Range rows, Buffer<T>& scratch)
-      : run_(run), g_(gradients), k_(*run.kernels), w_(*run.weights), s_(*run.schedule), rows_(rows) {
+  // With `sharing`, the rows are those of all its threads.
+  BackwardRows(const LstmRun<T>& run, const LstmGradients<T>& gradients, Range rows, Range panels, Buffer<T>& scratch,
+               Sharing* sharing, int index)
+      : run_(run),
+        g_(gradients),
+        k_(*run.kernels),
+        w_(*run.weights),
+        s_(*run.schedule),
+        rows_(rows),
+        panels_(panels),
+        sharing_(sharing),
+        index_(index) {
     if (run.dropout.recurrent != nullptr) masked_ = scratch.reserve((rows.end - rows.begin) * w_.units);
   }
 
   void operator()() {
     for (Dim step = s_.steps - 1; step >= 0; --step) {
-      if (step % kPollSteps == 0 && stop_requested(run_.interrupt)) return;
+      if (step % kPollSteps == 0 && stopped()) return;
       const Dim count = active(step), now = s_.packed(step, rows_.begin);
       if (count == 0) continue;
       T* dh = g_.dh + now * w_.units;
       if (step + 1 < s_.steps) recurrent_gradient(step + 1, dh);
       const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
       k_.lstm_cells_backward({count, w_.units, dh, g_.dc + rows_.begin * w_.units, run_.c + before * w_.units,
-                              run_.c + (s_.batch + now) * w_.units, run_.gates + now * 4 * w_.units});
+                              run_.c + (s_.batch + now) * w_.units, run_.gates + now * 4 * w_.units,
+                              panels_.begin * k_.panel_vectors, panels_.end * k_.panel_vectors});
+      if (sharing_ != nullptr) sharing_->meet();
     }
     if (g_.dh_initial != nullptr) {
       T* dh = g_.dh_initial + rows_.begin * w_.units;
-      std::fill(dh, dh + (rows_.end - rows_.begin) * w_.units, T(0));
+      const Dim panel = k_.panel_vectors * k_.width, first = panels_.begin * panel;
+      const Dim columns = std::min(panels_.end * panel, w_.units) - first;
+      for (Dim r = 0; r < rows_.end - rows_.begin; ++r) std::fill_n(dh + r * w_.units + first, columns, T(0));
       if (s_.steps > 0) recurrent_gradient(0, dh);
     }
   }
 
  private:
+  bool stopped() {
+    return sharing_ == nullptr ? stop_requested(run_.interrupt) : sharing_->stopped(index_, run_.interrupt);
+  }
   Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
 
   // dh += dL/dz of `step` times U^T.
@@ -50,8 +68,9 @@ class BackwardRows {
       const T* a = dz + g * (row / w_.groups);
       if (masks == nullptr) {
         const Panels<T>& weights = w_.recurrent_t[at(g)];
-        GemmArgs<T> args = {a,       row,   1,        weights.data(),  dh,         w_.units,
-                            nullptr, count, w_.units, weights.inner(), Init::kKeep};
+        GemmArgs<T> args = {a,           row,           1,          weights.data(), dh,
+                            w_.units,    nullptr,       count,      w_.units,       weights.inner(),
+                            Init::kKeep, panels_.begin, panels_.end};
         args.backwards = step % 2 == 1;  // what the last step used last is still in the cache
         k_.gemm(args);
         continue;
@@ -68,6 +87,9 @@ class BackwardRows {
   const LstmWeights<T>& w_;
   const Schedule& s_;
   Range rows_;
+  Range panels_;
+  Sharing* sharing_;
+  int index_;
   T* masked_ = nullptr;
 };
 
@@ -191,16 +213,26 @@ void input_gradient(const LstmRun<T>& run, T* dx, LstmScratch<T>& scratch) {
 template <class T>
 void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
-  const double flops =
-      8.0 * static_cast<double>(run.schedule->total) * static_cast<double>(w.units) * static_cast<double>(w.units);
-  const int threads = static_cast<int>(std::min<Dim>(useful_threads(flops), run.schedule->batch));
+  const Dim panel = run.kernels->panel_vectors * run.kernels->width, batch = run.schedule->batch;
+  const Range all_panels = {0, (w.units + panel - 1) / panel};
+  const double flops = product_flops(run.schedule->total, w.units, 4 * w.units);
+  const int wanted = useful_threads(flops), sharing = threads_for_units(run, Pass::kBackward, wanted, panel);
+  const int threads = sharing > 1 ? sharing : static_cast<int>(std::min<Dim>(wanted, batch));
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.masked.size() < size) scratch.masked.resize(size);
-  parallel_region(threads, [&](int index, int count) {
-    const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
-    const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
-    if (rows.begin < rows.end) BackwardRows<T>(run, gradients, rows, scratch.masked[at(index)])();
-  });
+  if (sharing > 1) {
+    sharing_region(sharing, [&](int index, int count, Sharing& shared) {
+      const Range panels = split(all_panels.end, index, count);
+      BackwardRows<T>(run, gradients, {0, batch}, panels, scratch.masked[at(index)], &shared, index)();
+    });
+  } else {
+    parallel_region(threads, [&](int index, int count) {
+      const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
+      const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
+      if (rows.begin == rows.end) return;
+      BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], nullptr, index)();
+    });
+  }
   if (stop_requested(run.interrupt)) return;
   if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch);
   if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch);

@@ -2,32 +2,19 @@
 // step the recurrent product with the cells. Each thread runs its own rows through all of time;
 // or, of a few rows with large weights, all threads run all rows, each its own units, and meet after every step.
 #include <algorithm>
-#include <memory>
-#include <mutex>
 
 #include "base/index.hpp"
-#include "base/meeting.hpp"
-#include "ops/lstm.hpp"
+#include "ops/lstm_threads.hpp"
 
 namespace pylstm {
 namespace {
 
-// Rates and times below are of a Zen 5 with AVX-512, from benchmarks/results, for float: a core has 264 GFLOP/s and
-// reads 127 GB/s out of the third-level cache, so a weight in 32 ps.
-
 // Pre-activations of a chunk (bytes): with the recurrent weights of 128 units, 16 * 128 * 128 bytes, they fill a
 // second-level cache of 512 KiB ...
 constexpr Dim kChunkBytes = 256 * 1024;
-// ... but no fewer rows than this: then a weight of the kernel is read in 4 % of the time of its 2 * 96 operations.
+// ... but no fewer rows than this: then a weight of the kernel is read in 4 % of the time of its 2 * 96 operations, on
+// a Zen 5 with AVX-512 in float: a core has 264 GFLOP/s and reads 127 GB/s out of the third-level cache.
 constexpr Dim kChunkRows = 96;
-// What a meeting costs each thread, with all else that is not split: a step of batch 1 with 128 units takes 2.16 us on
-// one thread and 1.32 on two, 0.24 more than half, in which a core could do 63000 operations.
-constexpr Dim kFlopsOfMeeting = 65536;
-// Reading a weight takes as long as its 2 operations for each of 4 rows: threads with no more rows of their own, each
-// reading all weights, would wait for them ...
-constexpr Dim kRowsOfUnits = 4;
-// ... unless the weights stay in a core's second-level cache, 1 MiB on a Zen 5 (bytes).
-constexpr Dim kLargeWeights = 1024 * 1024;
 
 }  // namespace
 
@@ -122,21 +109,21 @@ Dim most_chunk_rows(const LstmRun<T>& run, Dim height) {
   return std::min(run.schedule->steps * height, std::max(fitting, kChunkRows + height - 1));
 }
 
-// What threads that share rows have in common: when to meet, and whether to stop, which all must see alike.
-struct Shared {
-  explicit Shared(int size) : meeting(size) {}
-  Meeting meeting;
-  bool stop = false;
-};
+// What a thread with so many rows needs for those that dropout masked; null without dropout.
+template <class T>
+T* reserve_masked(const LstmRun<T>& run, Dim rows, Buffer<T>& masked) {
+  if (run.dropout.inputs == nullptr && run.dropout.recurrent == nullptr) return nullptr;
+  return masked.reserve(rows * std::max(run.weights->inputs, run.weights->units));
+}
 
 // The rows [first, last) of sorted positions, blocks [first, last) of their units, on one thread.
 template <class T>
 class ForwardRows {
  public:
-  // z: chunk_steps * height * z_columns elements. distinct: projected repeats, if there are any. With `shared`, z and
+  // z: chunk_steps * height * z_columns elements. distinct: projected repeats, if there are any. With `sharing`, z and
   // the rows are those of all its threads.
   ForwardRows(const LstmRun<T>& run, Range rows, Range blocks, T* z, const T* distinct, Buffer<T>& masked,
-              Shared* shared, int index)
+              Sharing* sharing, int index)
       : run_(run),
         k_(*run.kernels),
         w_(*run.weights),
@@ -146,11 +133,9 @@ class ForwardRows {
         chunk_(chunk_steps(run, rows.end - rows.begin)),
         z_(z),
         distinct_(distinct),
-        shared_(shared),
+        sharing_(sharing),
         index_(index) {
-    if (run.dropout.inputs != nullptr || run.dropout.recurrent != nullptr) {
-      masked_ = masked.reserve((rows.end - rows.begin) * std::max(w_.inputs, w_.units));
-    }
+    masked_ = reserve_masked(run, rows.end - rows.begin, masked);
   }
 
   void operator()() {
@@ -160,17 +145,14 @@ class ForwardRows {
       project(first, last);
       for (Dim step = first; step < last; ++step) {
         advance(step, z_of(step - first));
-        if (shared_ != nullptr) shared_->meeting.wait();
+        if (sharing_ != nullptr) sharing_->meet();
       }
     }
   }
 
  private:
   bool stopped() {
-    if (shared_ == nullptr) return stop_requested(run_.interrupt);
-    if (index_ == 0) shared_->stop = stop_requested(run_.interrupt);
-    shared_->meeting.wait();
-    return shared_->stop;
+    return sharing_ == nullptr ? stop_requested(run_.interrupt) : sharing_->stopped(index_, run_.interrupt);
   }
 
   T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns(); }
@@ -270,7 +252,7 @@ class ForwardRows {
   Dim chunk_;
   T* z_;
   const T* distinct_;
-  Shared* shared_;
+  Sharing* sharing_;
   int index_;
   T* masked_ = nullptr;
 };
@@ -290,19 +272,6 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   return z;
 }
 
-// Threads that share all rows and split the units: where rows are too few to split, and where every thread would read
-// large weights for a few rows of its own; unless a meeting would cost more than it gains.
-template <class T>
-int threads_for_units(const LstmRun<T>& run, int threads) {
-  const LstmWeights<T>& w = *run.weights;
-  const Dim batch = run.schedule->batch, blocks = w.padded / run.kernels->width;
-  const bool plain = w.groups == 1 && run.schedule->dense;
-  const bool small = 8 * batch * w.units * w.units < kFlopsOfMeeting * threads;
-  const bool few = batch < threads || (batch <= kRowsOfUnits * threads &&
-                                       4 * w.units * w.units * static_cast<Dim>(sizeof(T)) >= kLargeWeights);
-  return plain && !small && few ? static_cast<int>(std::min<Dim>(threads, blocks)) : 1;
-}
-
 struct ForwardThreads {
   int sharing;  // > 1: so many share all rows
   int all;
@@ -312,7 +281,8 @@ template <class T>
 ForwardThreads threads_of(const LstmRun<T>& run) {
   const LstmWeights<T>& w = *run.weights;
   const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units);
-  const int wanted = useful_threads(static_cast<double>(flops)), sharing = threads_for_units(run, wanted);
+  const int wanted = useful_threads(static_cast<double>(flops)),
+            sharing = threads_for_units(run, Pass::kForward, wanted, run.kernels->width);
   return {sharing, sharing > 1 ? sharing : static_cast<int>(std::min<Dim>(wanted, run.schedule->batch))};
 }
 
@@ -358,12 +328,10 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   };
   if (sharing > 1) {
     T* z = reserve_z(scratch.z[0], batch);
-    std::unique_ptr<Shared> shared;
-    std::once_flag once;
-    parallel_region(sharing, [&](int index, int count) {
-      std::call_once(once, [&] { shared = std::make_unique<Shared>(count); });
+    for (std::size_t i = 0; i < size; ++i) reserve_masked(run, batch, scratch.masked[i]);
+    sharing_region(sharing, [&](int index, int count, Sharing& shared) {
       const Range blocks = split(all_blocks.end, index, count);
-      ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], shared.get(), index)();
+      ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], &shared, index)();
     });
     return;
   }

@@ -78,7 +78,9 @@ PYLSTM_INLINE void cell_backward(const LstmCellsBackwardArgs<T>& p, Dim row, Dim
 template <class T>
 void lstm_cells_backward(const LstmCellsBackwardArgs<T>& p) {
   constexpr Dim W = Vec<T>::width;
+  const Dim end = p.last_block < 0 ? p.units : smaller(p.last_block * W, p.units);
   for (Dim row = 0; row < p.rows; ++row) {
-    for (Dim unit = 0; unit < p.units; unit += W) cell_backward<T>(p, row, unit, smaller(W, p.units - unit));
+    for (Dim unit = p.first_block * W; unit < end; unit += W)
+      cell_backward<T>(p, row, unit, smaller(W, p.units - unit));
   }
 }
