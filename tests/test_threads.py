@@ -67,7 +67,7 @@ def stack_in_double() -> list[Array]:
 
 
 def shared_rows() -> list[Array]:
-    """Threads split the units where rows are few or weights leave the cache, forward and backward."""
+    """Threads split the units: rows are few, or weights leave the cache."""
     rng = np.random.default_rng(4)
     out = []
     for rows, units in ((1, 200), (2, 333), (5, 600), (24, 288)):

@@ -23,7 +23,7 @@ namespace pylstm {
 template <class T>
 using WeightsList = std::vector<std::unique_ptr<LayerWeights>>;
 
-// Packed weights of all layers for readers; never changed once published.
+// Packed weights of all layers for readers; not changed while anyone holds them.
 template <class T>
 struct Snapshot {
   const Kernels* kernels = nullptr;
@@ -140,7 +140,7 @@ class Engine final : public Network {
   bool trains_elsewhere() const { return training_ && trainer_.load() != std::this_thread::get_id(); }
   bool trains_here() const { return training_ && trainer_.load() == std::this_thread::get_id(); }
   void pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const;
-  void publish();
+  std::shared_ptr<const Snapshot<T>> publish();  // the parameters of now
   std::shared_ptr<const Snapshot<T>> snapshot();
   const WeightsList<T>& training_weights();
   std::vector<OwnedArray> variables_of(const Buffer<T>& flat) const;  // copies, one for each variable
@@ -207,7 +207,7 @@ class Engine final : public Network {
   bool weights_stale_ = true;           // training_weights_ are older than parameters_
   std::atomic<bool> published_{false};  // the snapshot is as new as parameters_
   mutable std::mutex snapshot_mutex_;
-  std::shared_ptr<const Snapshot<T>> snapshot_;
+  std::shared_ptr<Snapshot<T>> snapshot_;
 
   // Held while a training starts and while weights are replaced: neither comes between the steps of the other.
   mutable std::mutex trainer_mutex_;

@@ -72,11 +72,18 @@ void Engine<T>::pack(const Kernels& kernels, bool backward, bool own, WeightsLis
 }
 
 template <class T>
-void Engine<T>::publish() {
+std::shared_ptr<const Snapshot<T>> Engine<T>::publish() {
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
   const Kernels& kernels = active_kernels();
-  if (published_ && snapshot_ && snapshot_->kernels == &kernels) return;
-  auto fresh = std::make_shared<Snapshot<T>>();
+  if (published_ && snapshot_ && snapshot_->kernels == &kernels) return snapshot_;
+  // What no reader holds is packed anew where it stands: the system clears new memory, which takes as long as packing.
+  std::shared_ptr<Snapshot<T>> fresh;
+  if (snapshot_.use_count() == 1) {
+    std::atomic_thread_fence(std::memory_order_acquire);  // after the last read of the reader that let go of it
+    fresh = std::move(snapshot_);
+  } else {
+    fresh = std::make_shared<Snapshot<T>>();
+  }
   fresh->kernels = &kernels;
   {
     const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
@@ -84,6 +91,7 @@ void Engine<T>::publish() {
     published_ = true;
   }
   snapshot_ = std::move(fresh);
+  return snapshot_;
 }
 
 template <class T>
@@ -93,9 +101,7 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
     const bool current = published_ || trains_elsewhere();
     if (snapshot_ && snapshot_->kernels == &active_kernels() && current) return snapshot_;
   }
-  publish();
-  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
-  return snapshot_;
+  return publish();
 }
 
 template <class T>
