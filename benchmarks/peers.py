@@ -24,12 +24,16 @@ def directory() -> Path:
     return Path(os.environ.get("PYLSTM_PEERS") or ROOT / "build" / "peers")
 
 
+def interpreter(environment: Path) -> Path:
+    """Of a virtual environment."""
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
 def python(name: str) -> Path:
     """The interpreter that runs a peer; FileNotFoundError if it has not been set up."""
     if name in OURS:
         return Path(sys.executable)
-    windows = os.name == "nt"
-    path = directory() / name / ("Scripts/python.exe" if windows else "bin/python")
+    path = interpreter(directory() / name)
     if not path.exists():
         raise FileNotFoundError(f"{path}: run `python -m benchmarks.setup {name}` first")
     return path

@@ -47,15 +47,16 @@ class Worker:
         name: of the adapter.
         threads: that it may use; it is bound to as many cores.
         isa: that pylstm is to use; empty: its own choice.
+        python: an interpreter with the library, instead of the adapter's own.
     """
 
-    def __init__(self, name: str, threads: int, isa: str = "") -> None:
+    def __init__(self, name: str, threads: int, isa: str = "", python: Path | None = None) -> None:
         self.name = name
-        command = [str(peers.python(name)), "-m", "benchmarks.worker", name]
+        command = [str(python or peers.python(name)), "-m", "benchmarks.worker", name]
         self._process = subprocess.Popen(
             [*command, *_cores(threads)],
             cwd=peers.ROOT,
-            env=_environment(name, threads, isa),
+            env=_environment(name, threads, isa, with_path=python is None),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -118,8 +119,11 @@ def _cores(threads: int) -> list[str]:
     return [str(core) for core in sorted(os.sched_getaffinity(0))[-threads:]]
 
 
-def _environment(name: str, threads: int, isa: str) -> dict[str, str]:
-    """Thread counts, set before the library loads. No setting slows a library in its own turn."""
+def _environment(name: str, threads: int, isa: str, with_path: bool) -> dict[str, str]:
+    """Thread counts, set before the library loads. No setting slows a library in its own turn.
+
+    with_path: ours finds its packages where this process does.
+    """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYLSTM_NUM_THREADS")
     result = {**os.environ, **dict.fromkeys(names, str(threads))}
     result["OPENBLAS_THREAD_TIMEOUT"] = "20"  # idle threads sleep after 2**20 cycles, not 2**26
@@ -133,7 +137,7 @@ def _environment(name: str, threads: int, isa: str) -> dict[str, str]:
         result["XLA_FLAGS"] = flags
     if isa:
         result["PYLSTM_ISA"] = isa
-    if name in peers.OURS:
+    if name in peers.OURS and with_path:
         result["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     else:
         result.pop("PYTHONPATH", None)

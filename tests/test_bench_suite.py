@@ -27,10 +27,11 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     if not (ROOT / "benchmarks").is_dir():
         pytest.skip("benchmarks/ is not beside the tests")
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import adapters, grid, peers, remote, report, soak, wire
+    from benchmarks import adapters, builds, grid, peers, remote, report, soak, wire
 
     return SimpleNamespace(
         adapters=adapters,
+        builds=builds,
         grid=grid,
         peers=peers,
         remote=remote,
@@ -99,6 +100,17 @@ def test_a_row_beside_numpy(suite: SimpleNamespace) -> None:
     }  # fmt: skip
     document = suite.report.document(stored)
     assert f"| {TINY.name} | 1 |" in document
+
+
+def test_a_build_beside_itself_has_the_same_bits(suite: SimpleNamespace) -> None:
+    workers = [suite.remote.Worker("pylstm", 1, python=path) for path in (None, sys.executable)]
+    try:
+        row = suite.builds.line(TINY, 1, workers, 2, 0.001)
+    finally:
+        for worker in workers:
+            worker.close()
+    assert row.startswith(f"| {TINY.name} | 1 |")
+    assert row.endswith("| the same |")
 
 
 def test_padding_is_compared_with_ourselves(suite: SimpleNamespace) -> None:

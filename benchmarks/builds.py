@@ -1,0 +1,94 @@
+"""Two revisions of pylstm against each other: python -m benchmarks.builds BEFORE AFTER [--help].
+
+A revision is what git calls one; "." is the working tree without untracked files. Each is built
+once, in build/builds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import subprocess
+import tarfile
+import venv
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import grid, peers
+from benchmarks.remote import Worker
+from benchmarks.timing import Duel
+from pylstm._bench import problems
+from pylstm._bench.problems import Problem
+
+HEADER = """\
+| problem | threads | before | after | ratio | bits |
+| --- | --- | --- | --- | --- | --- |"""
+
+
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(
+        ["git", "-C", peers.ROOT, *arguments], check=True, stdout=subprocess.PIPE
+    ).stdout
+
+
+def _python(revision: str) -> Path:
+    """The interpreter of an environment that has this revision, and needs it for nothing else."""
+    named = _git("stash", "create").decode().strip() if revision == "." else revision
+    commit = _git("rev-parse", "--verify", f"{named or 'HEAD'}^{{commit}}").decode().strip()
+    target = peers.ROOT / "build" / "builds" / commit[:12]
+    python = peers.interpreter(target)
+    if not (target / "ready").exists():
+        print(f"building {revision}, {commit[:12]}", flush=True)
+        shutil.rmtree(target, ignore_errors=True)
+        venv.create(target, with_pip=True)
+        with tarfile.open(fileobj=io.BytesIO(_git("archive", commit))) as source:
+            source.extractall(target / "source", filter="data")
+        pip = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, peers.NUMPY, target / "source"], check=True)
+        (target / "ready").touch()
+    return python
+
+
+def line(problem: Problem, threads: int, workers: list[Worker], pairs: int, seconds: float) -> str:
+    """A row of the table; `workers` are before and after, whose answers are compared first."""
+    before, after = (worker.prepare(problem).answer for worker in workers)
+    grid.compare(after, before)
+    same = all(np.array_equal(after[name], before[name]) for name in after)
+    duel = Duel(ours=workers[1], peer=workers[0], seconds=seconds)
+    duel.fight(pairs)
+    result, ours = duel.result(), np.median([ours for ours, _ in duel.times])
+    low, high = result["interval"]
+    return (
+        f"| {problem.name} | {threads} | {1e3 * result['seconds']:.3f} ms | {1e3 * ours:.3f} ms "
+        f"| {result['ratio']:.3f} ({low:.3f}-{high:.3f}) | {'the same' if same else 'other'} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.builds", description=__doc__)
+    parser.add_argument("before")
+    parser.add_argument("after", nargs="?", default=".")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--group", nargs="+", choices=problems.GROUPS, default=[])
+    parser.add_argument("--only", nargs="+", default=[""], help="problems, by their names")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
+    args = parser.parse_args()
+    chosen = [problem for text in args.only for problem in problems.select(args.group, text)]
+    pythons = [_python(args.before), _python(args.after)]
+    print(HEADER)
+    for threads in args.threads:
+        for problem in chosen:
+            workers = [Worker("pylstm", threads, problem.isa, python) for python in pythons]
+            try:
+                row = line(problem, threads, workers, args.pairs, args.seconds)
+                print(row, flush=True)
+            finally:
+                for worker in workers:
+                    worker.close()
+
+
+if __name__ == "__main__":
+    main()
