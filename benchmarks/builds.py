@@ -1,15 +1,18 @@
 """Two revisions of pylstm against each other: python -m benchmarks.builds BEFORE AFTER [--help].
 
-A revision is what git calls one; "." is the working tree without untracked files. Each is built
-once, in build/builds.
+A revision is what git calls one; "." is the working tree without untracked files. What it holds is
+built once, in build/builds. A ratio is the time before over the time after.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import itertools
 import shutil
 import subprocess
+import sys
 import tarfile
 import venv
 from pathlib import Path
@@ -17,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import grid, peers
-from benchmarks.remote import Worker
+from benchmarks.adapters import Unsupported
+from benchmarks.remote import Worker, WorkerError
 from benchmarks.timing import Duel
+from pylstm import _core
 from pylstm._bench import problems
 from pylstm._bench.problems import Problem
 
@@ -37,7 +42,8 @@ def _python(revision: str) -> Path:
     """The interpreter of an environment that has this revision, and needs it for nothing else."""
     named = _git("stash", "create").decode().strip() if revision == "." else revision
     commit = _git("rev-parse", "--verify", f"{named or 'HEAD'}^{{commit}}").decode().strip()
-    target = peers.ROOT / "build" / "builds" / commit[:12]
+    tree = _git("rev-parse", f"{commit}^{{tree}}").decode().strip()
+    target = peers.ROOT / "build" / "builds" / tree[:12]
     python = peers.interpreter(target)
     if not (target / "ready").exists():
         print(f"building {revision}, {commit[:12]}", flush=True)
@@ -66,7 +72,7 @@ def line(problem: Problem, threads: int, workers: list[Worker], pairs: int, seco
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.builds", description=__doc__)
     parser.add_argument("before")
     parser.add_argument("after", nargs="?", default=".")
@@ -76,19 +82,28 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
     args = parser.parse_args()
-    chosen = [problem for text in args.only for problem in problems.select(args.group, text)]
+    try:
+        chosen = [p for text in args.only for p in problems.select(args.group, text)]
+    except ValueError as error:
+        sys.exit(f"benchmarks.builds: {error}")
     pythons = [_python(args.before), _python(args.after)]
     print(HEADER)
-    for threads in args.threads:
-        for problem in chosen:
-            workers = [Worker("pylstm", threads, problem.isa, python) for python in pythons]
+    failed = False
+    for threads, problem in itertools.product(args.threads, dict.fromkeys(chosen)):
+        if problem.isa and problem.isa not in _core.available_isas():
+            continue
+        with contextlib.ExitStack() as stack:
+            workers = []
+            for python in pythons:
+                workers.append(Worker("pylstm", threads, problem.isa, python))
+                stack.callback(workers[-1].close)
             try:
                 row = line(problem, threads, workers, args.pairs, args.seconds)
-                print(row, flush=True)
-            finally:
-                for worker in workers:
-                    worker.close()
+            except (ArithmeticError, Unsupported, WorkerError) as error:
+                failed, row = True, f"| {problem.name} | {threads} | {error} |"
+            print(row, flush=True)
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -70,8 +70,14 @@ def shared_rows() -> list[Array]:
     """Threads split the units: rows are few, or weights leave the cache."""
     rng = np.random.default_rng(4)
     out = []
-    for rows, units in ((1, 200), (2, 333), (5, 600), (24, 288)):
-        entries = [lstm(units, return_sequences=True)]
+    for rows, units, rate in (
+        (1, 200, 0),
+        (2, 333, 0),
+        (5, 600, 0.2),
+        (24, 288, 0),
+        (200, 288, 0.2),
+    ):
+        entries = [lstm(units, return_sequences=True, dropout=rate)]
         net = network(entries, (-1, 7), "float32", rng=rng, loss="mean_squared_error")
         x, y = rng.uniform(-1, 1, (rows, 9, 7)), rng.uniform(-1, 1, (rows, 9, units))
         out += [predict(net, x, batch_size=rows), *results(net, fit(net, x, y, batch_size=rows))]

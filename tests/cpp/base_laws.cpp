@@ -1,6 +1,8 @@
 // The base room: random numbers, floating-point state, threads, buffers, checks.
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <atomic>
@@ -14,6 +16,7 @@
 #include "base/float_env.hpp"
 #include "base/parallel.hpp"
 #include "base/philox.hpp"
+#include "base/placement.hpp"
 #include "check.hpp"
 
 namespace pylstm::test {
@@ -183,6 +186,39 @@ std::vector<cpu_set_t> affinities(int threads) {
   return result;
 }
 
+// Between wakes() and woke() a thread may not run on its waker's core; before and after, where it might.
+void sleepers() {
+  cpu_set_t all, during, after;
+  sched_getaffinity(0, sizeof(all), &all);
+  Sleeper sleeper;
+  std::atomic<int> stage{0};
+  pid_t sleeping = 0;
+  std::thread thread([&] {
+    sleeping = static_cast<pid_t>(syscall(SYS_gettid));
+    sleeper.sleeps();
+    stage = 1;
+    while (stage != 2) std::this_thread::yield();
+    sleeper.woke();
+    sched_getaffinity(0, sizeof(after), &after);
+  });
+  while (stage != 1) std::this_thread::yield();
+  const int here = sched_getcpu();
+  cpu_set_t one, others = all;
+  CPU_ZERO(&one);
+  CPU_SET(here, &one);
+  if (CPU_COUNT(&all) > 1) CPU_CLR(here, &others);
+  sched_setaffinity(0, sizeof(one), &one);
+  sleeper.wakes();
+  sleeper.wakes();  // once is enough
+  sched_getaffinity(sleeping, sizeof(during), &during);
+  sched_setaffinity(0, sizeof(all), &all);
+  stage = 2;
+  thread.join();
+  PYLSTM_EXPECT(CPU_EQUAL(&during, &others), "a woken thread may run on ", CPU_COUNT(&during), " cores of ",
+                CPU_COUNT(&all), ", its waker's among them or others missing");
+  PYLSTM_EXPECT(CPU_EQUAL(&after, &all), "a thread that woke was not given back its cores");
+}
+
 // Threads that slept wake on other cores than the caller's, are then allowed every core that they were allowed before,
 // and the caller is never moved.
 void places() {
@@ -191,7 +227,7 @@ void places() {
   sched_getaffinity(0, sizeof(all), &all);
   constexpr int kThreads = 3;
   for (const cpu_set_t& allowed : affinities(kThreads)) {
-    PYLSTM_EXPECT(CPU_EQUAL(&allowed, &all), "a new thread has another affinity than its maker");
+    PYLSTM_EXPECT(CPU_EQUAL(&allowed, &all), "a thread of the team has another affinity than its maker");
   }
   cpu_set_t one;
   std::vector<int> cores(kThreads, -1);
@@ -221,6 +257,7 @@ void places() {
   sched_setaffinity(0, sizeof(all), &all);
 }
 #else
+void sleepers() {}
 void places() {}
 #endif
 
@@ -270,6 +307,7 @@ int main() {
   splitting();
   regions();
   teams();
+  sleepers();
   places();
   buffers_and_checks();
   return finish("base_laws");

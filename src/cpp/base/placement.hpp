@@ -10,7 +10,8 @@
 namespace pylstm {
 
 // One thread's sleep. Calls are made under one lock. Without sleeps(), and where the system knows no affinity, refuses
-// it or leaves one core only, nothing is done.
+// it or leaves one core only, nothing is done. A thread that was moved keeps to the cores that it was allowed then,
+// even if the system widens the process' set later.
 class Sleeper {
  public:
   void sleeps();  // by the thread, before it sleeps

@@ -45,6 +45,7 @@ class Gate {
     value_.store(value);
     if (!sleeping_.load()) return;
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (!sleeping_.load()) return;  // it saw the value before it slept
     sleeper_.wakes();
     wake_.notify_one();
   }

@@ -80,12 +80,13 @@ struct LstmStepArgs {
 template <class T>
 struct LstmCellsBackwardArgs {
   Dim rows, units;
-  const T* dh;                           // [rows, units] dense: dL/dh of this step, complete
-  T* dc;                                 // [rows, units] dense; in: dL/dc from the next step, out: for the previous
-  const T* c_prev;                       // [rows, units] dense
-  const T* c;                            // [rows, units] dense
-  T* gates;                              // [rows, 4 * units] in: gate values, out: dL/dz
-  Dim first_block = 0, last_block = -1;  // blocks of `width` units to run; -1: to the last
+  const T* dh;      // [rows, units] dense: dL/dh of this step, complete
+  T* dc;            // [rows, units] dense; in: dL/dc from the next step, out: for the previous
+  const T* c_prev;  // [rows, units] dense
+  const T* c;       // [rows, units] dense
+  T* gates;         // [rows, 4 * units] in: gate values, out: dL/dz
+  // Blocks of `width` units to run: nothing else is read or written. -1, or past the end: to the last.
+  Dim first_block = 0, last_block = -1;
 };
 
 enum class Activation { kLinear, kRelu, kTanh, kSigmoid };

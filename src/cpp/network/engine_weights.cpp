@@ -78,7 +78,7 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::publish() {
   if (published_ && snapshot_ && snapshot_->kernels == &kernels) return snapshot_;
   // What no reader holds is packed anew where it stands: the system clears new memory, which takes as long as packing.
   std::shared_ptr<Snapshot<T>> fresh;
-  if (snapshot_.use_count() == 1) {
+  if (snapshot_.use_count() == 1 && snapshot_->kernels == &kernels) {
     std::atomic_thread_fence(std::memory_order_acquire);  // after the last read of the reader that let go of it
     fresh = std::move(snapshot_);
   } else {

@@ -37,7 +37,7 @@ std::string read_front(InputFile& input, bool verify) {
   for (std::size_t i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{raw[i]} << 8 * i;
 
   if (length > kMaxHeaderBytes) {
-    refuse("its first 8 bytes are not the length of a safetensors header (at most 1048576), got " +
+    refuse("it is not a safetensors file: its first 8 bytes are not the length of a header (at most 1048576), got " +
            std::to_string(length));
   }
   if (length > file_size - kLengthBytes) {

@@ -15,9 +15,8 @@ constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a loo
 template <class T>
 class BackwardRows {
  public:
-  // With `sharing`, the rows are those of all its threads.
   BackwardRows(const LstmRun<T>& run, const LstmGradients<T>& gradients, Range rows, Range panels, Buffer<T>& scratch,
-               Sharing* sharing, int index)
+               Sharer sharer)
       : run_(run),
         g_(gradients),
         k_(*run.kernels),
@@ -25,14 +24,13 @@ class BackwardRows {
         s_(*run.schedule),
         rows_(rows),
         panels_(panels),
-        sharing_(sharing),
-        index_(index) {
+        sharer_(sharer) {
     if (run.dropout.recurrent != nullptr) masked_ = scratch.reserve((rows.end - rows.begin) * w_.units);
   }
 
   void operator()() {
     for (Dim step = s_.steps - 1; step >= 0; --step) {
-      if (step % kPollSteps == 0 && stopped()) return;
+      if (step % kPollSteps == 0 && sharer_.stopped(run_.interrupt)) return;
       const Dim count = active(step), now = s_.packed(step, rows_.begin);
       if (count == 0) continue;
       T* dh = g_.dh + now * w_.units;
@@ -41,7 +39,7 @@ class BackwardRows {
       k_.lstm_cells_backward({count, w_.units, dh, g_.dc + rows_.begin * w_.units, run_.c + before * w_.units,
                               run_.c + (s_.batch + now) * w_.units, run_.gates + now * 4 * w_.units,
                               panels_.begin * k_.panel_vectors, panels_.end * k_.panel_vectors});
-      if (sharing_ != nullptr) sharing_->meet();
+      sharer_.meet();
     }
     if (g_.dh_initial != nullptr) {
       T* dh = g_.dh_initial + rows_.begin * w_.units;
@@ -53,9 +51,6 @@ class BackwardRows {
   }
 
  private:
-  bool stopped() {
-    return sharing_ == nullptr ? stop_requested(run_.interrupt) : sharing_->stopped(index_, run_.interrupt);
-  }
   Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
 
   // dh += dL/dz of `step` times U^T.
@@ -88,8 +83,7 @@ class BackwardRows {
   const Schedule& s_;
   Range rows_;
   Range panels_;
-  Sharing* sharing_;
-  int index_;
+  Sharer sharer_;
   T* masked_ = nullptr;
 };
 
@@ -221,16 +215,16 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   if (sharing > 1) {
-    sharing_region(sharing, [&](int index, int count, Sharing& shared) {
+    sharing_region(sharing, [&](int index, int count, Sharer sharer) {
       const Range panels = split(all_panels.end, index, count);
-      BackwardRows<T>(run, gradients, {0, batch}, panels, scratch.masked[at(index)], &shared, index)();
+      BackwardRows<T>(run, gradients, {0, batch}, panels, scratch.masked[at(index)], sharer)();
     });
   } else {
     parallel_region(threads, [&](int index, int count) {
       const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
       const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
       if (rows.begin == rows.end) return;
-      BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], nullptr, index)();
+      BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], Sharer())();
     });
   }
   if (stop_requested(run.interrupt)) return;

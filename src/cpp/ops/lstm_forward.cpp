@@ -1,6 +1,6 @@
 // Forward over time: the input projection of a chunk of steps as one large product, then step by
 // step the recurrent product with the cells. Each thread runs its own rows through all of time;
-// or, of a few rows with large weights, all threads run all rows, each its own units, and meet after every step.
+// or, of few rows or large weights, all threads run all rows, each its own units, and meet after every step.
 #include <algorithm>
 
 #include "base/index.hpp"
@@ -120,10 +120,9 @@ T* reserve_masked(const LstmRun<T>& run, Dim rows, Buffer<T>& masked) {
 template <class T>
 class ForwardRows {
  public:
-  // z: chunk_steps * height * z_columns elements. distinct: projected repeats, if there are any. With `sharing`, z and
-  // the rows are those of all its threads.
+  // z: chunk_steps * height * z_columns elements. distinct: projected repeats, if there are any.
   ForwardRows(const LstmRun<T>& run, Range rows, Range blocks, T* z, const T* distinct, Buffer<T>& masked,
-              Sharing* sharing, int index)
+              Sharer sharer)
       : run_(run),
         k_(*run.kernels),
         w_(*run.weights),
@@ -133,28 +132,23 @@ class ForwardRows {
         chunk_(chunk_steps(run, rows.end - rows.begin)),
         z_(z),
         distinct_(distinct),
-        sharing_(sharing),
-        index_(index) {
+        sharer_(sharer) {
     masked_ = reserve_masked(run, rows.end - rows.begin, masked);
   }
 
   void operator()() {
     for (Dim first = 0; first < s_.steps; first += chunk_) {
-      if (stopped()) return;
+      if (sharer_.stopped(run_.interrupt)) return;
       const Dim last = std::min(first + chunk_, s_.steps);
       project(first, last);
       for (Dim step = first; step < last; ++step) {
         advance(step, z_of(step - first));
-        if (sharing_ != nullptr) sharing_->meet();
+        sharer_.meet();
       }
     }
   }
 
  private:
-  bool stopped() {
-    return sharing_ == nullptr ? stop_requested(run_.interrupt) : sharing_->stopped(index_, run_.interrupt);
-  }
-
   T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns(); }
   Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
 
@@ -179,19 +173,17 @@ class ForwardRows {
       return;
     }
     const Panels<T>& w = w_.kernel[0];
-    const Dim panel = k_.panel_vectors * k_.width;
     // One row a step, equally spaced: the steps are the rows of one product.
     const bool in_line = rows_.end - rows_.begin == 1 && s_.dense && w_.groups == 1;
     for (int g = 0; g < w_.groups; ++g) {
-      const bool part = w_.groups == 1;  // blocks of units are blocks of panels
-      const Dim panels = part ? blocks_.end * panels_of_block() : (w.columns() + panel - 1) / panel;
-      for (Dim p = part ? blocks_.begin * panels_of_block() : 0; p < panels; p += k_.panels_together) {
+      const Range panels = own_panels();
+      for (Dim p = panels.begin; p < panels.end; p += k_.panels_together) {
         for (Dim step = first; step < last; step += in_line ? last - first : 1) {
           const Dim count = in_line ? last - first : active(step);
           const Dim a_row = !in_line ? run_.x_row : last - first > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
           k_.gemm({run_.x[at(step)] + rows_.begin * run_.x_row, a_row, 1, w_.kernel[at(g)].data(),
                    z_of(step - first) + g * w_.padded, w_.z_columns(), w_.bias.data() + g * w_.padded, count,
-                   w.columns(), w.inner(), Init::kBias, p, std::min(p + k_.panels_together, panels)});
+                   w.columns(), w.inner(), Init::kBias, p, std::min(p + k_.panels_together, panels.end)});
         }
       }
     }
@@ -212,8 +204,10 @@ class ForwardRows {
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dropped(x, run_.x_row, count, w_.inputs, run_.dropout.inputs, g);
       const Dim column = g * w_.padded;
-      product(k_, a, w_.inputs, w_.kernel[at(g)], z + column, w_.z_columns(), count, Init::kBias,
-              w_.bias.data() + column);
+      const Panels<T>& w = w_.kernel[at(g)];
+      const Range panels = own_panels();
+      k_.gemm({a, w_.inputs, 1, w.data(), z + column, w_.z_columns(), w_.bias.data() + column, count, w.columns(),
+               w.inner(), Init::kBias, panels.begin, panels.end});
     }
   }
 
@@ -241,7 +235,13 @@ class ForwardRows {
                   step % 2 == 1});
   }
 
-  Dim panels_of_block() const { return 4 / k_.panel_vectors; }
+  // Of W: blocks of units are blocks of panels where the gates are together.
+  Range own_panels() const {
+    if (w_.groups > 1) return {0, (w_.kernel[0].columns() + panel() - 1) / panel()};
+    const Dim of_block = 4 / k_.panel_vectors;
+    return {blocks_.begin * of_block, blocks_.end * of_block};
+  }
+  Dim panel() const { return k_.panel_vectors * k_.width; }
 
   const LstmRun<T>& run_;
   const KernelTable<T>& k_;
@@ -252,8 +252,7 @@ class ForwardRows {
   Dim chunk_;
   T* z_;
   const T* distinct_;
-  Sharing* sharing_;
-  int index_;
+  Sharer sharer_;
   T* masked_ = nullptr;
 };
 
@@ -329,9 +328,9 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   if (sharing > 1) {
     T* z = reserve_z(scratch.z[0], batch);
     for (std::size_t i = 0; i < size; ++i) reserve_masked(run, batch, scratch.masked[i]);
-    sharing_region(sharing, [&](int index, int count, Sharing& shared) {
+    sharing_region(sharing, [&](int index, int count, Sharer sharer) {
       const Range blocks = split(all_blocks.end, index, count);
-      ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], &shared, index)();
+      ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], sharer)();
     });
     return;
   }
@@ -340,7 +339,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
     const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
     if (rows.begin == rows.end) return;
     T* z = reserve_z(scratch.z[at(index)], rows.end - rows.begin);
-    ForwardRows<T>(run, rows, all_blocks, z, distinct, scratch.masked[at(index)], nullptr, index)();
+    ForwardRows<T>(run, rows, all_blocks, z, distinct, scratch.masked[at(index)], Sharer())();
   });
 }
 
