@@ -122,7 +122,7 @@ FIT = [
         Y,
         {"class_weight": {0: 1}, "sample_weight": np.ones(8)},
         ValueError,
-        "class_weight and sample_weight",
+        "class_weight, sample_weight",
     ),
     # numbers
     (regression, X, Y, {"batch_size": 0}, ValueError, "batch_size: .*at least 1, got 0"),

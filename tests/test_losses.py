@@ -105,6 +105,48 @@ def test_targets_without_their_last_axis_go_to_functions_as_to_the_engine(steps)
     assert results[0][0] == pytest.approx(results[0][1], rel=1e-4)
 
 
+def _weighted_square(y, p, sample_weight):
+    """As the engine: the mean over all rows and steps that are not masked, weighted."""
+    w = np.ones(p.shape[:-1]) if sample_weight is None else sample_weight
+    w = np.broadcast_to(w if w.ndim == p.ndim - 1 else w[:, None], p.shape[:-1])[..., None]
+    count = (w != 0).sum() * p.shape[-1]
+    return (w * np.square(y - p)).sum() / count, 2.0 * w * (p - y) / count
+
+
+@pytest.mark.parametrize("kind", ["mask", "rows", "steps", "mask and rows"])
+def test_a_function_is_given_the_weights_with_0_at_masked_steps(kind):
+    rng = np.random.default_rng(6)
+    x, y = rng.integers(1, 9, (10, 4)), rng.normal(size=(10, 4, 1))
+    if "mask" in kind:
+        x[:, 2:] *= rng.integers(0, 2, (10, 2))
+    weight = rng.uniform(0.5, 2, 10 if "rows" in kind else (10, 4)) if kind != "mask" else None
+    results = []
+    for loss in ("mse", _weighted_square):
+        set_seed(2)
+        embedding = layers.Embedding(9, 3, mask_zero="mask" in kind)
+        lstm = layers.LSTM(3, return_sequences=True)
+        model = Sequential([embedding, lstm, layers.Dense(1)], dtype="float64")
+        model.compile(optimizers.SGD(0.1), loss)
+        model.fit(x, y, batch_size=10, sample_weight=weight, epochs=2, verbose=0)
+        loss_left = model.evaluate(x, y, batch_size=10, sample_weight=weight, verbose=0)
+        results.append([*model.get_weights(), np.array(loss_left)])
+    for engine, python in zip(*results, strict=True):
+        np.testing.assert_allclose(python, engine, rtol=1e-9, atol=1e-12)
+
+
+def test_a_function_that_takes_no_weights_is_told_so():
+    x, y = np.array([[1, 2, 0], [3, 0, 0]]), np.ones((2, 3, 1))
+    lstm = layers.LSTM(3, return_sequences=True)
+    model = Sequential([layers.Embedding(4, 2, mask_zero=True), lstm, layers.Dense(1)])
+    model.compile("sgd", _mean_square)
+    with pytest.warns(UserWarning, match=r"_mean_square is not told which steps are padding"):
+        model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match=r"sample_weight: the loss _mean_square takes none"):
+        model.fit(x, y, sample_weight=np.ones(2), verbose=0)
+    with pytest.raises(ValueError, match=r"class_weight: not with _mean_square"):
+        model.fit(x, y, class_weight={0: 1.0}, verbose=0)
+
+
 def test_a_gradient_of_another_shape_is_told_with_the_targets_shape():
     model = Sequential([layers.Dense(2)])
     model.compile("sgd", lambda y, p: (0.0, np.zeros((3, 3))))

@@ -20,8 +20,8 @@ Shape = tuple[int | None, ...]
 """A shape as Keras writes it: rows first; None where the size is open."""
 
 _PADDING_ADVICE = (
-    "pad the rows to one length first; Embedding(mask_zero=True), mask= or sample_weight= "
-    "then leave the padding out"
+    "pad the rows to one length first: token ids with 0, which Embedding(mask_zero=True) leaves "
+    "out, other rows in front; or give batches whose rows have one length each"
 )
 _OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
 

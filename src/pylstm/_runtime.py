@@ -150,9 +150,12 @@ def use_isa(name: str) -> None:
     The environment variable PYLSTM_ISA does the same from the start.
 
     Raises:
+        TypeError: `name` is no string.
         ValueError: the name is unknown, or this processor does not have it.
     """
-    _core.use_isa(name)
+    from pylstm import _checks
+
+    _core.use_isa(_checks.text("name", name))
 
 
 def active_isa() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from pylstm import _checks, _json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    LossFunction = Callable[[NDArray[Any], NDArray[Any]], tuple[float, NDArray[Any]]]
+    LossFunction = Callable[..., tuple[float, NDArray[Any]]]
 
 
 class Loss:
@@ -157,15 +158,22 @@ class SparseCategoricalCrossentropy(Loss):
 
 
 class FunctionLoss(Loss):
-    """A loss written in Python: `function(y_true, y_pred)` gives (loss, dloss/dy_pred)."""
+    """A loss written in Python: `function(y_true, y_pred)` gives (loss, dloss/dy_pred).
+
+    A function with a parameter `sample_weight` is given the weights of the batch too, (rows,) or
+    (rows, steps), 0 at masked steps; None if all weigh 1. Any other has every step count.
+    """
 
     engine_name = "external"
 
     def __init__(self, function: LossFunction) -> None:
         super().__init__(name=getattr(function, "__name__", "loss"))
         self.function = function
+        self.takes_weights = _has_parameter(function, "sample_weight")
 
-    def __call__(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+    def __call__(
+        self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: NDArray[Any] | None = None
+    ) -> tuple[float, NDArray[Any]]:
         """The loss and its gradient, of y_pred's shape and type.
 
         Raises:
@@ -173,7 +181,8 @@ class FunctionLoss(Loss):
             ValueError: more than one number, a gradient of another shape, or numbers that are not
                 finite.
         """
-        result = self.function(y_true, y_pred)
+        weights = {"sample_weight": sample_weight} if self.takes_weights else {}
+        result = self.function(y_true, y_pred, **weights)
         if not isinstance(result, tuple) or len(result) != 2:
             size = f" of {len(result)}" if isinstance(result, tuple) else ""
             raise TypeError(
@@ -198,6 +207,13 @@ class FunctionLoss(Loss):
         return loss, np.ascontiguousarray(gradient, dtype=y_pred.dtype)
 
 
+def _has_parameter(function: LossFunction, name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of some builtins Python knows no signature
+        return False
+
+
 _CLASSES: dict[str, type[Loss]] = {
     c.engine_name: c
     for c in (
@@ -215,6 +231,8 @@ _BY_NAME: dict[str, type[Loss]] = {
     "MSE": MeanSquaredError,
     "mae": MeanAbsoluteError,
     "MAE": MeanAbsoluteError,
+    "bce": BinaryCrossentropy,
+    "BCE": BinaryCrossentropy,
 }
 
 

@@ -36,10 +36,25 @@ class Named:
 
 
 class Metric(Named, ABC):
-    """Base of metrics written in Python; a subclass defines the three methods.
+    """Base of metrics written in Python; a subclass defines the three methods, and calls
+    `super().__init__(name)` if it has an `__init__` of its own.
 
     Raises:
         TypeError: the subclass lacks one of them.
+
+    >>> class Largest(Metric):
+    ...     def reset_state(self):
+    ...         self.value = 0.0
+    ...
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value = max(self.value, abs(y_pred - y_true).max())
+    ...
+    ...     def result(self):
+    ...         return self.value
+    >>> metric = Largest("largest")
+    >>> metric.update_state(np.zeros(2), np.array([0.5, -2.0]))
+    >>> float(metric.result())
+    2.0
     """
 
     @abstractmethod

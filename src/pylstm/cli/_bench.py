@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(chosen: list[problems.Problem], seconds: float) -> None:
     for key, value in machine.record().items():
-        say(key.removeprefix("pylstm "), value)
+        say(key.removeprefix("pylstm ").removeprefix("thread_"), value)
     own = pylstm.active_isa()
     isas = [isa for isa in dict.fromkeys([own, *(p.isa or own for p in chosen)]) if _has(isa)]
     limits = {isa: machine.measure(isa, pylstm.get_num_threads()) for isa in isas}

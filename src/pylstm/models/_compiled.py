@@ -37,7 +37,20 @@ class Compiled:
         names = self.names()
         if len(set(names)) < len(names):
             raise ValueError(f"metrics: two have the same name, or that of the loss: {names}")
-        self._looked = False
+        self._looked = self._warned_of_padding = False
+
+    def look_at_padding(self) -> None:
+        """Warn, once, if steps are masked and the loss, written in Python, is not told which."""
+        function = self.function
+        if function is None or function.takes_weights or self._warned_of_padding:
+            return
+        self._warned_of_padding = True
+        warnings.warn(
+            f"loss: {function.name} is not told which steps are padding, so they count; give it a "
+            f"third parameter, sample_weight, which is 0 there",
+            UserWarning,
+            stacklevel=4,
+        )
 
     def look_at_output(self, last: Layer) -> None:
         """Warn, once, if `last` gives numbers of any size to a loss that takes probabilities."""

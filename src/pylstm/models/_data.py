@@ -31,6 +31,8 @@ class Rows(NamedTuple):
     x: NDArray[Any]
     y: NDArray[Any]
     data: _core.Data
+    weight: NDArray[Any] | None = None
+    """(rows,) or (rows, steps); None if all weigh 1."""
     place: str = ""
     """Where they came from, for messages: "x: batch 3"; empty for a call's own arrays."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pylstm import _checks
 from pylstm.layers import Embedding
 from pylstm.models._compiled import Compiled, Tally
@@ -12,7 +14,6 @@ from pylstm.models._data import Segment, Source
 from pylstm.models._prepare import BUDGET_MS
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from pylstm._callback import CallbackList
@@ -32,6 +33,8 @@ class Loop:
         padded = isinstance(first, Embedding) and first.mask_zero
         self._masked = padded and len(self._outputs) == 3
         self._stateful = any(layer.stateful for layer in model.layers)
+        if self._masked:
+            compiled.look_at_padding()
 
     def tally(self, y: NDArray[Any]) -> Tally:
         """A new tally, for targets like `y`; the engine is told which metrics to count."""
@@ -130,7 +133,7 @@ class Loop:
             segment.rows.data, segment.order, segment.batch_size, batch, training
         )
         y_true = self._show(segment, batch, y_pred, tally)
-        loss, gradient = function(y_true, y_pred)
+        loss, gradient = function(y_true, y_pred, self._weights(segment, batch))
         applied = not training or self.network.backward(gradient)
         tally.add_loss(loss, len(y_true), applied)
 
@@ -162,6 +165,17 @@ class Loop:
             y_true = y_true[..., None]
         tally.add_batch(y_true, y_pred, self._padding(segment.rows.x, members))
         return y_true
+
+    def _weights(self, segment: Segment, batch: int) -> NDArray[Any] | None:
+        """Of one batch: its sample weights, 0 at masked steps; None if all are 1."""
+        members, weight = segment.members(batch), segment.rows.weight
+        mask = self._padding(segment.rows.x, members)
+        if weight is None:
+            return None if mask is None else mask.astype(np.float32)
+        weights: NDArray[Any] = weight[members]
+        if mask is None:
+            return weights
+        return np.where(mask, weights if weights.ndim == 2 else weights[:, None], 0)
 
     def _padding(self, x: NDArray[Any], members: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """(rows, steps) mask of one batch's outputs; None if nothing is masked."""

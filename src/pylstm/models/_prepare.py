@@ -77,9 +77,15 @@ class Preparer:
             raise ValueError(f"y: expected {len(x)} rows, as many as x has; got shape {y.shape}")
         else:
             _checks.finite("y", y, self._model.dtype)
-            if sample_weight is not None or class_weight is not None:
+            if class_weight is not None:
                 raise ValueError(
-                    "sample_weight, class_weight: a loss written in Python does its own weighting"
+                    f"class_weight: not with {function.name}, a loss written in Python; give the "
+                    f"weight of each row as sample_weight"
+                )
+            if sample_weight is not None and not function.takes_weights:
+                raise ValueError(
+                    f"sample_weight: the loss {function.name} takes none; give it a third "
+                    f"parameter, sample_weight"
                 )
         weight = self._weight(x, y, sample_weight, class_weight, loss)
         rows = self._view(x, y, weight)
@@ -88,8 +94,11 @@ class Preparer:
         return rows
 
     def _view(self, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> Rows:
-        """The arrays and the engine's view of them; a loss written in Python has y to itself."""
-        return Rows(x, y, _core.Data(x, y if self._compiled.function is None else None, weight))
+        """The arrays and the engine's view of them; a loss written in Python has y and the weights
+        to itself."""
+        if self._compiled.function is not None:
+            return Rows(x, y, _core.Data(x), weight)
+        return Rows(x, y, _core.Data(x, y, weight), weight)
 
     def source(
         self, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None
@@ -191,7 +200,10 @@ class Preparer:
         if class_weight is None:
             return self._sample_weight(x, sample_weight)
         if sample_weight is not None:
-            raise ValueError("class_weight and sample_weight cannot both be given")
+            raise ValueError(
+                "class_weight, sample_weight: only one may be given; multiply the weights of the "
+                "classes into sample_weight"
+            )
         classes = loss.classes(self._model.output_shape[-1] or 1)
         return weights_of_classes(class_weight, y, loss.sparse, classes)
 
