@@ -60,7 +60,7 @@ PYLSTM_INLINE T* opaque(T* p) {
 // MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C, all of them if kWhole.
 template <class T, int MR, int NP, int NV, bool kWhole>
 PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel,
-                        Dim inner, Start init, const T* bias, Dim valid, Dim ahead) {
+                        Dim inner, Start init, const T* bias, Dim valid, Dim ahead, Dim further) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NP * NV];
   if (init == Start::kBias || init == Start::kKeep) {
@@ -84,6 +84,7 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
   }
   for (Dim k = 0; k < inner; ++k) {
     if (MR >= 4) __builtin_prefetch(b + ahead, 0, 2);
+    if (MR >= 4 && NV * W > kLine<T>) __builtin_prefetch(b + ahead + further, 0, 2);
     // The narrower side is held in registers, the wider one passes through.
     if (MR >= NP * NV) {
       V<T> row[NP * NV];
@@ -139,9 +140,10 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* bias;
   Dim rows, inner, valid;
   Start init;
-  Dim next;        // distance from b of the block that comes nearer meanwhile
-  Dim first_tile;  // tiles that have run over this block of B
-  Dim ahead = 0;   // distance from b of the lines that one tile asks for
+  Dim next;         // distance from b of the block that comes nearer meanwhile
+  Dim first_tile;   // tiles that have run over this block of B
+  Dim further = 0;  // of few tiles each asks for two lines at a step, so far apart; 0: for one
+  Dim ahead = 0;    // distance from b of the lines that one tile asks for
 };
 
 template <class T, int MR, int NP, int NV>
@@ -149,7 +151,7 @@ __attribute__((noinline)) void run_tile(const Block<T>& p, Dim row) {
   const auto run = [&](auto whole) {
     tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel,
                                                 p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
-                                                p.valid, p.ahead);
+                                                p.valid, p.ahead, p.further);
   };
   p.valid == Vec<T>::width ? run(Flag<true>{}) : run(Flag<false>{});
 }
@@ -262,6 +264,9 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                       init,
                       (end - begin) * vectors * W,
                       0};
+    // So few tiles, a line each, would leave a part of the next block in memory.
+    const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
+    block.further = tiles * kLine<T> < vectors * W ? tiles * kLine<T> : 0;
     if (panel + together == last) block.next = next_block<T>(p, panel, first, last, begin, end, vectors * W);
     run_block<T>(block, together, vectors);
     panel += together;
