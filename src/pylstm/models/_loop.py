@@ -133,7 +133,8 @@ class Loop:
             segment.rows.data, segment.order, segment.batch_size, batch, training
         )
         y_true = self._show(segment, batch, y_pred, tally)
-        loss, gradient = function(y_true, y_pred, self._weights(segment, batch))
+        weights = self._weights(segment, batch) if function.takes_weights else None
+        loss, gradient = function(y_true, y_pred, weights)
         applied = not training or self.network.backward(gradient)
         tally.add_loss(loss, len(y_true), applied)
 
