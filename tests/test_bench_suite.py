@@ -103,7 +103,9 @@ def test_a_row_beside_numpy(suite: SimpleNamespace) -> None:
 
 
 def test_a_build_beside_itself_has_the_same_bits(suite: SimpleNamespace) -> None:
-    workers = [suite.remote.Worker("pylstm", 1, python=path) for path in (None, sys.executable)]
+    workers = [
+        suite.remote.Worker("pylstm", 1, python=path) for path in (None, Path(sys.executable))
+    ]
     try:
         row = suite.builds.line(TINY, 1, workers, 2, 0.001)
     finally:
