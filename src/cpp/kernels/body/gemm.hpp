@@ -60,7 +60,7 @@ PYLSTM_INLINE T* opaque(T* p) {
 // MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C, all of them if kWhole.
 template <class T, int MR, int NP, int NV, bool kWhole>
 PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel,
-                        Dim inner, Start init, const T* bias, Dim valid, Dim ahead, Dim further) {
+                        Dim inner, Start init, const T* bias, Dim valid, const T* ahead, Dim stride, Dim beside) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NP * NV];
   if (init == Start::kBias || init == Start::kKeep) {
@@ -83,8 +83,11 @@ PYLSTM_INLINE void tile(const T* a, Dim a_row, Dim a_inner, const T* b, Dim b_pa
     }
   }
   for (Dim k = 0; k < inner; ++k) {
-    if (MR >= 4) __builtin_prefetch(b + ahead, 0, 2);
-    if (MR >= 4 && NV * W > kLine<T>) __builtin_prefetch(b + ahead + further, 0, 2);
+    if (MR >= 4) {
+      __builtin_prefetch(ahead, 0, 2);
+      if (NV * W > kLine<T>) __builtin_prefetch(ahead + beside, 0, 2);
+      ahead += stride;
+    }
     // The narrower side is held in registers, the wider one passes through.
     if (MR >= NP * NV) {
       V<T> row[NP * NV];
@@ -140,55 +143,55 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* bias;
   Dim rows, inner, valid;
   Start init;
-  Dim next;         // distance from b of the block that comes nearer meanwhile
-  Dim first_tile;   // tiles that have run over this block of B
-  Dim further = 0;  // of few tiles each asks for two lines at a step, so far apart; 0: for one
-  Dim ahead = 0;    // distance from b of the lines that one tile asks for
+  const T* next;   // the block of B that comes nearer meanwhile
+  Dim stride;      // elements of it that a tile asks for at each step
+  Dim first_tile;  // tiles that have run over this block
 };
 
 template <class T, int MR, int NP, int NV>
-__attribute__((noinline)) void run_tile(const Block<T>& p, Dim row) {
+__attribute__((noinline)) void run_tile(const Block<T>& p, Dim row, Dim t) {
+  const T* ahead = p.next + t * p.stride * p.inner;
+  // Where one line at a step would leave gaps, ask for two; else for the same one again, which costs nothing.
+  const Dim beside = p.stride < 2 * kLine<T> ? 0 : kLine<T>;
   const auto run = [&](auto whole) {
     tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel,
                                                 p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
-                                                p.valid, p.ahead, p.further);
+                                                p.valid, ahead, p.stride, beside);
   };
   p.valid == Vec<T>::width ? run(Flag<true>{}) : run(Flag<false>{});
 }
 
-// What tile t asks for, one cache line at each step: line t of every vector row of a block `next` elements away. Spread
-// so it costs nothing, where the first tile of the next block would wait for memory.
-template <class T, int NV>
-PYLSTM_INLINE Dim ahead_of(Dim t, Dim next) {
-  return t * kLine<T> < NV * Vec<T>::width ? next + t * kLine<T> : 0;
-}
+// Elements of the next block, `row` at a step of the inner sum, that each tile asks for at a step, so that all tiles
+// ask for all of it: in the order of memory, so that hardware looks ahead too, and as slowly as possible, as a core
+// waits for few lines at a time. An Emerald Rapids gains 13 to 30 % on weights beyond its second-level cache.
+PYLSTM_INLINE Dim stride_of(Dim row, Dim tiles) { return (row + tiles - 1) / tiles; }
+PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows; }
 
 // Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
 template <class T, int NV>
-PYLSTM_INLINE void run_rows(Block<T> p) {
-  const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
+PYLSTM_INLINE void run_rows(const Block<T>& p) {
+  const Dim tiles = tiles_of(p.rows);
   Dim row = 0;
   for (Dim t = 0; t < tiles; ++t) {
     const Dim height = p.rows * (t + 1) / tiles - row;
-    p.ahead = ahead_of<T, NV>(p.first_tile + t, p.next);
     switch (height) {
       case 1:
-        run_tile<T, 1, 1, NV>(p, row);
+        run_tile<T, 1, 1, NV>(p, row, p.first_tile + t);
         break;
       case 2:
-        run_tile<T, 2, 1, NV>(p, row);
+        run_tile<T, 2, 1, NV>(p, row, p.first_tile + t);
         break;
       case 3:
-        run_tile<T, 3, 1, NV>(p, row);
+        run_tile<T, 3, 1, NV>(p, row, p.first_tile + t);
         break;
       case 4:
-        run_tile<T, 4, 1, NV>(p, row);
+        run_tile<T, 4, 1, NV>(p, row, p.first_tile + t);
         break;
       case 5:
-        run_tile<T, 5, 1, NV>(p, row);
+        run_tile<T, 5, 1, NV>(p, row, p.first_tile + t);
         break;
       default:
-        run_tile<T, 6, 1, NV>(p, row);
+        run_tile<T, 6, 1, NV>(p, row, p.first_tile + t);
         break;
     }
     row += height;
@@ -201,11 +204,11 @@ PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : ro
 
 template <class T>
 PYLSTM_INLINE void run_block(const Block<T>& p, Dim panels, Dim vectors) {
-  if (panels == 4) return run_tile<T, 1, 4, kPanelVectors>(p, 0);
+  if (panels == 4) return run_tile<T, 1, 4, kPanelVectors>(p, 0, 0);
   if (panels == 2) {
-    if (p.rows == 1) return run_tile<T, 1, 2, kPanelVectors>(p, 0);
-    if (p.rows == 2) return run_tile<T, 2, 2, kPanelVectors>(p, 0);
-    return run_tile<T, 3, 2, kPanelVectors>(p, 0);
+    if (p.rows == 1) return run_tile<T, 1, 2, kPanelVectors>(p, 0, 0);
+    if (p.rows == 2) return run_tile<T, 2, 2, kPanelVectors>(p, 0, 0);
+    return run_tile<T, 3, 2, kPanelVectors>(p, 0, 0);
   }
   switch (vectors) {
     case 1:
@@ -262,12 +265,11 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                       end - begin,
                       valid,
                       init,
-                      (end - begin) * vectors * W,
+                      nullptr,
+                      stride_of(vectors * W, tiles_of(p.rows)),
                       0};
-    // So few tiles, a line each, would leave a part of the next block in memory.
-    const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
-    block.further = tiles * kLine<T> < vectors * W ? tiles * kLine<T> : 0;
-    if (panel + together == last) block.next = next_block<T>(p, panel, first, last, begin, end, vectors * W);
+    block.next = block.b + (panel + together < last ? (end - begin) * vectors * W
+                                                    : next_block<T>(p, panel, first, last, begin, end, vectors * W));
     run_block<T>(block, together, vectors);
     panel += together;
   }
@@ -321,15 +323,19 @@ PYLSTM_INLINE void prefetch_tile(const GemmPackedArgs<T>& p, Dim row, Dim column
 // leaves the first-level cache.
 template <class T>
 void gemm_packed(const GemmPackedArgs<T>& p) {
+  if (p.rows == 0) return;
   constexpr Dim W = Vec<T>::width;
-  const Dim tiles = (p.rows + kTileRows - 1) / kTileRows;
+  const Dim tiles = tiles_of(p.rows);
   const Dim blocks = p.inner <= kPackedInnerBlock<T> ? 1 : (p.inner + kPackedInnerBlock<T> - 1) / kPackedInnerBlock<T>;
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    const Dim stride = stride_of(vectors * W, tiles);
     for (Dim i = 0; i < blocks; ++i) {
       const Dim begin = p.inner * i / blocks, end = p.inner * (i + 1) / blocks;
+      const T* b = p.b + (column * p.inner + begin * vectors * W);
+      const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
         // The next tile's sums come from far away, and its first multiply-add would wait for them.
@@ -337,7 +343,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
         Block<T> block = {p.a + row * p.inner + begin * kTileRows,
                           1,
                           kTileRows,
-                          p.b + column * p.inner + begin * vectors * W,
+                          b,
                           0,
                           p.c + row * p.c_row + column,
                           p.c_row,
@@ -347,7 +353,8 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
                           end - begin,
                           valid,
                           i == 0 ? start_of(p.init) : Start::kKeep,
-                          p.next == nullptr ? (end - begin) * vectors * W : p.next - p.b - column * p.inner,
+                          next,
+                          stride,
                           t};
         run_block<T>(block, 1, vectors);
       }
