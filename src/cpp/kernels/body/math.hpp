@@ -1,5 +1,6 @@
 // exp, sigmoid and tanh, by one polynomial: exp(r) = 1 + r + r^2 P(r) for |r| <= ln(2) / 2.
-// Coefficients: tools/fit_expm1.py. Relative error of the polynomial 8e-9 (float), 2e-17 (double).
+// An argument x of type X is a vector V<T> or Many of them. Coefficients: tools/fit_expm1.py. Relative error of the
+// polynomial 8e-9 (float), 2e-17 (double).
 #pragma once
 
 template <class T>
@@ -33,45 +34,45 @@ struct ExpConstants<double> {
 };
 
 // NaN in v survives both.
-template <class T>
-PYLSTM_INLINE V<T> at_most(V<T> v, T limit) {
-  return smaller_of(splat<T>(limit), v);
+template <class T, class X>
+PYLSTM_INLINE X at_most(X v, T limit) {
+  return smaller_of(X(splat<T>(limit)), v);
 }
-template <class T>
-PYLSTM_INLINE V<T> at_least(V<T> v, T limit) {
-  return larger_of(splat<T>(limit), v);
+template <class T, class X>
+PYLSTM_INLINE X at_least(X v, T limit) {
+  return larger_of(X(splat<T>(limit)), v);
 }
 
 // x = n ln(2) + r, exp(r) = 1 + r + r^2 p. n is in the low bits of `n`; those above leave in a shift to the exponent,
 // as the constant that rounds has none below.
-template <class T>
+template <class X, class Bits>
 struct Reduced {
-  V<T> r, p;
-  typename Vec<T>::bits n;
+  X r, p;
+  Bits n;
 };
 
-template <class T>
-PYLSTM_INLINE Reduced<T> reduce(V<T> x) {
+template <class T, class X>
+PYLSTM_INLINE auto reduce(X x) {
   using C = ExpConstants<T>;
-  const V<T> rounded = fma(x, splat<T>(C::log2e), splat<T>(C::round));
-  const V<T> n = rounded - C::round;
-  const V<T> r = fma(n, splat<T>(-C::ln2_low), fma(n, splat<T>(-C::ln2_high), x));
-  V<T> p = splat<T>(C::p[0]);
+  const X rounded = fma(x, splat<T>(C::log2e), splat<T>(C::round));
+  const X n = rounded - C::round;
+  const X r = fma(n, splat<T>(-C::ln2_low), fma(n, splat<T>(-C::ln2_high), x));
+  X p = splat<T>(C::p[0]);
 #pragma GCC unroll 16
   for (int i = 1; i <= C::degree; ++i) p = fma(p, r, splat<T>(C::p[i]));
-  return {r, p, as_bits<T>(rounded)};
+  return Reduced<X, decltype(as_bits<T>(rounded))>{r, p, as_bits<T>(rounded)};
 }
 
 // value * 2^n for value = exp(r). Adding n to the exponent cannot leave the normal range for x in [lowest, highest].
-template <class T>
-PYLSTM_INLINE V<T> times_power(V<T> value, typename Vec<T>::bits n, V<T> x) {
-  const V<T> scaled = from_bits<T>(as_bits<T>(value) + (n << ExpConstants<T>::mantissa));
-  return x != x ? x : scaled;  // the exponent of a NaN may have been changed
+template <class T, class X, class Bits>
+PYLSTM_INLINE X times_power(X value, Bits n, X x) {
+  const X scaled = from_bits<T>(as_bits<T>(value) + (n << ExpConstants<T>::mantissa));
+  return if_number(x, scaled);  // the exponent of a NaN may have been changed
 }
 
 // x between the bounds, or NaN.
-template <class T>
-PYLSTM_INLINE V<T> inside(V<T> x) {
+template <class T, class X>
+PYLSTM_INLINE X inside(X x) {
   return at_least<T>(at_most<T>(x, ExpConstants<T>::highest), ExpConstants<T>::lowest);
 }
 
@@ -79,7 +80,7 @@ PYLSTM_INLINE V<T> inside(V<T> x) {
 // the result's ulp when r < 0.
 template <class T>
 PYLSTM_INLINE V<T> exp_between(V<T> x) {
-  const Reduced<T> parts = reduce<T>(x);
+  const auto parts = reduce<T>(x);
   const V<T> sum = 1 + parts.r, low = parts.r - (sum - 1);
   return times_power<T>(sum + fma(parts.r * parts.r, parts.p, low), parts.n, x);
 }
@@ -101,20 +102,20 @@ PYLSTM_INLINE V<T> exp_of_negative(V<T> x) {
 }
 
 // 1 / (1 + exp(-x)), with the shorter exp: its last half ulp is lost in the sum.
-template <class T>
-PYLSTM_INLINE V<T> vector_sigmoid(V<T> x) {
-  const V<T> y = inside<T>(-x);
-  const Reduced<T> parts = reduce<T>(y);
-  return 1 / (1 + times_power<T>(1 + fma(parts.r * parts.r, parts.p, parts.r), parts.n, y));
+template <class T, class X>
+PYLSTM_INLINE X vector_sigmoid(X x) {
+  const X y = inside<T>(-x);
+  const auto parts = reduce<T>(y);
+  return 1 / (1 + times_power<T>(X(1 + fma(parts.r * parts.r, parts.p, parts.r)), parts.n, y));
 }
 
 // expm1(2|x|) / (expm1(2|x|) + 2): no cancellation near 0, at most 1 far from it.
-template <class T>
-PYLSTM_INLINE V<T> vector_tanh(V<T> x) {
+template <class T, class X>
+PYLSTM_INLINE X vector_tanh(X x) {
   using C = ExpConstants<T>;
-  const V<T> y = at_most<T>(absolute<T>(x), C::tanh_one);
-  const Reduced<T> parts = reduce<T>(y + y);
-  const V<T> power = from_bits<T>((parts.n + C::bias) << C::mantissa);  // 2^n
-  const V<T> expm1 = fma(power, fma(parts.r * parts.r, parts.p, parts.r), power - 1);
-  return with_sign_of<T>(expm1 / (expm1 + 2), x);
+  const X y = at_most<T>(absolute<T>(x), C::tanh_one);
+  const auto parts = reduce<T>(X(y + y));
+  const X power = from_bits<T>((parts.n + C::bias) << C::mantissa);  // 2^n
+  const X expm1 = fma(power, fma(parts.r * parts.r, parts.p, parts.r), power - 1);
+  return with_sign_of<T>(X(expm1 / (expm1 + 2)), x);
 }

@@ -1,0 +1,70 @@
+// N vectors side by side. An operation is that of every one of them, independent and in a row: a processor, which looks
+// only some hundred instructions ahead, then always finds some whose operands are ready. Lanes have the bits of V<T>.
+#pragma once
+
+template <class Vector, int N>
+struct Many {
+  Vector v[N];
+
+  Many() = default;
+  PYLSTM_INLINE Many(Vector x) : Many(each([=](int) { return x; })) {}
+  template <class Scalar, class = decltype(Scalar() * 1.0)>
+  PYLSTM_INLINE Many(Scalar x) : Many(static_cast<decltype(+Vector{}[0])>(x) - Vector{}) {}
+
+  // f(0) ... f(N - 1).
+  template <class F>
+  static PYLSTM_INLINE Many each(F f) {
+    Many result;
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) result.v[j] = f(j);
+    return result;
+  }
+
+  friend PYLSTM_INLINE Many operator-(const Many& a) {
+    return each([&](int j) { return -a.v[j]; });
+  }
+  friend PYLSTM_INLINE Many operator+(const Many& a, const Many& b) {
+    return each([&](int j) { return a.v[j] + b.v[j]; });
+  }
+  friend PYLSTM_INLINE Many operator-(const Many& a, const Many& b) {
+    return each([&](int j) { return a.v[j] - b.v[j]; });
+  }
+  friend PYLSTM_INLINE Many operator*(const Many& a, const Many& b) {
+    return each([&](int j) { return a.v[j] * b.v[j]; });
+  }
+  friend PYLSTM_INLINE Many operator/(const Many& a, const Many& b) {
+    return each([&](int j) { return a.v[j] / b.v[j]; });
+  }
+  friend PYLSTM_INLINE Many operator<<(const Many& a, int bits) {
+    return each([&](int j) { return a.v[j] << bits; });
+  }
+  friend PYLSTM_INLINE Many fma(const Many& a, const Many& b, const Many& c) {
+    return each([&](int j) { return fma(a.v[j], b.v[j], c.v[j]); });
+  }
+  friend PYLSTM_INLINE Many smaller_of(const Many& a, const Many& b) {
+    return each([&](int j) { return smaller_of(a.v[j], b.v[j]); });
+  }
+  friend PYLSTM_INLINE Many larger_of(const Many& a, const Many& b) {
+    return each([&](int j) { return larger_of(a.v[j], b.v[j]); });
+  }
+  friend PYLSTM_INLINE Many if_number(const Many& x, const Many& value) {
+    return each([&](int j) { return if_number(x.v[j], value.v[j]); });
+  }
+};
+
+template <class T, int N>
+PYLSTM_INLINE Many<typename Vec<T>::bits, N> as_bits(const Many<V<T>, N>& x) {
+  return Many<typename Vec<T>::bits, N>::each([&](int j) { return as_bits<T>(x.v[j]); });
+}
+template <class T, int N>
+PYLSTM_INLINE Many<V<T>, N> from_bits(const Many<typename Vec<T>::bits, N>& x) {
+  return Many<V<T>, N>::each([&](int j) { return from_bits<T>(x.v[j]); });
+}
+template <class T, int N>
+PYLSTM_INLINE Many<V<T>, N> absolute(const Many<V<T>, N>& x) {
+  return Many<V<T>, N>::each([&](int j) { return absolute<T>(x.v[j]); });
+}
+template <class T, int N>
+PYLSTM_INLINE Many<V<T>, N> with_sign_of(const Many<V<T>, N>& magnitude, const Many<V<T>, N>& sign) {
+  return Many<V<T>, N>::each([&](int j) { return with_sign_of<T>(magnitude.v[j], sign.v[j]); });
+}
