@@ -150,21 +150,27 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
 
 template <class T, int MR, int NP, int NV>
 __attribute__((noinline)) void run_tile(const Block<T>& p, Dim row, Dim t) {
-  const T* ahead = p.next + t * p.stride * p.inner;
-  // Where one line at a step would leave gaps, ask for two; else for the same one again, which costs nothing.
-  const Dim beside = p.stride < 2 * kLine<T> ? 0 : kLine<T>;
+  // Tiles after those that have asked for all ask for what they read themselves, which costs nothing; so does asking
+  // for a line twice. Where one line at a step would leave gaps, ask for two.
+  const bool asks = t * p.stride < NV * Vec<T>::width;
+  const T* ahead = asks ? p.next + t * p.stride * p.inner : p.b;
+  const Dim stride = asks ? p.stride : NV * Vec<T>::width, beside = stride < 2 * kLine<T> || !asks ? 0 : kLine<T>;
   const auto run = [&](auto whole) {
     tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.a_row, p.a_row, p.a_inner, p.b, p.b_panel,
                                                 p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
-                                                p.valid, ahead, p.stride, beside);
+                                                p.valid, ahead, stride, beside);
   };
   p.valid == Vec<T>::width ? run(Flag<true>{}) : run(Flag<false>{});
 }
 
 // Elements of the next block, `row` at a step of the inner sum, that each tile asks for at a step, so that all tiles
-// ask for all of it: in the order of memory, so that hardware looks ahead too, and as slowly as possible, as a core
-// waits for few lines at a time. An Emerald Rapids gains 13 to 30 % on weights beyond its second-level cache.
-PYLSTM_INLINE Dim stride_of(Dim row, Dim tiles) { return (row + tiles - 1) / tiles; }
+// ask for all of it: in the order of memory, so that hardware looks ahead too, and a line at a step if that is enough,
+// as a core waits for few lines at a time. An Emerald Rapids gains 13 to 30 % on weights beyond its second-level cache.
+template <class T>
+PYLSTM_INLINE Dim stride_of(Dim row, Dim tiles) {
+  const Dim stride = (row + tiles - 1) / tiles;
+  return stride < kLine<T> ? kLine<T> : stride;
+}
 PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows; }
 
 // Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
@@ -266,7 +272,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                       valid,
                       init,
                       nullptr,
-                      stride_of(vectors * W, tiles_of(p.rows)),
+                      stride_of<T>(vectors * W, tiles_of(p.rows)),
                       0};
     block.next = block.b + (panel + together < last ? (end - begin) * vectors * W
                                                     : next_block<T>(p, panel, first, last, begin, end, vectors * W));
@@ -331,31 +337,37 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
-    const Dim stride = stride_of(vectors * W, tiles);
+    const Dim stride = stride_of<T>(vectors * W, tiles);
     for (Dim i = 0; i < blocks; ++i) {
       const Dim begin = p.inner * i / blocks, end = p.inner * (i + 1) / blocks;
       const T* b = p.b + (column * p.inner + begin * vectors * W);
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
+      // Written once: a tile that read fields just stored, several at a time, would wait for the stores of the one
+      // before.
+      Block<T> block = {nullptr,
+                        1,
+                        kTileRows,
+                        b,
+                        0,
+                        nullptr,
+                        p.c_row,
+                        0,
+                        nullptr,
+                        0,
+                        end - begin,
+                        valid,
+                        i == 0 ? start_of(p.init) : Start::kKeep,
+                        next,
+                        stride,
+                        0};
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
         // The next tile's sums come from far away, and its first multiply-add would wait for them.
         if (i == 0 && p.init == Init::kKeep) prefetch_tile<T>(p, row + kTileRows, column, columns);
-        Block<T> block = {p.a + row * p.inner + begin * kTileRows,
-                          1,
-                          kTileRows,
-                          b,
-                          0,
-                          p.c + row * p.c_row + column,
-                          p.c_row,
-                          0,
-                          nullptr,
-                          smaller(kTileRows, p.rows - row),
-                          end - begin,
-                          valid,
-                          i == 0 ? start_of(p.init) : Start::kKeep,
-                          next,
-                          stride,
-                          t};
+        block.a = p.a + row * p.inner + begin * kTileRows;
+        block.c = p.c + row * p.c_row + column;
+        block.rows = smaller(kTileRows, p.rows - row);
+        block.first_tile = t;
         run_block<T>(block, 1, vectors);
       }
     }
