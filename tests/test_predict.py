@@ -180,3 +180,25 @@ def test_small_types_and_files(tmp_path):
     expected = net.predict(IDS)
     for kind in ("u1", "i2", ">i8", "f4"):
         assert np.array_equal(net.predict(IDS.astype(kind)), expected)
+
+
+def test_a_call_like_the_last_is_checked_like_the_first():
+    model = pylstm.Sequential([pylstm.layers.Embedding(5, 4), pylstm.layers.LSTM(3)])
+    x = np.array([[1, 2], [3, 4]])
+    first = model.predict_on_batch(x)
+    np.testing.assert_array_equal(model.predict(x, batch_size=2), first)
+    with pytest.raises(IndexError, match="row 1, step 0"):
+        model.predict_on_batch(np.array([[1, 2], [5, 4]]))
+    with pytest.raises(TypeError, match="x: expected real numbers"):
+        model.predict_on_batch(x.astype(object))
+    np.testing.assert_array_equal(model.predict_on_batch(x.astype(np.uint8)), first)
+
+
+def test_a_model_that_got_a_layer_answers_in_its_new_shape():
+    model = pylstm.Sequential([pylstm.layers.Input((2, 4)), pylstm.layers.LSTM(3)])
+    x = np.ones((2, 2, 4), np.float32)
+    assert model.predict_on_batch(x).shape == (2, 3)
+    model.add(pylstm.layers.Dense(7))
+    assert model.predict_on_batch(x).shape == (2, 7)
+    model.pop()
+    assert model.predict_on_batch(x).shape == (2, 3)

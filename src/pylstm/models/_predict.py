@@ -30,6 +30,10 @@ _LARGE = 1 << 18  # elements of a result whose memory NumPy would get from the s
 class Predictor(Estimated):
     """A model that can be applied to data."""
 
+    _last: tuple[_core.Network, tuple[int, ...], int, tuple[int, ...]] | None = None
+    """The network, the shape of x, the batch size and the shape of the result of the last call, if
+    that is small. Another call like it needs no check but that of the values."""
+
     def predict(
         self,
         x: Any,
@@ -69,12 +73,7 @@ class Predictor(Estimated):
         if steps is not None:
             count = min(count, _checks.positive_int("steps", steps) * size)
         check_equal_batches(self._layers, count, size)
-        if self._core is None:
-            with self._checking():
-                network, data, shape = self._checked(x, size)
-        else:
-            network, data, shape = self._checked(x, size)
-        out = self._empty(network, shape)
+        network, data, out = self._prepared(x, size)
         batches, done = -(-count // size), 0
         if callbacks is None and verbose in ("auto", 0):
             done = network.predict(data, size, 0, batches, BUDGET_MS, out)
@@ -84,8 +83,13 @@ class Predictor(Estimated):
 
     def predict_on_batch(self, x: Any) -> NDArray[Any]:
         """`predict` of one batch."""
+        self._enter()
         x = _checks.array("x", x)
-        return self.predict(x, batch_size=batch_length(x), verbose=0)
+        size = batch_length(x)
+        network, data, out = self._prepared(x, size)
+        if network.predict(data, size, 0, 1, BUDGET_MS, out) == 0:
+            self._predict_slowly(data, size, 0, 1, out, 0, None)
+        return out
 
     # ---- parts
 
@@ -151,6 +155,30 @@ class Predictor(Estimated):
             return {}
         return {mode: self._core.get_state(mode) for mode in ("fit", "predict")}
 
+    def _keep_weights(self) -> None:
+        self._last = None
+        super()._keep_weights()
+
+    def _prepared(
+        self, x: NDArray[Any], batch_size: int
+    ) -> tuple[_core.Network, _core.Data, NDArray[Any]]:
+        """The network, the rows of `x` checked for it, and memory for the result."""
+        last = self._last
+        if last is not None and last[:3] == (self._core, x.shape, batch_size):
+            network, _, _, shape = last
+            data = _core.Data(x)
+            network.check(data, "predict")
+            return network, data, np.empty(shape, self._numpy_dtype)
+        if self._core is None:
+            with self._checking():
+                network, data, shape = self._checked(x, batch_size)
+        else:
+            network, data, shape = self._checked(x, batch_size)
+        if math.prod(shape) >= _LARGE:
+            return network, data, network.empty_result(shape)
+        self._last = (network, x.shape, batch_size, shape)
+        return network, data, np.empty(shape, self._numpy_dtype)
+
     def _checked(
         self, x: NDArray[Any], batch_size: int
     ) -> tuple[_core.Network, _core.Data, tuple[int, ...]]:
@@ -165,12 +193,6 @@ class Predictor(Estimated):
         self._check_room(x, batch_size, "predict", results=results)
         network.check(data, "predict")
         return network, data, shape
-
-    def _empty(self, network: _core.Network, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Memory of a result; for a large one what the last one left, if nobody has it any more."""
-        if math.prod(shape) < _LARGE:
-            return np.empty(shape, self._numpy_dtype)
-        return network.empty_result(shape)
 
     @contextmanager
     def _checking(self) -> Iterator[None]:
