@@ -47,7 +47,7 @@ struct StepProblem {
       for (Dim i = 0; i < units; ++i)
         std::copy_n(&recurrent[static_cast<std::size_t>(i * 4 * units)], 4 * units, kernel + i * (4 * units + 1));
       packed = m.packed.take(k.packed_b(units, 4 * padded));
-      k.pack_gates(kernel, 4 * units + 1, units, units, packed);
+      k.pack_gates(kernel, 4 * units + 1, units, units, packed, false);
       PYLSTM_EXPECT(m.packed.intact(), "pack_gates wrote in front of its output");
     }
     T* z_rows = m.z.take(size(count, z_row, 4 * padded));  // lanes past `units` are NaN

@@ -1,6 +1,8 @@
 // Packing and the two products.
 #include <algorithm>
 
+#include "base/buffer.hpp"
+#include "base/index.hpp"
 #include "laws.hpp"
 
 namespace pylstm::test {
@@ -111,7 +113,7 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
                Random& random) {
   const Problem<T> p = make_problem(memory, rows, columns, inner, transposed, random);
   T* packed = memory.packed_b.take(k.packed_b(inner, columns));
-  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed);
+  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, false);
   PYLSTM_EXPECT(memory.packed_b.intact(), "pack_b wrote in front of its output");
   T* bias = memory.bias.take(columns);
   for (Dim n = 0; n < columns; ++n) bias[n] = random.uniform<T>(-2, 2);
@@ -182,7 +184,7 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
     }
   }
   T* packed_b = memory.packed_b.take(k.packed_b(inner, columns));
-  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed_b);
+  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed_b, false);
   const Dim c_row = columns + 3;
   T* c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
   k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kZero});
@@ -202,7 +204,7 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
       packed_a = memory.packed_a.take(tiles * k.tile_rows * count);
       k.pack_a(sources.data() + sum.begin, first, count, rows, packed_a);
       packed_b = memory.packed_b.take(k.packed_b(count, n));
-      k.pack_b(p.b + sum.begin * p.b_row + part.begin * p.b_column, p.b_row, p.b_column, count, n, packed_b);
+      k.pack_b(p.b + sum.begin * p.b_row + part.begin * p.b_column, p.b_row, p.b_column, count, n, packed_b, false);
       k.gemm_packed({packed_a, packed_b, c + part.begin, c_row, rows, n, count,
                      sum.begin == 0 && sum.end == cut ? Init::kZero : Init::kKeep});
     }
@@ -224,12 +226,33 @@ void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   PYLSTM_EXPECT(size >= inner * columns && size < inner * (columns + k.width), "packed_b(", inner, ", ", columns,
                 ") is ", size);
   T* whole = memory.packed_b.take(size);
-  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, whole);
+  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, whole, false);
   for (Dim first = 0; first < columns; first += panel) {
     T* part = memory.packed_a.take(k.packed_b(inner, columns - first));
-    k.pack_b(p.b + first * p.b_column, p.b_row, p.b_column, inner, columns - first, part);
+    k.pack_b(p.b + first * p.b_column, p.b_row, p.b_column, inner, columns - first, part, false);
     const auto bytes = static_cast<std::size_t>(k.packed_b(inner, columns - first)) * sizeof(T);
     PYLSTM_EXPECT(std::memcmp(part, whole + first * inner, bytes) == 0, "pack_b from column ", first, " differs");
+  }
+}
+
+// Past the caches or not, panels hold the same.
+template <class T>
+void pack_past_caches(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
+  const Dim units = 2 * k.width + 1, columns = 4 * units, inner = 3 * k.width + 2;
+  for (const bool transposed : {false, true}) {
+    const Problem<T> p = make_problem(memory, 0, columns, inner, transposed, random);
+    for (const bool gates : {false, true}) {
+      if (gates && transposed) continue;
+      const Dim size = k.packed_b(inner, gates ? 4 * round_up(units, k.width) : columns);
+      Buffer<T> panels[2];
+      for (const bool past : {false, true}) {
+        T* packed = panels[past].reserve_zeroed(size);
+        gates ? k.pack_gates(p.b, p.b_row, inner, units, packed, past)
+              : k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, past);
+      }
+      PYLSTM_EXPECT(std::memcmp(panels[0].data(), panels[1].data(), panels[0].bytes()) == 0,
+                    gates ? "gates" : "columns", transposed ? ", transposed," : "", " packed past the caches differ");
+    }
   }
 }
 
@@ -266,6 +289,7 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
     for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
   }
   pack_parts(k, memory, random);
+  pack_past_caches(k, memory, random);
 }
 
 template void product_laws<float>(const KernelTable<float>&, const Options&);

@@ -118,10 +118,12 @@ struct KernelTable {
 
   // Packing. packed_b(inner, columns) elements; gates: columns = 4 * units rounded up to 4 * width.
   Dim (*packed_b)(Dim inner, Dim columns);
-  // B(k, n) = source[k * row_stride + n * column_stride].
-  void (*pack_b)(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed);
+  // B(k, n) = source[k * row_stride + n * column_stride]. past_caches: not kept there; then packed is aligned to a
+  // cache line.
+  void (*pack_b)(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed,
+                 bool past_caches);
   // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, lanes past `units` 0.
-  void (*pack_gates)(const T* source, Dim row_stride, Dim inner, Dim units, T* packed);
+  void (*pack_gates)(const T* source, Dim row_stride, Dim inner, Dim units, T* packed, bool past_caches);
   // Columns [first, first + columns) of `inner` rows become A^T in tiles [inner][tile_rows]; the last
   // tile is filled with 0. round_up(columns, tile_rows) * inner elements.
   void (*pack_a)(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed);

@@ -7,9 +7,15 @@ Dim packed_b(Dim inner, Dim columns) {
   return round_up(columns, Vec<T>::width) * inner;
 }
 
+// kPast: past the caches, where a vector is a line of them; less would be written to memory piece by piece.
+template <class T, bool kPast>
+PYLSTM_INLINE void store_packed(T* p, V<T> v) {
+  kPast && sizeof(V<T>) == 64 ? store_past(p, v) : store(p, v);
+}
+
 // W x W elements: row i of `to` is column i of `from`. Each round interleaves vectors half the rows apart, which turns
 // the number of an element, (row, column), by one bit; all bits of a row make a transposition.
-template <class T>
+template <class T, bool kPast>
 PYLSTM_INLINE void transpose_square(const T* from, Dim from_row, T* to, Dim to_row) {
   constexpr int W = Vec<T>::width;
   V<T> v[W], turned[W];
@@ -26,11 +32,11 @@ PYLSTM_INLINE void transpose_square(const T* from, Dim from_row, T* to, Dim to_r
     for (int i = 0; i < W; ++i) v[i] = turned[i];
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < W; ++i) store(to + i * to_row, v[i]);
+  for (int i = 0; i < W; ++i) store_packed<T, kPast>(to + i * to_row, v[i]);
 }
 
 // Vector column v of the packed matrix is `count` columns of the source from `offset`, the rest 0.
-template <class T>
+template <class T, bool kPast>
 PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim count, T* packed,
                                Dim packed_row) {
   constexpr Dim W = Vec<T>::width;
@@ -38,7 +44,7 @@ PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_strid
     for (Dim k = 0; k < inner; ++k) {
       const T* row = source + k * row_stride;
       __builtin_prefetch(row + kPanel<T>, 0, 2);  // of the next panel: rows are pages apart, so no hardware looks ahead
-      store(packed + k * packed_row, count == W ? load(row) : load_n(row, count));
+      store_packed<T, kPast>(packed + k * packed_row, count == W ? load(row) : load_n(row, count));
     }
     return;
   }
@@ -46,7 +52,7 @@ PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_strid
   constexpr Dim kRun = 16;
   const Dim squares = row_stride == 1 && count == W ? inner / W * W : 0;
   for (Dim k = 0; k < squares; k += W) {
-    transpose_square<T>(source + k, column_stride, packed + k * packed_row, packed_row);
+    transpose_square<T, kPast>(source + k, column_stride, packed + k * packed_row, packed_row);
   }
   for (Dim k = squares; k < inner; k += kRun) {
     const Dim end = smaller(k + kRun, inner);
@@ -58,28 +64,42 @@ PYLSTM_INLINE void pack_vector(const T* source, Dim row_stride, Dim column_strid
   }
 }
 
-template <class T>
-void pack_b(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed) {
+template <class T, bool kPast>
+PYLSTM_INLINE void pack_columns(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed) {
   constexpr Dim W = Vec<T>::width;
   for (Dim column = 0; column < columns; column += W) {
     const Dim panel = column / kPanel<T> * kPanel<T>;
     const Dim vectors = (smaller(columns - panel, kPanel<T>) + W - 1) / W;
-    pack_vector<T>(source + column * column_stride, row_stride, column_stride, inner, smaller(W, columns - column),
-                   packed + panel * inner + (column - panel), vectors * W);
+    pack_vector<T, kPast>(source + column * column_stride, row_stride, column_stride, inner,
+                          smaller(W, columns - column), packed + panel * inner + (column - panel), vectors * W);
   }
 }
 
 template <class T>
-void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed) {
+void pack_b(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed, bool past_caches) {
+  if (!past_caches) return pack_columns<T, false>(source, row_stride, column_stride, inner, columns, packed);
+  pack_columns<T, true>(source, row_stride, column_stride, inner, columns, packed);
+  finish_stores();
+}
+
+template <class T, bool kPast>
+PYLSTM_INLINE void pack_blocks(const T* source, Dim row_stride, Dim inner, Dim units, T* packed) {
   constexpr Dim W = Vec<T>::width;
   for (Dim unit = 0; unit < units; unit += W) {
     for (Dim gate = 0; gate < 4; ++gate) {
       const Dim column = 4 * unit + gate * W;
       const Dim panel = column / kPanel<T> * kPanel<T>;
-      pack_vector<T>(source + gate * units + unit, row_stride, 1, inner, smaller(W, units - unit),
-                     packed + panel * inner + (column - panel), kPanel<T>);
+      pack_vector<T, kPast>(source + gate * units + unit, row_stride, 1, inner, smaller(W, units - unit),
+                            packed + panel * inner + (column - panel), kPanel<T>);
     }
   }
+}
+
+template <class T>
+void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed, bool past_caches) {
+  if (!past_caches) return pack_blocks<T, false>(source, row_stride, inner, units, packed);
+  pack_blocks<T, true>(source, row_stride, inner, units, packed);
+  finish_stores();
 }
 
 template <class T>

@@ -1,0 +1,18 @@
+#include "base/caches.hpp"
+
+#if defined(__unix__)
+#include <unistd.h>
+#endif
+
+namespace pylstm {
+
+Dim second_level_cache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  static const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? static_cast<Dim>(bytes) : 0;
+#else
+  return 0;
+#endif
+}
+
+}  // namespace pylstm

@@ -1,0 +1,11 @@
+// What the sizes of blocks depend on.
+#pragma once
+
+#include "base/types.hpp"
+
+namespace pylstm {
+
+// Bytes of a core's second-level cache; 0 where the system does not tell.
+Dim second_level_cache();
+
+}  // namespace pylstm
