@@ -189,9 +189,28 @@ def test_a_call_like_the_last_is_checked_like_the_first():
     np.testing.assert_array_equal(model.predict(x, batch_size=2), first)
     with pytest.raises(IndexError, match="row 1, step 0"):
         model.predict_on_batch(np.array([[1, 2], [5, 4]]))
-    with pytest.raises(TypeError, match="x: expected real numbers"):
-        model.predict_on_batch(x.astype(object))
     np.testing.assert_array_equal(model.predict_on_batch(x.astype(np.uint8)), first)
+
+
+def test_a_call_like_the_last_meets_an_input_shape_that_was_narrowed():
+    model = pylstm.Sequential([pylstm.layers.Input((None, 4)), pylstm.layers.LSTM(3)])
+    x = np.ones((2, 3, 4), np.float32)
+    model.predict_on_batch(x)
+    model.build((None, 2, 4))
+    for call in (model.predict_on_batch, model.predict):
+        with pytest.raises(ValueError, match="x: expected"):
+            call(x)
+
+
+def test_results_have_the_steps_of_their_own_batch():
+    model = pylstm.Sequential(
+        [pylstm.layers.Input((None, 4)), pylstm.layers.LSTM(3, return_sequences=True)]
+    )
+    for steps in (3, 5, 3):
+        x = np.full((2, steps, 4), 0.5, np.float32)
+        assert model.predict_on_batch(x).shape == (2, steps, 3)
+        assert model.predict(x, batch_size=1).shape == (2, steps, 3)
+        assert model.predict(x, batch_size=1, steps=1).shape == (1, steps, 3)
 
 
 def test_a_model_that_got_a_layer_answers_in_its_new_shape():

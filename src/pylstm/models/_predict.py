@@ -30,9 +30,9 @@ _LARGE = 1 << 18  # elements of a result whose memory NumPy would get from the s
 class Predictor(Estimated):
     """A model that can be applied to data."""
 
-    _last: tuple[_core.Network, tuple[int, ...], int, tuple[int, ...]] | None = None
-    """The network, the shape of x, the batch size and the shape of the result of the last call, if
-    that is small. Another call like it needs no check but that of the values."""
+    _last: tuple[_core.Network, Any, tuple[int, ...], int, tuple[int, ...]] | None = None
+    """Of the last call, if its result is small: the network, the model's input shape, the shape of
+    x, the batch size and the shape of the result. A call like it is checked for its values only."""
 
     def predict(
         self,
@@ -156,7 +156,7 @@ class Predictor(Estimated):
         return {mode: self._core.get_state(mode) for mode in ("fit", "predict")}
 
     def _keep_weights(self) -> None:
-        self._last = None
+        self._last = None  # or it would keep the network
         super()._keep_weights()
 
     def _prepared(
@@ -164,8 +164,13 @@ class Predictor(Estimated):
     ) -> tuple[_core.Network, _core.Data, NDArray[Any]]:
         """The network, the rows of `x` checked for it, and memory for the result."""
         last = self._last
-        if last is not None and last[:3] == (self._core, x.shape, batch_size):
-            network, _, _, shape = last
+        if last is not None and last[:4] == (
+            self._core,
+            self._input_shape,
+            x.shape,
+            batch_size,
+        ):
+            network, shape = last[0], last[4]
             data = _core.Data(x)
             network.check(data, "predict")
             return network, data, np.empty(shape, self._numpy_dtype)
@@ -176,7 +181,7 @@ class Predictor(Estimated):
             network, data, shape = self._checked(x, batch_size)
         if math.prod(shape) >= _LARGE:
             return network, data, network.empty_result(shape)
-        self._last = (network, x.shape, batch_size, shape)
+        self._last = (network, self._input_shape, x.shape, batch_size, shape)
         return network, data, np.empty(shape, self._numpy_dtype)
 
     def _checked(
