@@ -217,6 +217,36 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
   }
 }
 
+// A sum by ranges of the inner one has the same bits in any cut.
+template <class T>
+void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
+  const Dim panel = k.panel_vectors * k.width, inner = 3 * panel + 5;
+  for (const Dim columns : {panel - 1, 3 * panel, 4 * panel + 1}) {
+    for (const Dim rows : {1, 2, 3, 4, 6, 13}) {
+      const Problem<T> p = make_problem(memory, rows, columns, inner, false, random);
+      T* packed = memory.packed_b.take(k.packed_b(inner, columns));
+      k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, false);
+      std::vector<T> found;
+      for (const Dim step : {inner, panel, 2 * panel, Dim{7}}) {
+        T* c = fill_c(memory.c, rows, columns, columns, [](Dim, Dim) { return sentinel(T()); });
+        for (Dim first = 0; first < inner; first += step) {
+          const Init init = first == 0 ? Init::kZero : Init::kKeep;
+          GemmArgs<T> args = {p.a + first, p.a_row, 1, packed, c, columns, nullptr, rows, columns, inner, init};
+          args.first_inner = first;
+          args.last_inner = std::min(first + step, inner);
+          k.gemm(args);
+        }
+        check_c(p, memory.c, c, columns, "gemm by ranges", [](Dim, Dim) { return T(0); });
+        if (found.empty()) found.assign(c, c + rows * columns);
+        for (Dim i = 0; i < rows * columns; ++i) {
+          PYLSTM_EXPECT(same_bits(c[i], found[static_cast<std::size_t>(i)]),
+                        where(p, "gemm by ranges", i / columns, i % columns), ": ranges of ", step, " have other bits");
+        }
+      }
+    }
+  }
+}
+
 // A range of columns that begins at a panel is packed as it is inside the whole.
 template <class T>
 void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
@@ -288,6 +318,7 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   for (const Dim r : {1, 4, 7}) {
     for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
   }
+  gemm_ranges(k, memory, random);
   pack_parts(k, memory, random);
   pack_past_caches(k, memory, random);
 }
