@@ -42,7 +42,7 @@ struct GemmPackedArgs {
   Dim c_row;
   Dim rows, columns, inner;
   Init init;                // kZero or kKeep
-  const T* next = nullptr;  // what the next call reads as b, in the same array; brought nearer meanwhile; null: unknown
+  const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same
@@ -118,8 +118,8 @@ struct KernelTable {
 
   // Packing. packed_b(inner, columns) elements; gates: columns = 4 * units rounded up to 4 * width.
   Dim (*packed_b)(Dim inner, Dim columns);
-  // B(k, n) = source[k * row_stride + n * column_stride]. past_caches: not kept there; then packed is aligned to a
-  // cache line.
+  // past_caches: not to be kept there, where a vector is a cache line, to one of which `packed` is aligned then.
+  // B(k, n) = source[k * row_stride + n * column_stride].
   void (*pack_b)(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed,
                  bool past_caches);
   // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, lanes past `units` 0.

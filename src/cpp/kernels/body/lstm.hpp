@@ -2,8 +2,8 @@
 //   i, f, o = sigmoid(z_i, z_f, z_o)   g = tanh(z_c)   c = f c_prev + i g   h = o tanh(c)
 #pragma once
 
-// Cells that run side by side: their functions are long chains. Four at a time, with 32 registers, an Emerald Rapids
-// needs an eighth less time for cells; with 16 registers, two need more than twice the time of one after the other.
+// Cells that run side by side: their functions are long chains. An Emerald Rapids needs an eighth less time for four at
+// a time with AVX-512; with AVX2, whose registers hold one, two take more than twice the time of one after the other.
 constexpr int kCellsTogether = PYLSTM_CELLS_TOGETHER;
 
 // N cells, each a vector of units: one block of units of N rows, or N blocks of one row. `n` units of a block exist.
@@ -55,9 +55,9 @@ PYLSTM_INLINE void each_cells(Dim rows, Dim units, Dim first, Dim last, F f) {
   in_groups<N>(0, rows, [&](Dim row, auto n) { f(Cells<T, n.value, false>{row, whole, units - whole * W, false}); });
 }
 
-template <class T, class Cells>
-PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells& cells) {
-  using X = typename Cells::X;
+template <class T, int N, bool kWhole>
+PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
+  using X = Many<V<T>, N>;
   const auto z = [&](int gate) { return cells.read(p.z + gate * p.z_gate, p.z_row, p.z_block); };
   const X i = vector_sigmoid<T>(z(0)), f = vector_sigmoid<T>(z(1)), g = vector_tanh<T>(z(2));
   const X c = fma(f, cells.read(p.c_prev, p.units), i * g);
