@@ -44,9 +44,9 @@ PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
   return inner >= 8 * wanted ? wanted : 1;
 }
 
-template <bool kValue>
-struct Flag {
-  static constexpr bool value = kValue;
+template <auto kValue>
+struct Constant {
+  static constexpr auto value = kValue;
 };
 
 // A pointer that the compiler knows nothing of: it would else compute the addresses of all outputs before the inner
@@ -160,7 +160,7 @@ __attribute__((noinline)) void run_tile(const Block<T>& p, Dim row, Dim t) {
                                                 p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
                                                 p.valid, ahead, stride, beside);
   };
-  p.valid == Vec<T>::width ? run(Flag<true>{}) : run(Flag<false>{});
+  p.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
 
 // Elements of the next block, `row` at a step of the inner sum, that each tile asks for at a step, so that they ask

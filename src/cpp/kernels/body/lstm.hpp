@@ -27,15 +27,10 @@ struct Cells {
   }
 };
 
-template <int kValue>
-struct Count {
-  static constexpr int value = kValue;
-};
-
-// f(i, Count<n>) for all of [first, last), n at a time: as many as N, in the end fewer.
+// f(i, Constant<n>) for all of [first, last), n at a time: as many as N, in the end fewer.
 template <int N, class F>
 PYLSTM_INLINE void in_groups(Dim first, Dim last, F f) {
-  for (; first + N <= last; first += N) f(first, Count<N>());
+  for (; first + N <= last; first += N) f(first, Constant<N>());
   if constexpr (N > 1) in_groups<N / 2>(first, last, f);
 }
 
