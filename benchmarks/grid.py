@@ -50,9 +50,14 @@ class Bench:
         names = ["unmasked"] if problem.padded else [] if problem.isa else self._names
         found = {name: self._ready(name, isa, problem, prepared) for name in names}
         duels = self._fight([n for n in names if "variant" in found[n]], isa, ours, found)
-        times = [a for duel in duels.values() for a, _ in duel.times] or self._alone(ours)
-        seconds, best = float(np.median(times)), float(np.min(times))
-        least = floor.seconds(problem, limits)
+        turns = [
+            (a, peak)
+            for duel in duels.values()
+            for (a, _), peak in zip(duel.times, duel.peaks or [], strict=True)
+        ] or self._alone(ours)
+        times, peaks = np.array(turns).T
+        seconds = float(np.median(times))
+        floors = [floor.seconds(problem, dataclasses.replace(limits, peak=p)) for p in peaks]
         return {
             "problem": problem.name,
             **dataclasses.asdict(problem),
@@ -61,10 +66,11 @@ class Bench:
             "seconds": seconds,
             "first": prepared.first,
             "gflops": problem.flops / seconds / 1e9,
-            "percent_of_peak": 100 * problem.flops / seconds / limits.peak,
-            "percent_of_peak_best": 100 * problem.flops / best / limits.peak,
-            "floor_seconds": least,
-            "times_floor": seconds / least,
+            "peak": float(np.median(peaks)),
+            "percent_of_peak": float(np.median(100 * problem.flops / times / peaks)),
+            "percent_of_best_peak": 100 * problem.flops / seconds / limits.peak,
+            "times_floor": float(np.median(times / floors)),
+            "times_floor_at_best_peak": seconds / floor.seconds(problem, limits),
             "steal_ticks": machine.steal() - steal,
             "peers": found,
         }
@@ -119,7 +125,7 @@ class Bench:
         def go(name: str, pairs: int) -> None:
             try:
                 if name not in duels:
-                    duels[name] = Duel(ours, self._worker(name, isa), self._plan.seconds)
+                    duels[name] = Duel(ours, self._worker(name, isa), self._plan.seconds, peaks=[])
                 duels[name].fight(pairs)
             except WorkerError as error:
                 if error.name == ours.name:
@@ -144,9 +150,9 @@ class Bench:
             worker.close()
         return {"error": str(error)}
 
-    def _alone(self, ours: Worker) -> list[float]:
+    def _alone(self, ours: Worker) -> list[tuple[float, float]]:
         repeats = repeats_for(ours.seconds, self._plan.seconds)
-        return [ours.seconds(repeats) / repeats for _ in range(self._plan.pairs)]
+        return [(ours.seconds(repeats) / repeats, ours.peak()) for _ in range(self._plan.pairs)]
 
 
 def compare(ours: dict[str, NDArray[Any]], peer: dict[str, NDArray[Any]]) -> dict[str, float]:

@@ -73,6 +73,10 @@ class Worker:
     def seconds(self, repeats: int) -> float:
         return float(self._ask("seconds", repeats)[0]["seconds"])
 
+    def peak(self) -> float:
+        """FLOP/s of multiply-adds at this moment, of a worker that runs pylstm."""
+        return float(self._ask("peak")[0]["peak"])
+
     def settle(self) -> None:
         """Wait until none of its threads runs: many spin for a while after their last work."""
         tasks = Path(f"/proc/{self._process.pid}/task")

@@ -21,6 +21,7 @@ class Duel:
     peer: Worker
     seconds: float
     times: list[tuple[float, float]] = field(default_factory=list)  # of one repeat
+    peaks: list[float] | None = None  # FLOP/s right after each of our turns; None: not measured
 
     def __post_init__(self) -> None:
         self._repeats = (self._warm(self.ours, self.peer), self._warm(self.peer, self.ours))
@@ -28,12 +29,10 @@ class Duel:
     def fight(self, pairs: int) -> None:
         """Measure until there are so many pairs; nothing is dropped."""
         while len(self.times) < pairs:
-            self.times.append(
-                (
-                    self._turn(self.ours, self.peer, self._repeats[0]),
-                    self._turn(self.peer, self.ours, self._repeats[1]),
-                )
-            )
+            ours = self._turn(self.ours, self.peer, self._repeats[0])
+            if self.peaks is not None:
+                self.peaks.append(self.ours.peak())
+            self.times.append((ours, self._turn(self.peer, self.ours, self._repeats[1])))
 
     @property
     def pair_seconds(self) -> float:

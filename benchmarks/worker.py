@@ -59,6 +59,13 @@ class _Library:
     def seconds(self, repeats: int) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"seconds": self._time(self._run, repeats)}, {}
 
+    def peak(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the machine could do right after our turn; only where pylstm is installed."""
+        from pylstm import _core
+        from pylstm._bench.machine import peak_now
+
+        return {"peak": peak_now(_core.get_num_threads())}, {}
+
     def _speed(self, run: Any) -> float:
         """Seconds of one repeat, the best of a few: enough to choose by."""
         once = self._time(run, 1)

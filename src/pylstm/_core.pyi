@@ -26,11 +26,19 @@ def set_num_threads(n: int) -> None:
 def available_cores() -> int:
     """Processors that this process may use."""
 
+def second_level_cache() -> int:
+    """Bytes of a core's second-level cache; 0 if the system does not tell."""
+
 def build_info() -> dict[str, str]:
     """version, compiler, thread_backend and isas of this build."""
 
-def measure_peak(threads: int, seconds: float, is_double: bool = False) -> float:
-    """Floating-point operations a second that multiply-adds reach on the active instruction set."""
+def measure_peak(
+    threads: int, seconds: float, is_double: bool = False, mean: bool = False
+) -> float:
+    """Floating-point operations a second that multiply-adds reach on the active instruction set.
+
+    mean: of all the time, not of its best moment.
+    """
 
 def measure_bandwidth(threads: int, bytes: int, seconds: float) -> float:
     """Bytes a second that reading a buffer of `bytes` bytes reaches."""

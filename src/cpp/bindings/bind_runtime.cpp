@@ -1,4 +1,5 @@
 // Instruction set, threads, random numbers, build facts.
+#include "base/caches.hpp"
 #include "base/float_env.hpp"
 #include "base/parallel.hpp"
 #include "bindings/arrays.hpp"
@@ -50,6 +51,7 @@ void register_runtime(py::module_& m) {
   m.def("get_num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("available_cores", &available_cores);
+  m.def("second_level_cache", &second_level_cache);
   m.def("build_info", [] {
     return std::map<std::string, std::string>{{"version", PYLSTM_VERSION},
                                               {"compiler", compiler()},
@@ -58,12 +60,13 @@ void register_runtime(py::module_& m) {
   });
   m.def(
       "measure_peak",
-      [](int threads, double seconds, bool is_double) {
+      [](int threads, double seconds, bool is_double, bool mean) {
         const FloatEnvironment guard;
-        return is_double ? measure_peak(active_kernels().f64, threads, seconds)
-                         : measure_peak(active_kernels().f32, threads, seconds);
+        const Rate rate = mean ? Rate::kMean : Rate::kBest;
+        return is_double ? measure_peak(active_kernels().f64, threads, seconds, rate)
+                         : measure_peak(active_kernels().f32, threads, seconds, rate);
       },
-      py::arg("threads"), py::arg("seconds"), py::arg("is_double") = false, Release());
+      py::arg("threads"), py::arg("seconds"), py::arg("is_double") = false, py::arg("mean") = false, Release());
   m.def(
       "measure_bandwidth",
       [](int threads, Dim bytes, double seconds) {

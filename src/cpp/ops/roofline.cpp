@@ -12,28 +12,32 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Every thread repeats work(thread), which returns a quantity, for `seconds`; the sum of their best rates.
+// Every thread repeats work(thread), which returns a quantity, for `seconds`; the sum of their rates.
 template <class F>
-double best_rates(int threads, double seconds, F work) {
-  std::vector<double> best(static_cast<std::size_t>(threads), 0.0);
+double sum_of_rates(int threads, double seconds, Rate rate, F work) {
+  std::vector<double> rates(static_cast<std::size_t>(threads), 0.0);
   parallel_region(threads, [&](int index, int) {
-    const double end = now() + seconds;
-    for (double start = now(); start < end; start = now()) {
-      const double quantity = work(index);
-      double& mine = best[static_cast<std::size_t>(index)];
-      mine = std::max(mine, quantity / (now() - start));
+    double best = 0, done = 0;
+    const double begin = now();
+    double end = begin;
+    while (end < begin + seconds) {
+      const double start = end, quantity = work(index);
+      end = now();
+      best = std::max(best, quantity / (end - start));
+      done += quantity;
     }
+    rates[static_cast<std::size_t>(index)] = rate == Rate::kBest ? best : done / (end - begin);
   });
   double sum = 0;
-  for (const double rate : best) sum += rate;
+  for (const double each : rates) sum += each;
   return sum;
 }
 
 }  // namespace
 
 template <class T>
-double measure_peak(const KernelTable<T>& kernels, int threads, double seconds) {
-  return best_rates(threads, seconds, [&](int) {
+double measure_peak(const KernelTable<T>& kernels, int threads, double seconds, Rate rate) {
+  return sum_of_rates(threads, seconds, rate, [&](int) {
     T sink[3] = {T(1), T(0.5), T(0.25)};
     return static_cast<double>(kernels.fma_burst(100000, sink));
   });
@@ -45,14 +49,14 @@ double measure_bandwidth(const KernelTable<float>& kernels, int threads, Dim byt
   for (Buffer<float>& buffer : memory) std::fill_n(buffer.reserve(count), count, 1.0f);
   const Dim repeats = std::max<Dim>(1, (Dim{4} << 20) / std::max<Dim>(1, bytes));
   std::vector<float> sums(static_cast<std::size_t>(threads), 0.0f);
-  return best_rates(threads, seconds, [&](int index) {
+  return sum_of_rates(threads, seconds, Rate::kBest, [&](int index) {
     const auto mine = static_cast<std::size_t>(index);
     for (Dim i = 0; i < repeats; ++i) sums[mine] += kernels.read_all(count, memory[mine].data());
     return static_cast<double>(repeats * bytes);
   });
 }
 
-template double measure_peak<float>(const KernelTable<float>&, int, double);
-template double measure_peak<double>(const KernelTable<double>&, int, double);
+template double measure_peak<float>(const KernelTable<float>&, int, double, Rate);
+template double measure_peak<double>(const KernelTable<double>&, int, double, Rate);
 
 }  // namespace pylstm

@@ -5,9 +5,11 @@
 
 namespace pylstm {
 
-// Floating-point operations a second of `threads` threads together; the best of several bursts in `seconds`.
+// Floating-point operations a second of `threads` threads together, each in bursts for `seconds`: those of its best
+// burst, or of all.
+enum class Rate { kBest, kMean };
 template <class T>
-double measure_peak(const KernelTable<T>& kernels, int threads, double seconds);
+double measure_peak(const KernelTable<T>& kernels, int threads, double seconds, Rate rate);
 
 // Bytes a second that `threads` threads together read, each from its own `bytes` bytes.
 double measure_bandwidth(const KernelTable<float>& kernels, int threads, Dim bytes, double seconds);

@@ -29,8 +29,9 @@ CELL_CYCLES = {16: (3.5, 2.5), 8: (8.0, 5.0), 4: (16.0, 8.0)}  # by lanes: forwa
 EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
 STEP_CYCLES = 200  # last multiply-add → two dependent activations → store → load of the next step
 MEETING = 60e-9  # seconds of one barrier
-# Bytes of weights that stay in a core's two caches and in the one that all share.
-HELD = (40 << 10, 800 << 10, 24 << 20)
+# Of weights: bytes that stay in a core's first cache, the part of its second one that they fill,
+# and bytes of the one that all share.
+HELD = (40 << 10, 0.78, 24 << 20)
 CHUNK = 8 << 20  # bytes of logits that stay in the cache; what ops/softmax_loss.cpp takes
 
 
@@ -57,7 +58,7 @@ class _Floor:
     def _sweep(self, size: float) -> float:
         """Each thread reads `size` bytes of its own, again and again."""
         threads = self.limits.threads
-        held = (*HELD[:2], HELD[2] / threads, float("inf"))
+        held = (HELD[0], HELD[1] * self.limits.second_level, HELD[2] / threads, float("inf"))
         time, reached = 0.0, 0.0
         for holds, rate in zip(held, self.limits.bandwidth, strict=True):
             share = max(0.0, min(size, holds) - reached)

@@ -21,6 +21,7 @@ class Limits:
     threads: int
     peak: float  # FLOP/s, float32 multiply-adds
     bandwidth: tuple[float, ...]  # bytes/s read from a buffer of each of LEVELS
+    second_level: int = 1 << 20  # bytes of a core's cache
 
     @property
     def lanes(self) -> int:
@@ -42,7 +43,12 @@ def measure(isa: str, threads: int, seconds: float = 0.3) -> Limits:
         reads = [_core.measure_bandwidth(threads, size, seconds) for size in LEVELS.values()]
     finally:
         _core.use_isa(active)
-    return Limits(isa, threads, peak, tuple(reads))
+    return Limits(isa, threads, peak, tuple(reads), _core.second_level_cache() or 1 << 20)
+
+
+def peak_now(threads: int, seconds: float = 0.004) -> float:
+    """FLOP/s that multiply-adds reach at this moment, which on a shared machine is another one."""
+    return _core.measure_peak(threads, seconds, mean=True)
 
 
 def steal() -> int:

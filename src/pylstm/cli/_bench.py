@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 
 import pylstm
 from pylstm import _core
@@ -21,8 +22,8 @@ def add_parser(commands: _arguments.Commands) -> None:
         "bench",
         help="time training and inference, and compare with this machine's limits",
         description="Measure the machine's multiply-add peak and read bandwidth, time a grid of "
-        "problems, and print each with its share of the peak and its distance from the least time "
-        "that the machine allows.",
+        "problems, and print each with its share of the peak at that moment, and its distance "
+        "from the least time that the machine allows.",
     )
     parser.add_argument(
         "--group",
@@ -97,9 +98,13 @@ def _row(problem: problems.Problem, limits: machine.Limits, target: float) -> No
     (work,) = variants.values()
     seconds = timing.stopwatch(work)
     repeats = timing.repeats_for(seconds, target)
-    time = statistics.median(seconds(repeats) / repeats for _ in range(RUNS))
+    turns = [(seconds(repeats) / repeats, machine.peak_now(limits.threads)) for _ in range(RUNS)]
+    time = statistics.median(time for time, _ in turns)
+    percent = statistics.median(100 * problem.flops / time / peak for time, peak in turns)
+    times_floor = statistics.median(
+        time / floor.seconds(problem, replace(limits, peak=peak)) for time, peak in turns
+    )
     write(
         f"{problem.name:<42}{1e3 * time:>10.3f}{problem.flops / time / 1e9:>9.1f}"
-        f"{100 * problem.flops / time / limits.peak:>11.0f}"
-        f"{time / floor.seconds(problem, limits):>9.2f}\n"
+        f"{percent:>11.0f}{times_floor:>9.2f}\n"
     )
