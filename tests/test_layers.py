@@ -1,5 +1,6 @@
 """Layers: weights, and what they compute when called on arrays."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -217,6 +218,26 @@ def test_the_directions_start_from_different_weights():
         "bidirectional/forward_layer/kernel",
         "bidirectional/backward_layer/kernel",
     ]
+
+
+def test_a_direction_has_its_weights_wherever_they_live():
+    layer = layers.Bidirectional(layers.LSTM(4))
+    assert not layer.forward_layer.built
+    layer.build((None, None, 3))
+    model = Sequential([layer, layers.Dense(1)])
+    model.predict(normal(2, 5, 3))
+    model.add(layers.Dense(1))  # takes the weights out of the network
+    for where in (layer, model):
+        everything = where.get_weights()
+        for inner, first in ((layer.forward_layer, 0), (layer.backward_layer, 3)):
+            for a, b in zip(inner.get_weights(), everything[first:], strict=False):
+                assert np.array_equal(a, b)
+    ones = [np.ones_like(w) for w in layer.backward_layer.get_weights()]
+    layer.backward_layer.set_weights(ones)
+    assert np.array_equal(layer.get_weights()[3], ones[0])
+    assert np.array_equal(layer.get_weights()[0], layer.forward_layer.get_weights()[0])
+    assert not np.array_equal(layer.get_weights()[0], ones[0])
+    assert copy.deepcopy(layer).backward_layer.count_params() == layer.count_params() // 2
 
 
 # ---- the others

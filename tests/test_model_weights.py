@@ -1,6 +1,7 @@
 """The weights of a Sequential: their order, what changes them, the seeds they come from."""
 
 import numpy as np
+import pytest
 from helpers import all_same_bits as same
 from models import token_model, tokens
 
@@ -47,6 +48,34 @@ def test_trainable_decides_what_training_changes():
     before = model.get_weights()
     model.fit(tokens(), tokens(seed=1), verbose=0)
     assert same(before, model.get_weights())
+
+
+@pytest.mark.parametrize("frozen", [(), (0,), (1,), (0, 1)])
+def test_each_direction_of_a_bidirectional_may_be_frozen(frozen, capsys):
+    inner = [layers.LSTM(3, trainable=i not in frozen, go_backwards=i == 1) for i in (0, 1)]
+    both = layers.Bidirectional(inner[0], backward_layer=inner[1])
+    model = Sequential([layers.Embedding(11, 4), both, layers.Dense(11, activation="softmax")])
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+
+    def changed():
+        before = model.get_weights()
+        model.fit(tokens(), tokens(seed=1)[:, 0], verbose=0)
+        pairs = zip(before, model.get_weights(), strict=True)
+        return [not np.array_equal(a, b) for a, b in pairs]
+
+    expected = [True, *([0 not in frozen] * 3), *([1 not in frozen] * 3), True, True]
+    assert changed() == expected
+    assert [v.trainable for v in model.weights] == expected
+    model.summary(show_trainable=True)
+    shown = capsys.readouterr().out
+    sizes = [w.size for w in model.get_weights()]
+    trained = sum(size for size, flag in zip(sizes, expected, strict=True) if flag)
+    assert f"Trainable params: {trained:,}" in shown
+    assert (" part " in shown) == (len(frozen) == 1)
+    both.forward_layer.trainable = both.backward_layer.trainable = True
+    assert all(changed())
+    both.trainable = False
+    assert changed() == [True, *([False] * 6), True, True]
 
 
 def test_float64_is_a_model_of_doubles():

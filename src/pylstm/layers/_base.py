@@ -134,6 +134,10 @@ class Layer(ABC):
             raise _checks.unexpected(cls.__name__, strange, allowed)
         return cls(**config)
 
+    def trainable_flags(self) -> list[bool]:
+        """Whether training changes each variable, in the order of `specs`; the layer is built."""
+        return [self.trainable] * len(self.specs(self.input_shape))
+
     # ---- building
 
     @property
@@ -162,7 +166,7 @@ class Layer(ABC):
         if self.owner is not None:
             raise RuntimeError(f"layer {self.name!r} is part of a model: build that")
         if self._held is None:
-            self._input_shape = tuple(input_shape)
+            self._take_shape(tuple(input_shape))
             self._held = self.draw_weights(draw_seed(), 0)
 
     def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
@@ -178,7 +182,7 @@ class Layer(ABC):
         """Make the layer part of a model; weights that it has are taken along."""
         self._owner = weakref.ref(owner)
         if input_shape is not None:
-            self._input_shape = input_shape
+            self._take_shape(input_shape)
 
     def detach(self, weights: list[NDArray[Any]] | None) -> None:
         """Take the layer out of its model, with these weights."""
@@ -195,7 +199,12 @@ class Layer(ABC):
 
     def forget(self) -> None:
         """Be as if never built."""
-        self._input_shape, self._held, self._home = None, None, None
+        self._held, self._home = None, None
+        self._take_shape(None)
+
+    def _take_shape(self, input_shape: Shape | None) -> None:
+        """From now on this is the shape of the input."""
+        self._input_shape = input_shape
 
     @property
     def held(self) -> list[NDArray[Any]] | None:
@@ -244,8 +253,10 @@ class Layer(ABC):
             return []
         specs = self.specs(self.input_shape)
         return [
-            Variable(f"{self.name}/{spec.name}", value, self.trainable)
-            for spec, value in zip(specs, self.get_weights(), strict=True)
+            Variable(f"{self.name}/{spec.name}", value, trainable)
+            for spec, value, trainable in zip(
+                specs, self.get_weights(), self.trainable_flags(), strict=True
+            )
         ]
 
     def count_params(self) -> int:
@@ -310,8 +321,9 @@ class PlainLayer(Layer):
 def _restore(kind: type[Layer], config: dict[str, Any], state: tuple[Any, ...]) -> Layer:
     """The layer that pickle, copy and deepcopy give: the same weights, in no model."""
     layer = kind.from_config(config)
-    layer.declared_shape, layer._input_shape, weights, layer.auto_named = state
-    if layer._input_shape is not None:
+    layer.declared_shape, shape, weights, layer.auto_named = state
+    layer._take_shape(shape)
+    if shape is not None:
         layer._held = weights
     return layer
 

@@ -15,6 +15,8 @@ from pylstm.layers._variables import Spec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pylstm.layers._base import Layer
+
 _MERGE_MODES = ("concat", "sum", "mul", "ave")
 
 
@@ -23,7 +25,8 @@ class Bidirectional(Recurrent):
 
     Input (rows, steps, features). With `return_sequences` the outputs of a step stand together;
     without it the last processed output of each direction is merged. Weights: those of the forward
-    layer, then those of the backward layer.
+    layer, then those of the backward layer. `forward_layer` and `backward_layer` are its two LSTMs:
+    they have their weights, and are trained if they and the Bidirectional are trainable.
 
     Args:
         layer: The LSTM to double; it is copied.
@@ -67,13 +70,15 @@ class Bidirectional(Recurrent):
             backward.go_backwards if backward_layer is not None else not layer.go_backwards,
         )
         _check_pair(self.forward_layer, self.backward_layer)
+        for inner in (self.forward_layer, self.backward_layer):
+            inner.attach(self, None)
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
         self.stateful = layer.stateful
         if weights is not None:
             if self.declared_shape is None:
                 raise ValueError("weights: they need an input_shape as well; or use set_weights")
-            self._input_shape = self.declared_shape
+            self._take_shape(self.declared_shape)
             self.set_weights(weights)
 
     @property
@@ -115,6 +120,13 @@ class Bidirectional(Recurrent):
             for spec in inner.specs(input_shape)
         ]
 
+    def trainable_flags(self) -> list[bool]:
+        return [
+            self.trainable and flag
+            for inner in (self.forward_layer, self.backward_layer)
+            for flag in inner.trainable_flags()
+        ]
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = self.forward_layer.compute_output_shape(input_shape)
         if self.merge_mode == "concat":
@@ -154,6 +166,24 @@ class Bidirectional(Recurrent):
         if self.return_state:
             return [*outputs, *states]
         return outputs[0] if self.merge_mode else outputs
+
+    def _take_shape(self, input_shape: Shape | None) -> None:
+        super()._take_shape(input_shape)
+        for inner in (self.forward_layer, self.backward_layer):
+            inner._take_shape(input_shape)
+
+    def _span(self, inner: Layer) -> slice:
+        """Where the weights of one direction stand."""
+        half = len(inner.specs(inner.input_shape))
+        return slice(0, half) if inner is self.forward_layer else slice(half, 2 * half)
+
+    def _layer_weights(self, inner: Layer) -> list[NDArray[Any]]:
+        return self.get_weights()[self._span(inner)]
+
+    def _set_layer_weights(self, inner: Layer, weights: list[NDArray[Any]]) -> None:
+        everything = self.get_weights()
+        everything[self._span(inner)] = weights
+        self.set_weights(everything)
 
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         if not isinstance(states, list | tuple) or len(states) != 4:

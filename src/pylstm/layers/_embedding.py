@@ -64,7 +64,7 @@ class Embedding(PlainLayer):
         if self.declared_shape is None:
             self.declared_shape = (None, None)
         if weights is not None:
-            self._input_shape = self.declared_shape
+            self._take_shape(self.declared_shape)
             table = weights if isinstance(weights, list) and len(weights) == 1 else [weights]
             self.set_weights(table)
 

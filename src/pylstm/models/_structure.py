@@ -357,9 +357,7 @@ class Structure:
 
     def _trainable_flags(self) -> list[bool]:
         return [
-            self.trainable and layer.trainable
-            for layer in self._layers
-            for _ in layer.specs(layer.input_shape)
+            self.trainable and flag for layer in self._layers for flag in layer.trainable_flags()
         ]
 
     # ---- configuration

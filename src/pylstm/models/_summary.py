@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from itertools import pairwise
@@ -61,7 +62,8 @@ def _row(layer: Layer, show_trainable: bool) -> list[str]:
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
     row = [f"{layer.name} ({type(layer).__name__})", shape, count]
     if show_trainable:
-        row.append(("Y" if layer.trainable else "N") if layer.weights else "-")
+        flags = layer.trainable_flags() if layer.built else [layer.trainable]
+        row.append(("Y" if all(flags) else "part" if any(flags) else "N") if layer.weights else "-")
     return row
 
 
@@ -93,7 +95,12 @@ def _cells(row: list[str], widths: list[int], edge: str) -> list[str]:
 
 def _totals(model: Structure, optimizer_params: int) -> list[str]:
     size = 8 if model.dtype == "float64" else 4
-    counts = [(layer.count_params(), layer.trainable) for layer in model.layers if layer.built]
+    counts = [
+        (math.prod(spec.shape), flag)
+        for layer in model.layers
+        if layer.built
+        for spec, flag in zip(layer.specs(layer.input_shape), layer.trainable_flags(), strict=True)
+    ]
     everything = sum(count for count, _ in counts)
     trained = sum(count for count, trainable in counts if trainable and model.trainable)
     lines = [
