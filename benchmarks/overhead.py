@@ -34,9 +34,9 @@ def main() -> None:
     data, order, network = _core.Data(x, y), np.arange(len(x)), model._network()
 
     def engine() -> None:
-        network.start("fit")
+        fitting = network.start()
         network.run(data, "fit", order, BATCH, 0, BATCHES, 0.0)
-        network.finish("fit")
+        fitting.finish()
 
     def fit() -> None:
         model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)

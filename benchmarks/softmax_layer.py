@@ -6,6 +6,7 @@ python -m benchmarks.softmax_layer [--rows N] [--units H] [--vocabulary V]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 from collections.abc import Callable
 
@@ -44,9 +45,8 @@ def main() -> None:
 
     def step(mode: str) -> Callable[[], None]:
         def run() -> None:
-            network.start(mode)
-            network.run(data, mode, order, 1, 0, 1, 0.0)
-            network.finish(mode)
+            with network.start() if mode == "fit" else contextlib.nullcontext():
+                network.run(data, mode, order, 1, 0, 1, 0.0)
 
         return run
 

@@ -43,10 +43,14 @@ def lstm(units: int, **config: Any) -> Entry:
     return "LSTM", {"units": units, **config}
 
 
-def bidirectional(inner: Entry, merge_mode: str = "concat") -> Entry:
-    class_name, config = inner
-    layer = {"class_name": class_name, "config": {"name": "inner", **config}}
-    return "Bidirectional", {"layer": layer, "merge_mode": merge_mode}
+def bidirectional(inner: Entry, merge_mode: str = "concat", backward: Entry | None = None) -> Entry:
+    both = {"layer": inner, "backward_layer": backward}
+    layers = {
+        key: {"class_name": entry[0], "config": {"name": "inner", **entry[1]}}
+        for key, entry in both.items()
+        if entry is not None
+    }
+    return "Bidirectional", {**layers, "merge_mode": merge_mode}
 
 
 def dense(units: int, activation: str | None = None, **config: Any) -> Entry:
@@ -98,14 +102,14 @@ def fit(
     """One pass over batches [first, last) in natural order; returns the totals."""
     data = _core.Data(x, y, sample_weight, mask)
     net.check(data, "fit")
-    net.start("fit")
+    fitting = net.start()
     try:
         order = np.arange(len(x))
         end = -(-len(x) // batch_size) if last is None else last
         while first < end:
             first = net.run(data, "fit", order, batch_size, first, end, 50.0, tbptt)
     finally:
-        net.finish("fit")
+        fitting.finish()
     return data.totals()
 
 

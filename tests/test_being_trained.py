@@ -154,3 +154,34 @@ def test_ctrl_c_ends_fit_between_two_steps():
     assert np.array_equal(twin.predict(X), model.predict(X))
     fit(model)
     assert model.optimizer.iterations == steps + 5
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
+@pytest.mark.parametrize("call", ["fit", "train_on_batch"])
+def test_an_interrupt_at_any_moment_ends_the_training(call):
+    """A timer interrupts thousands of calls wherever they are; each must leave the model free."""
+    model = regression()
+
+    def train():
+        fit(model, X[:2], Y[:2]) if call == "fit" else model.train_on_batch(X[:2], Y[:2])
+
+    train()
+    kept, interrupted, delays = [], 0, np.random.default_rng(1)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(3000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delays.uniform(1e-6, 3e-4))
+                for _ in range(3):
+                    train()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt as error:
+                interrupted += 1
+                kept = [error]  # its frames stay alive, as sys.last_traceback keeps them
+            assert not model._network().trains
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 100
+    assert kept
+    train()

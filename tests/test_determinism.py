@@ -106,12 +106,12 @@ def test_inference_is_training_without_dropout(
     net = network(*model(), dtype, rng=rng, loss="external")
     x = inputs(model, 9, rng)
     data, order = _core.Data(x), np.arange(9)
-    net.start("fit")
+    fitting = net.start()
     try:
         trained = net.forward(data, order, 9, 0, True)
         inferred = net.forward(data, order, 9, 0, False)
     finally:
-        net.finish("fit")
+        fitting.finish()
     assert same_bits(trained, inferred)
     assert same_bits(trained, predict(net, x, batch_size=9))
     assert same_bits(trained, net.call(x, None, None, False)[0])
@@ -205,13 +205,13 @@ def test_slicing_a_run_into_calls_changes_nothing(isa: str, rng: np.random.Gener
     whole, sliced = trainee("float32", "adam", 3), trainee("float32", "adam", 3)
     fit(whole, x[:, :-1], x[:, 1:], batch_size=6)
     data, order = _core.Data(x[:, :-1], x[:, 1:]), np.arange(40)
-    sliced.start("fit")
+    fitting = sliced.start()
     batch = 0
     while batch < 7:
         step = sliced.run(data, "fit", order, 6, batch, 7, 1e-9)  # a budget for one batch
         assert step == batch + 1
         batch = step
-    sliced.finish("fit")
+    fitting.finish()
     assert all_same_bits(state_of(whole)[0], state_of(sliced)[0])
 
 

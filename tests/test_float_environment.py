@@ -73,9 +73,9 @@ def language_model(rng: np.random.Generator) -> _core.Network:
 def external_step(rng: np.random.Generator) -> None:
     net = network([lstm(9), dense(2)], (-1, 3), rng=rng, loss="external")
     data, order = _core.Data(rng.uniform(-1, 1, (6, 4, 3))), np.arange(6)
-    net.start("fit")
+    fitting = net.start()
     net.backward(net.forward(data, order, 6, 0, True))
-    net.finish("fit")
+    fitting.finish()
 
 
 def gradients_of_a_call(rng: np.random.Generator) -> None:
@@ -90,10 +90,10 @@ def refused(rng: np.random.Generator) -> None:
         with pytest.raises(ValueError, match="x must"):
             net.check(_core.Data(bad, y), "fit")
     data = _core.Data(x, y)
-    net.start("fit")
+    fitting = net.start()
     with pytest.raises(ValueError, match="order must hold rows"):
         net.run(data, "fit", np.array([0, 99]), 2, 0, 1, 0.0)
-    net.finish("fit")
+    fitting.finish()
 
 
 def evaluate(rng: np.random.Generator) -> None:

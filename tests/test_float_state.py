@@ -55,20 +55,20 @@ class World:
 
     def started(self) -> Call:
         """`finish` of a fit that has begun."""
-        self.net.start("fit")
+        self.fitting = self.net.start()
         self.net.run(self.data, "fit", self.order, 3, 0, 2, 0.0)
-        return partial(self.net.finish, "fit")
+        return self.fitting.finish
 
     def half_done(self) -> Call:
         """`backward` after a `forward`."""
         self.net.compile("external", json.dumps(ADAM))
-        self.net.start("fit")
+        self.fitting = self.net.start()
         self.net.forward(self.data, self.order, ROWS, 0, True)
-        return partial(self.net.backward, self.dy)
+        return lambda: self.net.backward(self.dy)  # holds the fit
 
     def training(self) -> Call:
-        self.net.start("fit")
-        return partial(self.net.run, self.data, "fit", self.order, 3, 0, 2, 0.1)
+        self.fitting = self.net.start()
+        return lambda: self.net.run(self.data, "fit", self.order, 3, 0, 2, 0.1)
 
     def carried(self) -> Call:
         self.net.predict(self.data, ROWS, 0, 1, 0.0, self.out)
@@ -123,8 +123,10 @@ ENTRIES: dict[str, Callable[[World], Call]] = {
     "Network.set_metrics": lambda w: partial(w.net.set_metrics, ["binary_accuracy"]),
     "Network.set_seed": lambda w: partial(w.net.set_seed, 7),
     "Network.check": lambda w: partial(w.net.check, w.data, "fit"),
-    "Network.start": lambda w: partial(w.net.start, "fit"),
-    "Network.finish": World.started,
+    "Network.start": lambda w: w.net.start,
+    "Fitting.finish": World.started,
+    "Network.trains": lambda w: partial(getattr, w.net, "trains"),
+    "Network.trains_elsewhere": lambda w: partial(getattr, w.net, "trains_elsewhere"),
     "Network.run": World.training,
     "Network.predict": lambda w: partial(w.net.predict, w.data, 3, 0, 2, 0.1, w.out),
     "Network.forward": lambda w: partial(w.net.forward, w.data, w.order, ROWS, 0, False),
@@ -160,7 +162,7 @@ def public(owner: Any) -> set[str]:
 
 def test_the_table_has_every_entry() -> None:
     names = public(_core) - {"ModelFileError"}
-    for owner in ("Data", "Network"):
+    for owner in ("Data", "Fitting", "Network"):
         names |= {f"{owner}.{name}" for name in public(getattr(_core, owner))}
     assert set(ENTRIES) == names
 

@@ -155,19 +155,19 @@ net, twin, data, order = model(), model(), _core.Data(x, y), np.arange(STEPS)
 published, weights = predict(net, x), net.get_weights()
 
 expected = {weights_of(twin)}
-twin.start("fit")
+fitting = twin.start()
 for step in range(STEPS):
     twin.run(data, "fit", order, 1, step, step + 1, 0.0)
     expected.add(weights_of(twin))
-twin.finish("fit")
+fitting.finish()
 
 
 def train():
-    net.start("fit")
+    fitting = net.start()
     started.set()
     net.run(data, "fit", order, 1, 0, STEPS, 0.0)
     seen.wait()
-    net.finish("fit")
+    fitting.finish()
 
 
 started, seen, forks = threading.Event(), threading.Event(), 0
@@ -181,7 +181,7 @@ while net.iterations < STEPS:
         wrong += 0 if weights_of(net) in expected else 2
         changes = [
             lambda: net.set_weights(weights),
-            lambda: net.start("fit"),
+            lambda: net.start(),
             lambda: net.compile("mean_squared_error", '{"name": "sgd"}'),
             lambda: net.set_metrics(["categorical_accuracy"]),
         ]

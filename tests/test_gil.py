@@ -39,9 +39,9 @@ def calls(rng: np.random.Generator) -> dict[str, Callable[[], object]]:
     weights, slots = net.get_weights(), [slot for _, slot in net.get_slots()]
 
     def finish() -> None:
-        net.start("fit")
+        fitting = net.start()
         net.set_weights(weights)
-        net.finish("fit")
+        fitting.finish()
 
     return {
         "check": lambda: net.check(many, "predict"),

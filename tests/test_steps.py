@@ -31,11 +31,11 @@ def network(
 
 
 def fit(made: _core.Network, data: _core.Data, rows: int, tbptt: int = 0) -> None:
-    made.start("fit")
+    fitting = made.start()
     try:
         made.run(data, "fit", np.arange(rows), rows, 0, 1, 0.0, tbptt)
     finally:
-        made.finish("fit")
+        fitting.finish()
 
 
 def test_dropout_masks_go_on_from_window_to_window() -> None:
@@ -70,17 +70,17 @@ def test_centered_rmsprop_keeps_weights_finite() -> None:
     )
     x, y = np.ones((1, 1)), np.full((1, 1), -5.0)
     data = _core.Data(x, y)
-    made.start("fit")
+    fitting = made.start()
     for _ in range(2000):
         made.run(data, "fit", np.arange(1), 1, 0, 1, 0.0)
-    made.finish("fit")
+    fitting.finish()
     assert np.isfinite(made.get_weights()[0]).all()
 
 
 def test_abandoned_outside_loss_leaves_the_carried_state() -> None:
     made = network(("LSTM", {**LSTM[1], "stateful": True}), loss="external")
     data = _core.Data(np.ones((2, 4, 2)))
-    made.start("fit")
+    fitting = made.start()
     out = made.forward(data, np.arange(2), 2, 0, True)
     assert made.get_state("fit")[0].shape[0] == 0
     assert not made.backward(np.full_like(out, np.inf))
@@ -88,15 +88,15 @@ def test_abandoned_outside_loss_leaves_the_carried_state() -> None:
     out = made.forward(data, np.arange(2), 2, 0, True)
     assert made.backward(np.ones_like(out))
     assert made.get_state("fit")[0].shape[0] == 2
-    made.finish("fit")
+    fitting.finish()
 
 
 def test_backward_belongs_to_a_fit() -> None:
     made = network(DENSE, loss="external")
     data = _core.Data(np.ones((2, 4, 2)))
-    made.start("fit")
+    fitting = made.start()
     out = made.forward(data, np.arange(2), 2, 0, True)
-    made.finish("fit")
+    fitting.finish()
     weights = made.get_weights()
     with pytest.raises(ValueError, match="call start for a fit first"):
         made.backward(np.ones_like(out))
@@ -118,7 +118,7 @@ def test_backward_needs_a_forward_of_its_own() -> None:
     def forward(training: bool = True) -> None:
         made.forward(data, rows, 2, 0, training)
 
-    made.start("fit")
+    fitting = made.start()
     refused()
     forward(training=False)
     refused()
@@ -135,14 +135,14 @@ def test_backward_needs_a_forward_of_its_own() -> None:
         made.forward(data, rows, 2, 1, True)
     refused()
     forward()
-    made.finish("fit")
-    made.start("fit")
+    fitting.finish()
+    fitting = made.start()
     refused()
-    made.finish("fit")
+    fitting.finish()
     made.gradients(data)
-    made.start("fit")
+    fitting = made.start()
     refused()
-    made.finish("fit")
+    fitting.finish()
 
 
 def test_backward_sees_the_rows_that_forward_saw() -> None:
@@ -150,11 +150,11 @@ def test_backward_sees_the_rows_that_forward_saw() -> None:
     made = [network(LSTM, loss="external") for _ in range(2)]
     for net, later in zip(made, (1.0, 5.0), strict=True):
         x = np.ones((2, 4, 2))
-        net.start("fit")
+        fitting = net.start()
         out = net.forward(_core.Data(x), np.arange(2), 2, 0, True)
         x[:] = later
         assert net.backward(np.ones_like(out))
-        net.finish("fit")
+        fitting.finish()
     assert all(map(np.array_equal, made[0].get_weights(), made[1].get_weights()))
 
 

@@ -81,6 +81,15 @@ class Data:
     def reset_totals(self) -> None:
         """Forget the totals."""
 
+class Fitting:
+    """A fit from `Network.start` until `finish`, the end of a `with` block, or nobody holds it."""
+
+    def finish(self) -> None:
+        """End the fit and publish the weights."""
+
+    def __enter__(self) -> Fitting: ...
+    def __exit__(self, *exception: object) -> None: ...
+
 class Network:
     """Layers, parameters and plan; every layer's forward and backward lives here."""
 
@@ -134,11 +143,16 @@ class Network:
     def check(self, data: Data, mode: str) -> None:
         """Scan all rows; ValueError or IndexError names the first bad element."""
 
-    def start(self, mode: str) -> None:
-        """Begin a call; takes the training lock for "fit"."""
+    def start(self) -> Fitting:
+        """Begin a fit on this thread; RuntimeError if the model is being trained."""
 
-    def finish(self, mode: str) -> None:
-        """End a call; publishes the weights after "fit"."""
+    @property
+    def trains(self) -> bool:
+        """Whether a fit has begun and not finished."""
+
+    @property
+    def trains_elsewhere(self) -> bool:
+        """Whether that is so on another thread than this one."""
 
     def run(
         self,

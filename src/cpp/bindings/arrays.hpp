@@ -26,7 +26,7 @@ void register_runtime(pybind11::module_& m);
 void register_model_file(pybind11::module_& m);
 void register_data(pybind11::module_& m);
 void register_network(pybind11::module_& m);
-void register_runs(pybind11::class_<Network>& network);  // methods of it
+void register_runs(pybind11::module_& m, pybind11::class_<Network>& network);  // Fitting, and methods of Network
 void register_calls(pybind11::class_<Network>& network);
 
 }  // namespace pylstm

@@ -110,7 +110,7 @@ void register_network(py::module_& m) {
           },
           py::arg("batch"), py::arg("steps"), py::arg("mode"))
       .def_property_readonly("isa", py::cpp_function(&Network::isa, Release()));
-  register_runs(network);
+  register_runs(m, network);
   register_calls(network);
 }
 

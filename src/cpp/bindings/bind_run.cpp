@@ -1,4 +1,7 @@
 // Network over the rows of Data: checks, fits, evaluations, predictions, steps in two halves.
+#include <memory>
+#include <utility>
+
 #include "bindings/gil.hpp"
 #include "bindings/py_data.hpp"
 #include "bindings/results.hpp"
@@ -41,9 +44,42 @@ py::array forward(Network& self, const PyData& data, const Order& order, Dim bat
                   self.is_double());
 }
 
+// A fit from Network.start to its finish, or until nobody holds it: an exception, of a signal handler too, may fall
+// between the return of start and the first line that could finish.
+class Fitting {
+ public:
+  Fitting(py::object owner, Network& network) : owner_(std::move(owner)), network_(&network) {
+    const py::gil_scoped_release release;
+    network.start();
+  }
+  ~Fitting() {
+    try {
+      finish();
+    } catch (...) {  // no memory for a snapshot: the training has ended all the same
+    }
+  }
+  Fitting(const Fitting&) = delete;
+  Fitting& operator=(const Fitting&) = delete;
+
+  void finish() {
+    Network* network = std::exchange(network_, nullptr);
+    if (network == nullptr) return;
+    const py::gil_scoped_release release;
+    network->finish();
+  }
+
+ private:
+  py::object owner_;
+  Network* network_;  // null: finished
+};
+
 }  // namespace
 
-void register_runs(py::class_<Network>& network) {
+void register_runs(py::module_& m, py::class_<Network>& network) {
+  py::class_<Fitting>(m, "Fitting")
+      .def("finish", &Fitting::finish)
+      .def("__enter__", [](py::object self) { return self; })
+      .def("__exit__", [](Fitting& self, const py::args&) { self.finish(); });
   network
       .def(
           "check",
@@ -55,12 +91,9 @@ void register_runs(py::class_<Network>& network) {
             });
           },
           py::arg("data"), py::arg("mode"))
-      .def(
-          "start", [](Network& self, const std::string& mode) { self.start(mode_of(mode)); }, py::arg("mode"),
-          Release())
-      .def(
-          "finish", [](Network& self, const std::string& mode) { self.finish(mode_of(mode)); }, py::arg("mode"),
-          Release())
+      .def("start", [](py::object self) { return std::make_unique<Fitting>(self, self.cast<Network&>()); })
+      .def_property_readonly("trains", &Network::trains)
+      .def_property_readonly("trains_elsewhere", &Network::trains_elsewhere)
       .def(
           "run",
           [](Network& self, PyData& data, const std::string& mode, const Order& order, Dim batch_size, Dim first,

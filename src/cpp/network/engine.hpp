@@ -72,8 +72,10 @@ class Engine final : public Network {
   void set_metrics(const std::vector<std::string>& names) override;
   void set_seed(std::uint64_t seed) override { seed_ = seed; }
   void check(const Data& data, Mode mode, Interrupt* interrupt) const override;
-  void start(Mode mode) override;
-  void finish(Mode mode) override;
+  void start() override;
+  void finish() override;
+  bool trains() const override { return training_; }
+  bool trains_elsewhere() const override { return training_ && trainer_.load() != std::this_thread::get_id(); }
   Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) override;
   Dim evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) override;
   Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) override;
@@ -137,7 +139,6 @@ class Engine final : public Network {
   const DenseLayer<T>* fused_dense() const;  // the last layer, when its softmax and the loss are one operation
 
   // engine_weights.cpp
-  bool trains_elsewhere() const { return training_ && trainer_.load() != std::this_thread::get_id(); }
   bool trains_here() const { return training_ && trainer_.load() == std::this_thread::get_id(); }
   void pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const;
   std::shared_ptr<const Snapshot<T>> publish();  // the parameters of now

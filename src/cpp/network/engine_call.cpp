@@ -106,7 +106,7 @@ template <class T>
 std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data, Interrupt* interrupt) {
   const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
   const FloatEnvironment guard;
-  start(Mode::kFit);
+  start();
   const EndTraining end{this};
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;

@@ -40,8 +40,7 @@ std::vector<OwnedArray> Engine<T>::variables_of(const Buffer<T>& flat) const {
 }
 
 template <class T>
-void Engine<T>::start(Mode mode) {
-  if (mode != Mode::kFit) return;
+void Engine<T>::start() {
   const std::lock_guard<std::mutex> alone(trainer_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
   trainer_ = std::this_thread::get_id();
@@ -50,8 +49,7 @@ void Engine<T>::start(Mode mode) {
 }
 
 template <class T>
-void Engine<T>::finish(Mode mode) {
-  if (mode != Mode::kFit) return;
+void Engine<T>::finish() {
   const EndTraining end{this};  // also when memory for the snapshot is short
   publish();
 }

@@ -94,8 +94,10 @@ class Network {
   virtual void set_seed(std::uint64_t seed) = 0;
 
   virtual void check(const Data& data, Mode mode, Interrupt* interrupt) const = 0;  // see check_data
-  virtual void start(Mode mode) = 0;  // fit: std::runtime_error if the model is being trained
-  virtual void finish(Mode mode) = 0;
+  virtual void start() = 0;                   // of a fit: std::runtime_error if the model is being trained
+  virtual void finish() = 0;                  // publishes the weights
+  virtual bool trains() const = 0;            // between start and finish
+  virtual bool trains_elsewhere() const = 0;  // on another thread
   // Batches [first, last) of a fit, after start, or of an evaluation; sums go into data.totals. Return the next batch.
   virtual Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) = 0;
   virtual Dim evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) = 0;
@@ -108,7 +110,7 @@ class Network {
 
   // Nothing is updated, but it is a fit to other threads: std::runtime_error if the model is being trained.
   virtual std::pair<double, std::vector<OwnedArray>> gradients(const Data& data, Interrupt* interrupt) = 0;
-  // Output, then h and c of every direction of the last recurrent layer's state blocks.
+  // Output, then h and c of every direction of every recurrent layer.
   virtual std::vector<OwnedArray> call(const Data& data, const std::vector<ArrayView>& states, bool training,
                                        Interrupt* interrupt) = 0;
   struct CallGradients {

@@ -44,7 +44,6 @@ class Structure:
         self._input_shape: Shape | None = None
         self._core: _core.Network | None = None
         self._lock = threading.RLock()
-        self._trainer: int | None = None
         self._seed = draw_seed()
         meet_threadpoolctl()
         if layers is not None and not isinstance(layers, list | tuple):
@@ -304,12 +303,12 @@ class Structure:
 
     def _enter(self) -> None:
         """Before the model is used: refuse other threads than the one that trains it."""
-        if self._trainer is not None and self._trainer != threading.get_ident():
+        if self._core is not None and self._core.trains_elsewhere:
             raise RuntimeError(BUSY)
 
     def _enter_idle(self) -> None:
         """Before the model is changed: refuse all threads during training."""
-        if self._trainer is not None:
+        if self._core is not None and self._core.trains:
             raise RuntimeError(BUSY)
 
     def _network(self) -> _core.Network:

@@ -6,10 +6,7 @@ progress bar, to call callbacks, and for losses and metrics written in Python.
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,10 +24,9 @@ from pylstm.models._prepare import (
     optional_count,
     validation_epochs,
 )
-from pylstm.models._structure import BUSY
 
 if TYPE_CHECKING:
-    pass
+    from pylstm._core import Fitting
 
 
 class Trainer(Compilable):
@@ -47,7 +43,6 @@ class Trainer(Compilable):
         self.stop_training = False
         self.history: History | None = None
         self._epochs_done = 0
-        self._training = threading.Lock()
 
     # ---- fit
 
@@ -256,23 +251,14 @@ class Trainer(Compilable):
             if carried:
                 loop.network.set_state("predict", carried["predict"])
 
-    @contextmanager
-    def _train(self) -> Iterator[None]:
-        """The right to train, for a `with` block; its thread may use the model."""
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError(BUSY)
-        try:
-            network = self._network()
-            network.set_trainable(self._trainable_flags())
-            network.start("fit")
-            self._trainer = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._trainer = None
-                network.finish("fit")
-        finally:
-            self._training.release()
+    def _train(self) -> Fitting:
+        """The right to train, for a `with` block; its thread may use the model.
+
+        It is no generator: a signal could raise between its first half and the block.
+        """
+        network = self._network()
+        network.set_trainable(self._trainable_flags())
+        return network.start()
 
 
 def _warn_of_skipped(tally: Tally, steps: int) -> None:
