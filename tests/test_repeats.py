@@ -64,6 +64,25 @@ def test_gradients_match_differences(layers: list[Entry], rng: np.random.Generat
     assert_loss_gradients(net, _core.Data(x, y), rng)
 
 
+@pytest.mark.parametrize("rates", [{"dropout": 0.5}, {"recurrent_dropout": 0.5}])
+@pytest.mark.parametrize("dropping", ["forward", "backward"])
+def test_dropout_in_one_direction_alone(
+    dropping: str, rates: dict[str, float], isa: str, rng: np.random.Generator
+) -> None:
+    """Then neither direction may take what repeats."""
+    pair = [lstm(4), lstm(4, go_backwards=True)]
+    pair[dropping == "backward"][1].update(rates)
+    entries = [embedding(TOKENS, 5), bidirectional(pair[0], backward=pair[1])]
+    net = network(entries, (-1,), rng=rng, loss="mean_squared_error")
+    x, y = token_rows(rng, 6, 8), rng.uniform(-1, 1, (6, 8))
+    assert_loss_gradients(net, _core.Data(x, y), rng)
+    plain = network(
+        [embedding(TOKENS, 5), bidirectional(lstm(4))], (-1,), loss="mean_squared_error"
+    )
+    plain.set_weights(net.get_weights())
+    assert net.gradients(_core.Data(x, y))[0] != plain.gradients(_core.Data(x, y))[0]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_threads_change_nothing(dtype: str, isa: str, rng: np.random.Generator) -> None:
     """Layers large enough for threads to share their rows, and for one row, their units."""

@@ -55,7 +55,7 @@ class BidirectionalLayer final : public Layer<T> {
   bool stateful() const override { return directions_[0].config().stateful; }
   bool reversed() const override { return true; }
   bool reads_in_place() const override { return true; }
-  bool takes_repeats() const override { return directions_[0].takes_repeats(); }
+  bool takes_repeats() const override { return directions_[0].takes_repeats() && directions_[1].takes_repeats(); }
   void set_first_state(Dim first) override { first_state_ = first; }
   std::vector<Dim> state_units() const override {
     return {directions_[0].config().units, directions_[1].config().units};

@@ -3,6 +3,7 @@
 // or, of few rows or large weights, all threads run all rows, each its own units, and meet after every step.
 #include <algorithm>
 
+#include "base/check.hpp"
 #include "base/index.hpp"
 #include "ops/lstm_threads.hpp"
 
@@ -262,6 +263,7 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const Repeats<T>& x = run.repeats;
   if (x.values == nullptr) return nullptr;
   const LstmWeights<T>& w = *run.weights;
+  check(w.groups == 1 && run.dropout.inputs == nullptr, "repeats need one group and no dropout of inputs");
   T* z = scratch.distinct.reserve(x.count * w.z_columns());
   parallel_region(useful_threads(product_flops(x.count, w.inputs, w.z_columns())), [&](int index, int size) {
     const Range part = split(x.count, index, size);
