@@ -1,7 +1,10 @@
 """Layers: weights, and what they compute when called on arrays."""
 
 import copy
+import os
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -145,7 +148,7 @@ def test_a_stateful_bidirectional_carries_both_directions():
     again = layer(x[:, :3])
     for found, wanted in zip([*second, *again], [*expected, *first], strict=True):
         assert np.array_equal(found, wanted)
-    with pytest.raises(ValueError, match=r"initial_state \(h\): expected shape"):
+    with pytest.raises(ValueError, match=r"x: expected 2 rows, .*got 1"):
         layer(x[:1])
 
 
@@ -158,6 +161,57 @@ def test_dropout_repeats_with_a_seed_and_is_off_without_training():
     assert np.array_equal(outputs[0][0], outputs[1][0])
     assert np.array_equal(outputs[0][1], outputs[1][1])
     assert not np.array_equal(*outputs[0])
+
+
+def test_a_stateful_layer_names_the_rows_that_it_carries_states_for():
+    layer = layers.LSTM(3, stateful=True)
+    layer(normal(2, 4, 5))
+    with pytest.raises(ValueError, match=r"x: expected 2 rows, .*got 1; call reset_state"):
+        layer(normal(1, 4, 5))
+    layer.reset_state()
+    layer(normal(1, 4, 5))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
+def test_a_signal_handler_may_call_the_layer_that_is_running():
+    layer, x, called = layers.LSTM(128, return_sequences=True), normal(16, 100, 8), []
+    expected = layer(x)
+    before = signal.signal(signal.SIGALRM, lambda *_: called.append(layer(x[:1])))
+    try:
+        found = []
+        for _ in range(20):
+            signal.setitimer(signal.ITIMER_REAL, 1e-3)
+            found.append(layer(x))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert called
+    assert all(np.array_equal(y, expected) for y in found)
+    assert all(np.array_equal(y, expected[:1]) for y in called)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_may_call_a_layer_that_is_running():
+    layer, x, stop = layers.LSTM(128, return_sequences=True), normal(16, 100, 8), threading.Event()
+    expected = layer(x)
+
+    def work():
+        while not stop.is_set():
+            layer(x)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # a child that hangs ends with an error
+                os._exit(0 if np.array_equal(layer(x), expected) else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        stop.set()
+        thread.join()
 
 
 # ---- Bidirectional

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pylstm import _core, _json
@@ -24,13 +25,16 @@ class Called(NamedTuple):
 
 
 class Caller:
-    """A network of one layer; made anew if the layer's configuration or its input changes."""
+    """Networks of one layer; made anew if the layer's configuration or its input changes.
+
+    A call has a network for itself: a signal handler that runs during the call, another thread, and
+    a child forked meanwhile find it taken and make another one, where a lock would block them.
+    """
 
     def __init__(self) -> None:
-        self._network: _core.Network | None = None
-        self._key: tuple[Any, ...] = ()
-        self._lock = threading.Lock()
-        self._calls = 0
+        self._idle: list[tuple[tuple[Any, ...], _core.Network]] = []
+        self._calls = itertools.count(1)
+        self._seed: int | None = None
 
     def __call__(
         self,
@@ -41,19 +45,25 @@ class Caller:
         training: bool,
     ) -> list[NDArray[Any]]:
         """[output, final states …] of `layer` for `x`."""
-        with self._lock:
-            network = self._current(layer)
-            if training:  # each call has dropout masks of its own
-                network.iterations = self._calls = self._calls + 1
-            return network.call(x, states, mask, training)
-
-    def _current(self, layer: Called) -> _core.Network:
-        text = _json.dumps({"name": "call", "layers": [layer.config]})
-        key = (text, len(layer.shape))
-        if self._network is None or key != self._key:
-            self._network = _core.Network(text, engine_shape(layer.shape), layer.dtype)
-            self._network.set_seed(draw_seed())
-            self._key = key
+        key, network = self._taken(layer)
         if layer.weights:
-            self._network.set_weights(layer.weights)
-        return self._network
+            network.set_weights(layer.weights)
+        if training:  # each call has dropout masks of its own
+            if self._seed is None:
+                self._seed = draw_seed()
+            network.set_seed(self._seed)
+            network.iterations = next(self._calls)
+        found = network.call(x, states, mask, training)
+        self._idle.append((key, network))
+        return found
+
+    def _taken(self, layer: Called) -> tuple[tuple[Any, ...], _core.Network]:
+        """A network that no other call has, and what it was made for."""
+        text = _json.dumps({"name": "call", "layers": [layer.config]})
+        key = (text, layer.shape, layer.dtype)
+        with contextlib.suppress(IndexError):
+            while True:
+                found = self._idle.pop()
+                if found[0] == key:
+                    return found
+        return key, _core.Network(text, engine_shape(layer.shape), layer.dtype)

@@ -46,8 +46,13 @@ class Recurrent(Layer):
         """[output, final states …] from these states, the carried ones if `stateful`, or zeros."""
         x = _checks.array("x", x)
         start = initial_state
-        if start is None and self.stateful:
-            start = self.states
+        if start is None and self.stateful and self.states is not None:
+            start, carried = self.states, len(self.states[0])
+            if x.ndim and len(x) != carried:
+                raise ValueError(
+                    f"x: expected {carried} rows, as many as layer {self.name!r} carries a state "
+                    f"for, got {len(x)}; call reset_state() first to begin anew"
+                )
         checked = None if start is None else self._states(start, len(x) if x.ndim else 0)
         output, *states = self._call(x, checked, mask, training)
         if self.stateful:
