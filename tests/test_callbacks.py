@@ -313,6 +313,7 @@ def test_reduce_lr_on_plateau():
         return [*found, fake.optimizer.learning_rate]
 
     assert rates([2, 2, 2, 2], patience=2) == [1, 1, 1, 0.5, 0.5]
+    assert rates([float("nan"), 3, 2, 1], patience=2) == [1] * 5
     assert rates([2, 2, 1, 1, 1], patience=2) == [1, 1, 1, 1, 1, 0.5]
     assert rates([2] * 5, patience=1, cooldown=2) == [1, 1, 0.5, 0.5, 0.25, 0.25]
     assert rates([2] * 4, patience=1, min_lr=0.4) == [1, 1, 0.5, 0.4, 0.4]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from string import Formatter
@@ -103,7 +102,7 @@ class ModelCheckpoint(Monitor):
                 )
         if self.save_best_only:
             value = self.value(logs)
-            if value is None or math.isnan(value) or not self.better(value, self.best):
+            if value is None or not self.better(value, self.best):
                 return
             self.best = value
         path = self.filepath.format(**{**(logs or {}), "epoch": epoch + 1})

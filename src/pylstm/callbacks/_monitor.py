@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from pylstm import _checks
@@ -31,5 +32,7 @@ class Monitor(Callback):
         return logs[self.monitor]
 
     def better(self, value: float, best: float | None) -> bool:
-        """Whether `value` is better than `best` by more than min_delta."""
+        """Whether `value` is better than `best` by more than min_delta; NaN never is."""
+        if math.isnan(value):
+            return False
         return best is None or self._sign * (value - best) > self.min_delta
