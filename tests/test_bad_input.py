@@ -51,6 +51,7 @@ def put(array, index, value):
 
 
 YES = np.linspace(0, 1, 8)[:, None]  # soft targets, and both ends
+BIG = np.full((8, 5), 2**64 - 1, dtype="u8")
 RAGGED = [[[0.0] * 3] * 5] * 2 + [[[0.0] * 3] * 4] + [[[0.0] * 3] * 5] * 5
 
 # (model, x, y, keyword arguments of fit, error, message)
@@ -88,6 +89,9 @@ FIT = [
     (language, put(IDS, (2, 3), 9), IDS, {}, IndexError, "x.*from 0 to 8, got 9 at row 2, step 3"),
     (language, put(IDS, (2, 3), -1), IDS, {}, IndexError, "x.*got -1 at row 2, step 3"),
     (language, put(IDS, (0, 0), 2**40), IDS, {}, IndexError, "x.*row 0, step 0"),
+    (language, put(IDS, (0, 0), 1e300), IDS, {}, IndexError, r"x.*got 1e\+300 at row 0, step 0"),
+    (language, put(IDS, (0, 0), np.inf), IDS, {}, IndexError, "x.*got inf at row 0, step 0"),
+    (language, BIG, IDS, {}, IndexError, "x.*got 18446744073709551615 at row 0, step 0"),
     (language, put(IDS, (1, 4), 1.5), IDS, {}, ValueError, "x.*whole.*1.5.*row 1, step 4"),
     (language, put(IDS, (1, 4), np.nan), IDS, {}, ValueError, "x.*row 1, step 4"),
     (language, IDS, put(IDS, (6, 1), 9), {}, IndexError, "y.*from 0 to 8, got 9 at row 6, step 1"),
@@ -323,6 +327,15 @@ def test_generate_refuses(prompt, settings, error, match):
         language().generate(prompt, **{"max_new_tokens": 3, **settings})
     with pytest.raises(ValueError, match="Embedding"):
         regression().generate([1], 3)
+
+
+def test_generate_refuses_weights_that_are_not_finite():
+    model = language()
+    model.build((None, None))
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    for temperature in (0.0, 1.0):
+        with pytest.raises(RuntimeError, match=r"generate.*not finite"):
+            model.generate([1], 3, temperature=temperature)
 
 
 def test_models_and_seeds_refuse():

@@ -122,21 +122,27 @@ void check_whole(const ArrayView& array, const char* name, const char* what, Dim
     if (steps && index.size() >= 2) return text("row ", index[0], ", step ", index[1]);
     return text("row ", index[0]);
   };
+  const auto outside = [&](auto value, Dim n, Dim t, std::size_t i) {
+    return text(name, ": ", what, " must be from 0 to ", limit - 1, ", got ", value, " at ", where(n, t, i));
+  };
   const auto never = [](const unsigned char*) { return false; };
   if (is_floating(array.type)) {
     each_run<double>(array, scan, never, [&](Dim n, Dim t, const std::vector<double>& values) {
       for (std::size_t i = 0; i < values.size(); ++i) {
-        if (values[i] == std::floor(values[i])) continue;
+        const bool whole = values[i] == std::floor(values[i]);
+        if (whole && values[i] >= 0 && values[i] < static_cast<double>(limit)) continue;
+        if (whole) throw std::out_of_range(outside(values[i], n, t, i));
         throw std::invalid_argument(
             text(name, " must hold whole numbers (", what, "), got ", values[i], " at ", where(n, t, i)));
       }
     });
+    return;
   }
   each_run<std::int64_t>(array, scan, never, [&](Dim n, Dim t, const std::vector<std::int64_t>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (values[i] >= 0 && values[i] < limit) continue;
-      throw std::out_of_range(
-          text(name, ": ", what, " must be from 0 to ", limit - 1, ", got ", values[i], " at ", where(n, t, i)));
+      if (array.type != ElementType::kU64) throw std::out_of_range(outside(values[i], n, t, i));
+      throw std::out_of_range(outside(static_cast<std::uint64_t>(values[i]), n, t, i));
     }
   });
 }

@@ -118,6 +118,11 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
     for (Dim r = 0; r < rows; ++r) {
       const T* row = y.data + (y.rows() - rows + r) * y.features;
       std::copy(row, row + y.features, p.begin());
+      if (!std::all_of(p.begin(), p.end(), [](double value) { return std::isfinite(value); })) {
+        throw std::runtime_error(text("generate: the probabilities of row ", r,
+                                      " are not finite: its weights hold NaN "
+                                      "or infinity"));
+      }
       const Philox random(options.seed, Purpose::kSample, static_cast<std::uint32_t>(r), 0);
       const auto token =
           static_cast<std::int32_t>(sample(p, options, random.uniform(static_cast<std::uint64_t>(position))));
