@@ -1,4 +1,6 @@
 // Network on arrays: one call, its gradients, sampling.
+#include <optional>
+
 #include "bindings/arrays.hpp"
 #include "bindings/gil.hpp"
 
@@ -11,14 +13,15 @@ std::vector<py::array> arrays_or_none(const py::object& arrays) {
   return arrays.is_none() ? std::vector<py::array>{} : arrays.cast<std::vector<py::array>>();
 }
 
-Data data_of(const py::array& x, const py::object& mask) {
+Data data_of(const py::array& x, const std::optional<py::array>& mask) {
   Data data;
   data.x = view_of(x, "x");
-  if (!mask.is_none()) data.mask = view_of(mask.cast<py::array>(), "mask");
+  if (mask) data.mask = view_of(*mask, "mask");
   return data;
 }
 
-py::list call(Network& self, const py::array& x, const py::object& states, const py::object& mask, bool training) {
+py::list call(Network& self, const py::array& x, const py::object& states, const std::optional<py::array>& mask,
+              bool training) {
   const Data data = data_of(x, mask);
   const std::vector<py::array> arrays = arrays_or_none(states);
   const std::vector<ArrayView> views = views_of(arrays, "states");
@@ -26,8 +29,8 @@ py::list call(Network& self, const py::array& x, const py::object& states, const
                   self.is_double());
 }
 
-py::tuple call_gradients(Network& self, const py::array& x, const py::object& states, const py::object& mask,
-                         const std::vector<py::array>& dy, bool training) {
+py::tuple call_gradients(Network& self, const py::array& x, const py::object& states,
+                         const std::optional<py::array>& mask, const std::vector<py::array>& dy, bool training) {
   const Data data = data_of(x, mask);
   const std::vector<py::array> arrays = arrays_or_none(states);
   const std::vector<ArrayView> state_views = views_of(arrays, "states"), dy_views = views_of(dy, "dy");

@@ -7,8 +7,8 @@ namespace {
 
 void attach(PyData& target, ArrayView& view, const py::object& array, const char* name) {
   if (array.is_none()) return;
-  view = view_of(array.cast<py::array>(), name);
-  target.owners.push_back(array);
+  target.owners.push_back(array.cast<py::array>());  // of a list a copy, which nobody else holds
+  view = view_of(target.owners.back().cast<py::array>(), name);
 }
 
 std::unique_ptr<PyData> make_data(const py::array& x, const py::object& y, const py::object& sample_weight,
