@@ -72,6 +72,8 @@ class Predictor(Estimated):
         count = len(x) if x.ndim else 0
         if steps is not None:
             count = min(count, _checks.positive_int("steps", steps) * size)
+        if x.ndim and count < len(x):
+            x = x[:count]
         check_equal_batches(self._layers, count, size)
         network, data, out = self._prepared(x, size)
         batches, done = -(-count // size), 0
@@ -79,7 +81,7 @@ class Predictor(Estimated):
             done = network.predict(data, size, 0, batches, BUDGET_MS, out)
         if done < batches:
             self._predict_slowly(data, size, done, batches, out, verbose, callbacks)
-        return out if count == len(x) else out[:count]
+        return out
 
     def predict_on_batch(self, x: Any) -> NDArray[Any]:
         """`predict` of one batch."""
