@@ -45,15 +45,15 @@ class Sharer {
   int index_ = 0;
 };
 
-// Runs body(index, size, sharer) on `threads` threads that share all rows. The body must not throw: the others would
-// wait for the thread that did.
+// Runs body(index, size, sharer) on `threads` threads that share all rows. If the body throws, the program ends: the
+// others would wait for that thread for ever.
 template <class F>
 void sharing_region(int threads, F body) {
   std::optional<Sharer::Rows> rows;
   std::once_flag once;
   parallel_region(threads, [&](int index, int size) {
     std::call_once(once, [&] { rows.emplace(size); });
-    body(index, size, Sharer(*rows, index));
+    [&]() noexcept { body(index, size, Sharer(*rows, index)); }();
   });
 }
 
