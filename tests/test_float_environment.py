@@ -187,7 +187,7 @@ def test_denormals_live_after_reading_and_writing_a_file(
 @needs_fenv
 @pytest.mark.parametrize("name", CALLS)
 def test_the_control_word_is_restored_after_every_call(
-    name: str, runner: Callable[[Callable[[], None]], None], rng: np.random.Generator
+    name: str, runner: Callable[[Callable[[], None]], None], rng: np.random.Generator, isa: str
 ) -> None:
     def act() -> None:
         before = mxcsr() & CONTROL

@@ -161,7 +161,7 @@ def public(owner: Any) -> set[str]:
 
 
 def test_the_table_has_every_entry() -> None:
-    names = public(_core) - {"ModelFileError"}
+    names = public(_core) - {"ModelFileError", "Fitting"}  # a class without a constructor
     for owner in ("Data", "Fitting", "Network"):
         names |= {f"{owner}.{name}" for name in public(getattr(_core, owner))}
     assert set(ENTRIES) == names
@@ -191,14 +191,14 @@ def state_after(call: Call, libm: ctypes.CDLL, *expected: type[Exception]) -> tu
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_state_after_a_call(name: str, tmp_path: Path, libm: ctypes.CDLL) -> None:
+def test_state_after_a_call(name: str, tmp_path: Path, libm: ctypes.CDLL, isa: str) -> None:
     call = ENTRIES[name](World(tmp_path))
     before, after = state_after(call, libm)
     assert after == before
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_state_after_a_refused_call(name: str, tmp_path: Path, libm: ctypes.CDLL) -> None:
+def test_state_after_a_refused_call(name: str, tmp_path: Path, libm: ctypes.CDLL, isa: str) -> None:
     call = REFUSED[name](World(tmp_path))
     before, after = state_after(call, libm, ValueError, IndexError)
     assert after == before

@@ -40,16 +40,19 @@ def train(threads):
     return [*net.get_weights(), predict(net, x)]
 
 
-def child(queue, threads):
+def child(queue, threads, isa):
+    _core.use_isa(isa)
     queue.put(train(threads))
 
 
 if __name__ == "__main__":
     method, before, at_once = sys.argv[1], sys.argv[2] == "threads", int(sys.argv[3])
+    isa = sys.argv[4]
+    _core.use_isa(isa)
     expected = train(3) if before else None
     context = multiprocessing.get_context(method)
     queue = context.Queue()
-    children = [context.Process(target=child, args=(queue, 2)) for _ in range(at_once)]
+    children = [context.Process(target=child, args=(queue, 2, isa)) for _ in range(at_once)]
     for process in children:
         process.start()
     results = [queue.get() for _ in children]
@@ -79,9 +82,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("before", ["threads", "nothing"])
 @pytest.mark.parametrize("method", METHODS)
 def test_children_compute_what_their_parent_computes(
-    method: str, before: str, children: int, program: str
+    method: str, before: str, children: int, program: str, isa: str
 ) -> None:
-    assert run(program, method, before, str(children)) == "equal\n"
+    assert run(program, method, before, str(children), isa) == "equal\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -49,7 +49,7 @@ def test_other_models_come_back_too(tmp_path, stack):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
-def test_training_goes_on_bitwise(tmp_path, optimizer):
+def test_training_goes_on_bitwise(tmp_path, optimizer, isa):
     def run(model, epochs, **kwargs):
         return fit(model, IDS, NEXT, epochs=epochs, validation_split=0.2, **kwargs).history
 
@@ -64,7 +64,7 @@ def test_training_goes_on_bitwise(tmp_path, optimizer):
     assert found == {name: values[3:] for name, values in expected.items()}
 
 
-def test_a_checkpoint_of_a_running_fit_resumes_bitwise(tmp_path):
+def test_a_checkpoint_of_a_running_fit_resumes_bitwise(tmp_path, isa):
     whole, path = many_layers(), tmp_path / "m{epoch}"
     fit(whole, IDS, NEXT, epochs=4, callbacks=[pylstm.callbacks.ModelCheckpoint(path)])
     for epoch in (1, 2, 3):

@@ -186,12 +186,12 @@ def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.G
     try:
         data, order = _core.Data(x, y), np.arange(len(x))
         for _ in range(4):
-            net.start("fit")
+            fitting = net.start()
             for batch in range(10):
                 net.run(data, "fit", order, 4, batch, batch + 1, 0.0)
                 if batch % 3 == 2:
                     published.add(predict(net, rows).tobytes())
-            net.finish("fit")
+            fitting.finish()
             published.add(predict(net, rows).tobytes())
     finally:
         done.set()
@@ -207,12 +207,12 @@ def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.G
 def test_the_weights_of_a_model_being_trained_are_its_trainer_s(rng: np.random.Generator) -> None:
     net, x, y = reader_model(rng)
     weights, data = net.get_weights(), _core.Data(x, y)
-    net.start("fit")
+    fitting = net.start()
     try:
         with ThreadPoolExecutor(1) as pool:
             for call in (
                 lambda: net.set_weights(weights),
-                lambda: net.start("fit"),
+                lambda: net.start(),
                 lambda: net.gradients(data),
             ):
                 with pytest.raises(RuntimeError, match="the model is being trained"):
@@ -221,5 +221,5 @@ def test_the_weights_of_a_model_being_trained_are_its_trainer_s(rng: np.random.G
         assert all_same_bits(read, weights)
         net.set_weights([w * 2 for w in weights])  # the trainer itself may
     finally:
-        net.finish("fit")
+        fitting.finish()
     assert same_bits(net.get_weights()[0], weights[0] * 2)
