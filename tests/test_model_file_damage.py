@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from model_files import accepted, header_of, pack
 
+import pylstm
 from pylstm import _core
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="measures with the module resource")
@@ -31,6 +32,15 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         [("lstm/kernel", values.astype(np.float32)), ("iterations", np.array(7))],
     )
     return path.read_bytes()
+
+
+def test_a_file_of_another_program_is_told_apart(tmp_path: Path) -> None:
+    """Its data begin where they happen to; that is not what is wrong with it."""
+    header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    assert (8 + len(header)) % 64
+    (tmp_path / "m").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(pylstm.ModelFileError, match="safetensors file of another program"):
+        pylstm.load_model(tmp_path / "m")
 
 
 def test_every_truncation_is_detected(tmp_path: Path, sample: bytes) -> None:

@@ -26,7 +26,7 @@ void read_exactly(InputFile& input, void* to, std::size_t size) {
 std::string count_of(std::uint64_t count, const char* what) { return std::to_string(count) + " " + what; }
 
 // The bytes before the data: the length of the header and the header.
-std::string read_front(InputFile& input, bool verify) {
+std::string read_front(InputFile& input) {
   const std::uint64_t file_size = input.size();
   if (file_size < kLengthBytes) {
     refuse("it has " + count_of(file_size, "bytes") + ", too few for a model file");
@@ -48,11 +48,6 @@ std::string read_front(InputFile& input, bool verify) {
   read_exactly(input, front.data() + kLengthBytes, length);
   if (length == 0 || front[kLengthBytes] != '{') {
     refuse("its header is not a JSON object; it is not a safetensors file");
-  }
-  const std::size_t padding = verify ? kDataAlignment : kForeignPadding;
-  if (front.size() % padding != 0) {
-    refuse("its data must start at a multiple of " + count_of(padding, "bytes") + ", got byte " +
-           std::to_string(front.size()));
   }
   return front;
 }
@@ -154,7 +149,7 @@ ModelFile read_checked(InputFile& input, bool verify) {
   if (input.size() > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
     throw std::bad_alloc();
   }
-  const std::string front = read_front(input, verify);
+  const std::string front = read_front(input);
   ModelFile file;
   std::vector<std::uint64_t> lengths;
   {
@@ -163,6 +158,11 @@ ModelFile read_checked(InputFile& input, bool verify) {
     const JsonValue document = parse_json(std::string_view(front).substr(kLengthBytes), limits);
     const JsonView header(document, "");
     file.metadata = read_metadata(header);
+    const std::size_t padding = verify ? kDataAlignment : kForeignPadding;
+    if (front.size() % padding != 0) {
+      refuse("its data must start at a multiple of " + count_of(padding, "bytes") + ", got byte " +
+             std::to_string(front.size()));
+    }
     lengths = read_tensors(header, input.size() - front.size(), file.tensors);
   }
   const bool has_digest = find_digest(file.tensors, verify);
