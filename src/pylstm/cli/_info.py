@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     say("input", f"{model.input_shape}, output {model.output_shape}, {model.dtype}")
     say("parameters", f"{model.count_params():,}")
     _layers(model)
+    _training(model)
     say("tensors", f"{len(tensors)}")
     width = max(len(name) for name, _ in tensors)
     for name, tensor in tensors:
@@ -59,6 +60,17 @@ def _layers(model: Sequential) -> None:
     say("layers", f"{len(model.layers)}")
     for layer in model.layers:
         say("", f"{layer.name} ({type(layer).__name__}), {layer.count_params():,} parameters")
+
+
+def _training(model: Sequential) -> None:
+    """What a fit would go on with."""
+    if model.optimizer is None:
+        say("compiled", "no")
+        return
+    settings = model.optimizer.get_config()
+    rate, steps = settings["learning_rate"], model.optimizer.iterations
+    say("optimizer", f"{type(model.optimizer).__name__}, learning rate {rate:g}, {steps:,} steps")
+    say("loss", "none" if model.loss is None else model.loss.name)
 
 
 def _sha256(path: Path) -> str:
