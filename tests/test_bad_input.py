@@ -38,6 +38,14 @@ def language():
     return model
 
 
+def one_label():
+    model = Sequential(
+        [layers.Embedding(9, 3), layers.LSTM(3), layers.Dense(9, activation="softmax")]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
 def yes_or_no():
     model = Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy")
@@ -80,6 +88,7 @@ FIT = [
     (regression, X, Y[:7], {}, ValueError, "y: expected 8 rows, as many as x has; got 7"),
     (regression, X, Y[:, :1], {}, ValueError, r"y: expected shape \(8, 2\), got \(8, 1\)"),
     (language, IDS, IDS[:, :4], {}, ValueError, r"y: expected shape \(8, 5\), got \(8, 4\)"),
+    (one_label, IDS, IDS, {}, ValueError, r"y: expected shape \(8,\), got .*return_sequences=True"),
     (language, IDS, np.eye(9)[IDS], {}, ValueError, "categorical_crossentropy"),
     (regression, X, Y[:, 0], {}, ValueError, "sparse_categorical_crossentropy"),
     # values
@@ -130,6 +139,7 @@ FIT = [
     ),
     # numbers
     (regression, X, Y, {"batch_size": 0}, ValueError, "batch_size: .*at least 1, got 0"),
+    (regression, X, Y, {"batch_size": 2**63}, ValueError, "batch_size: .*at most 2147483647"),
     (regression, X, Y, {"batch_size": 2.5}, TypeError, "batch_size"),
     (regression, X, Y, {"epochs": -1}, ValueError, "epochs"),
     (regression, X, Y, {"initial_epoch": 1.5}, TypeError, "initial_epoch"),
@@ -263,6 +273,12 @@ def test_what_is_not_ready_says_so():
         ({"metrics": ["acuracy"]}, ValueError, "did you mean 'accuracy'"),
         ({"metrics": ["mae", "mae"]}, ValueError, "same name"),
         ({"metrics": 3}, TypeError, "metrics"),
+        ({"loss": "sparse_crossentropy"}, ValueError, "mean 'sparse_categorical_crossentropy'"),
+        ({"loss": "crossentropy"}, ValueError, "'categorical_crossentropy' or 'sparse_"),
+        ({"loss": "huber"}, ValueError, "'huber' is a name of Keras that pylstm lacks"),
+        ({"optimizer": "Adamax"}, ValueError, "'Adamax' is a name of Keras that pylstm lacks"),
+        ({"loss": {"out": "mse"}}, TypeError, "loss: expected a dict that .*got one of 'out'"),
+        ({"metrics": {"out": "mse"}}, TypeError, "metrics: expected a dict .*got one of 'out'"),
         ({"loss_weights": [1.0]}, ValueError, "loss_weights"),
         ({"weighted_metrics": ["accuracy"]}, ValueError, "weighted_metrics"),
         ({"colour": "red"}, TypeError, "colour"),
@@ -314,6 +330,7 @@ def test_set_weights_refuses_and_changes_nothing():
         ("text", {}, TypeError, "prompt"),
         ([0.5], {}, TypeError, "prompt: expected integers"),
         ([1], {"max_new_tokens": -1}, ValueError, "max_new_tokens"),
+        ([1], {"max_new_tokens": 2**70}, ValueError, "max_new_tokens: .*at most"),
         ([1], {"temperature": -1.0}, ValueError, "temperature"),
         ([1], {"temperature": float("nan")}, ValueError, "temperature"),
         ([1], {"top_k": -1}, ValueError, "top_k"),
@@ -344,6 +361,19 @@ def test_models_and_seeds_refuse():
         (lambda: Sequential(layers.LSTM(3)), TypeError, "list"),
         (lambda: Sequential([layers.LSTM]), TypeError, "expected a pylstm layer"),
         (lambda: Sequential(name="a/b"), ValueError, "name"),
+        (lambda: layers.LSTM(2**29), ValueError, "units: expected at most 536870911"),
+        (lambda: layers.Dense(2**31), ValueError, "units: expected at most 2147483647"),
+        (lambda: layers.Input(60), TypeError, "^shape: expected a tuple"),
+        (lambda: layers.Input(()), ValueError, "^shape: expected the sizes of a row"),
+        (lambda: layers.Input(batch_shape=(None,)), ValueError, "^batch_shape: expected the sizes"),
+        (lambda: regression().fit(X, Y, batchsize=3), TypeError, r"^Sequential\.fit\(\) got an"),
+        (lambda: regression().save(3), TypeError, "^filepath: expected a string or a path"),
+        (lambda: pylstm.load_model(3), TypeError, "^filepath: expected a string or a path"),
+        (
+            lambda: Sequential([layers.Embedding(5, 3), layers.LSTM(3), layers.LSTM(3)]),
+            ValueError,
+            "layer 'lstm_1': .*layer 'lstm' before it needs return_sequences=True",
+        ),
         (lambda: Sequential(trainable="no"), TypeError, "trainable"),
         (lambda: pylstm.set_seed(-1), ValueError, "seed"),
         (lambda: pylstm.set_seed(1.5), TypeError, "seed"),

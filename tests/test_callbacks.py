@@ -336,6 +336,18 @@ def test_a_schedule_sets_the_rate_of_each_epoch():
 # ---- the others
 
 
+def test_what_cannot_work_is_refused_before_training(tmp_path):
+    net = model()
+    log = callbacks.CSVLogger(tmp_path / "no" / "x.csv")
+    with pytest.raises(FileNotFoundError, match="filename: there is no folder"):
+        fit(net, log)
+    assert net.optimizer.iterations == 0
+    with pytest.raises(TypeError, match="on_epoch_end: expected a function, got 3"):
+        callbacks.LambdaCallback(on_epoch_end=3)
+    with pytest.raises(TypeError, match=r"'on_epoch_ende' .did you mean 'on_epoch_end'"):
+        callbacks.LambdaCallback(on_epoch_ende=print)
+
+
 def test_csv_logger(tmp_path):
     path = tmp_path / "log.csv"
     history = fit(model(), callbacks.CSVLogger(path))

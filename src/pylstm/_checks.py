@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pylstm._keras_names import ONLY_KERAS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,18 +42,23 @@ def naming(place: str) -> Iterator[None]:
 # ---- single values
 
 
-def integer(argument: str, value: object, low: int, expected: str) -> int:
-    """`value` as an int >= low; `expected` completes the message."""
+LARGEST = (1 << 31) - 1  # of sizes and counts, here and in the engine
+
+
+def integer(argument: str, value: object, low: int, expected: str, high: float = LARGEST) -> int:
+    """`value` as an int from `low` to `high`; `expected` completes the message."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise TypeError(f"{argument}: expected {expected}, got {value!r}")
     if value < low:
         raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    if value > high:
+        raise ValueError(f"{argument}: expected at most {high}, got {value!r}")
     return int(value)
 
 
-def positive_int(argument: str, value: object) -> int:
+def positive_int(argument: str, value: object, high: float = LARGEST) -> int:
     """`value` as an int >= 1."""
-    return integer(argument, value, 1, "an integer of at least 1")
+    return integer(argument, value, 1, "an integer of at least 1", high)
 
 
 def natural(argument: str, value: object) -> int:
@@ -61,10 +68,7 @@ def natural(argument: str, value: object) -> int:
 
 def seed(argument: str, value: object) -> int:
     """`value` as a seed: 0 <= seed < 2**63."""
-    result = integer(argument, value, 0, "a seed: an integer of at least 0")
-    if result >= 1 << 63:
-        raise ValueError(f"{argument}: expected a seed below 2**63, got {value!r}")
-    return result
+    return integer(argument, value, 0, "an integer of at least 0", (1 << 63) - 1)
 
 
 def optional_seed(argument: str, value: object) -> int | None:
@@ -122,10 +126,29 @@ def unknown(argument: str, value: object, known: Iterable[str]) -> ValueError:
     """The error for a name that is not in `known`; it suggests the nearest."""
     from difflib import get_close_matches
 
-    names = list(known)
-    near = get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    names, given = list(known), str(value).lower()
+    words = set(given.split("_"))
+    near = [name for name in names if words < set(name.split("_"))]  # a word was left out
+    near = near or get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    if given in ONLY_KERAS:
+        return ValueError(
+            f"{argument}: {value!r} is a name of Keras that pylstm lacks; Known: {', '.join(names)}"
+        )
     return ValueError(f"{argument}: unknown {value!r}; {hint}Known: {', '.join(names)}")
+
+
+def class_and_arguments(argument: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a dict that `serialize` made names, and its constructor's arguments."""
+    name, arguments = config.get("class_name"), config.get("config", {})
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{argument}: expected a dict that `serialize` made, with 'class_name' and 'config', "
+            f"got one of {', '.join(map(repr, config)) or 'nothing'}"
+        )
+    if not isinstance(arguments, dict):
+        raise TypeError(f"{argument}: expected a dict of arguments, got {arguments!r}")
+    return name, arguments
 
 
 def unsupported(argument: str, value: object, allowed: Sequence[object]) -> None:
@@ -171,7 +194,7 @@ def arguments_of(kind: type) -> list[str]:
 
 def path(argument: str, value: str | os.PathLike[str]) -> str:
     """`value` as a string."""
-    name = os.fspath(value)
+    name = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(name, str):
         raise TypeError(f"{argument}: expected a string or a path, got {value!r}")
     return name
@@ -302,6 +325,8 @@ def targets(y: NDArray[Any], output_shape: Shape, rows: int, sparse: bool) -> ND
         advice = "; for integer labels use the loss sparse_categorical_crossentropy"
     elif sparse and y.ndim == len(expected) + 1:
         advice = "; for one-hot targets use the loss categorical_crossentropy"
+        if len(output_shape) == 2 and y.shape[1] != output_shape[1]:
+            advice = "; for a target at every step set return_sequences=True in the last LSTM"
     same_shape("y", y.shape, expected, advice)
     return y
 

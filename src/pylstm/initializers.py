@@ -261,11 +261,9 @@ def serialize(initializer: Initializer) -> dict[str, Any]:
 
 def deserialize(config: dict[str, Any], argument: str = "initializer") -> Initializer:
     """The initializer of a serialized dict; only classes of this module can be named."""
-    name, arguments = config.get("class_name"), config.get("config", {})
-    if not isinstance(name, str) or name not in _BY_NAME:
+    name, arguments = _checks.class_and_arguments(argument, config)
+    if name not in _BY_NAME:
         raise _checks.unknown(argument, name, _CLASSES)
-    if not isinstance(arguments, dict):
-        raise TypeError(f"{argument}: expected a dict of arguments, got {arguments!r}")
     try:
         return _BY_NAME[name](**arguments)
     except TypeError as error:

@@ -268,9 +268,7 @@ def serialize(loss: Loss) -> dict[str, Any]:
 
 def deserialize(config: dict[str, Any]) -> Loss:
     """The loss of a serialized dict; only classes of this module can be named."""
-    name, arguments = config.get("class_name"), config.get("config", {})
-    if not isinstance(name, str) or name not in _BY_NAME:
+    name, arguments = _checks.class_and_arguments("loss", config)
+    if name not in _BY_NAME:
         raise _checks.unknown("loss", name, _CLASSES)
-    if not isinstance(arguments, dict):
-        raise TypeError(f"loss: expected a dict of arguments, got {arguments!r}")
     return _BY_NAME[name](**arguments)

@@ -268,9 +268,7 @@ def serialize(metric: Named) -> dict[str, Any] | None:
 
 def deserialize(config: dict[str, Any]) -> Named:
     """The metric of a serialized dict; only classes of this module can be named."""
-    name, arguments = config.get("class_name"), config.get("config", {})
-    if not isinstance(name, str) or name not in _BY_CLASS:
+    name, arguments = _checks.class_and_arguments("metrics", config)
+    if name not in _BY_CLASS:
         raise _checks.unknown("metrics", name, _CLASSES)
-    if not isinstance(arguments, dict):
-        raise TypeError(f"metrics: expected a dict of arguments, got {arguments!r}")
     return _BY_CLASS[name](**arguments)

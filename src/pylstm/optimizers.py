@@ -296,11 +296,9 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
 
 def deserialize(config: dict[str, Any]) -> Optimizer:
     """The optimizer of a serialized dict; only classes of this module can be named."""
-    name, arguments = config.get("class_name"), config.get("config", {})
-    if not isinstance(name, str) or name.lower() not in _CLASSES:
+    name, arguments = _checks.class_and_arguments("optimizer", config)
+    if name.lower() not in _CLASSES:
         raise _checks.unknown("optimizer", name, _CLASSES)
-    if not isinstance(arguments, dict):
-        raise TypeError(f"optimizer: expected a dict of arguments, got {arguments!r}")
     return _CLASSES[name.lower()].from_config(arguments)
 
 

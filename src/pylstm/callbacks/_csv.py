@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pylstm import _checks
 from pylstm._callback import Callback, Logs
 
 
@@ -19,13 +20,16 @@ class CSVLogger(Callback):
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
-        self.filename = os.fspath(filename)
+        self.filename = _checks.path("filename", filename)
         self.separator, self.append = separator, append
         self._names: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Open the file, empty unless it is to be continued."""
         self._names = None
+        folder = os.path.dirname(self.filename)
+        if not os.path.isdir(folder or "."):
+            raise FileNotFoundError(f"filename: there is no folder {folder!r} to write the file in")
         self._header = not (
             self.append and os.path.exists(self.filename) and os.path.getsize(self.filename)
         )

@@ -20,6 +20,9 @@ class LambdaCallback(Callback):
     def __init__(self, **functions: Callable[..., None] | None) -> None:
         for name, function in functions.items():
             if not name.startswith("on_") or not hasattr(Callback, name):
-                raise _checks.unexpected("LambdaCallback", [name])
+                known = [method for method in dir(Callback) if method.startswith("on_")]
+                raise _checks.unexpected("LambdaCallback", [name], known)
+            if function is not None and not callable(function):
+                raise TypeError(f"{name}: expected a function, got {function!r}")
             if function is not None:
                 setattr(self, name, function)

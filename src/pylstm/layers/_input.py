@@ -44,7 +44,7 @@ def Input(
     >>> Input((None, 3))
     <InputLayer name='input', shape=(None, None, 3)>
     """
-    declared = declared_shape(shape, batch_shape)
+    declared = declared_shape(shape, batch_shape, "")
     if declared is None:
         raise TypeError("shape: expected a tuple of sizes, got None")
     return InputLayer(declared, "input" if name is None else layer_name(name))

@@ -122,7 +122,7 @@ class LSTM(Recurrent):
             _checks.unsupported(argument, value, (None,))
         _checks.unsupported("activation", activation, ("tanh",))
         _checks.unsupported("recurrent_activation", recurrent_activation, ("sigmoid",))
-        self.units = _checks.positive_int("units", units)
+        self.units = _checks.positive_int("units", units, _checks.LARGEST // 4)
         self.activation = activation
         self.recurrent_activation = recurrent_activation
         self.use_bias = _checks.boolean("use_bias", use_bias)

@@ -8,14 +8,19 @@ from pylstm import _checks
 from pylstm._checks import Shape
 
 
-def declared_shape(shape: Any, batch_shape: Any) -> Shape | None:
-    """The input shape that a user declared, rows first; None if there is no declaration."""
-    argument = "batch_input_shape" if shape is None else "input_shape"
+def declared_shape(shape: Any, batch_shape: Any, prefix: str = "input_") -> Shape | None:
+    """The input shape that a user declared, rows first; None if there is no declaration.
+
+    prefix: of the names of the arguments.
+    """
+    argument = f"batch_{prefix}shape" if shape is None else f"{prefix}shape"
     given = batch_shape if shape is None else shape
     if given is None:
         return None
     if not isinstance(given, list | tuple):
         raise TypeError(f"{argument}: expected a tuple of sizes, got {given!r}")
+    if len(given) < (1 if shape is not None else 2):
+        raise ValueError(f"{argument}: expected the sizes of a row, got {given!r}")
     sizes = tuple(None if d is None else _checks.positive_int(argument, d) for d in given)
     return (None, *sizes) if shape is not None else (None, *sizes[1:])
 

@@ -67,6 +67,13 @@ class Compiled:
                 UserWarning,
                 stacklevel=3,
             )
+        elif self._is_binary and last.activation == "softmax" and last.units == 1:
+            warnings.warn(
+                f"loss: a softmax over the one unit of the last layer, {last.name!r}, is always 1; "
+                f"give it activation='sigmoid'",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _fitting(self, metric: metrics.Named) -> metrics.Named:
         """`metric`, or the one in its place, for the loss in use."""
@@ -94,6 +101,10 @@ class Compiled:
                 f"not have; 'accuracy' fits every loss"
             )
         return metric
+
+    @property
+    def _is_binary(self) -> bool:
+        return isinstance(self.loss, losses.BinaryCrossentropy)
 
     @property
     def _categorical(self) -> bool:

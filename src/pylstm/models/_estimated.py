@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core
@@ -59,7 +60,7 @@ class Estimated(Structure):
         True
         """
         self._enter()
-        batch_size = _checks.positive_int("batch_size", batch_size)
+        batch_size = _checks.positive_int("batch_size", batch_size, math.inf)
         training = _checks.boolean("training", training)
         steps = self._planned_steps(steps)
         return plan(self._network(), batch_size, steps, "fit" if training else "predict")
@@ -79,7 +80,7 @@ class Estimated(Structure):
             if fixed is None:
                 raise ValueError("steps: expected a number, the model takes any; got None")
             return fixed
-        count = _checks.positive_int("steps", steps)
+        count = _checks.positive_int("steps", steps, math.inf)
         if fixed not in (None, count):
             raise ValueError(f"steps: the model takes {fixed}, got {count}")
         return count

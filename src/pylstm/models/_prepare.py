@@ -166,8 +166,8 @@ class Preparer:
                 return self.source(x, y, weight, size, data.validation_steps)
         if not is_batches(given, None):
             raise TypeError(
-                f"validation_data: expected (x, y), (x, y, sample_weight) or an iterable of "
-                f"batches, got {type(given).__name__}"
+                f"validation_data: expected (x, y), (x, y, sample_weight) or an iterable of such "
+                f"tuples, a batch each, got {type(given).__name__}"
             )
         return self._batches("validation_data", given, data.validation_steps, "evaluate")
 
@@ -278,4 +278,5 @@ def _no_arrays_with_batches(y: Any, sample_weight: Any, class_weight: Any, batch
         ("batch_size", batch_size),
     ):
         if value is not None:
-            raise ValueError(f"{argument}: must be None when x is an iterable of batches")
+            way = "; a batch may be (x, y, sample_weight)" if "weight" in argument else ""
+            raise ValueError(f"{argument}: must be None when x is an iterable of batches{way}")

@@ -267,6 +267,17 @@ class Sequential(Trainer):
                 network.set_state(mode, states)
 
 
+def _speak_of(cls: type) -> None:
+    """Let Python's own messages, of an argument that is not there, name the class users know."""
+    for base in cls.__mro__[1:-1]:
+        for name, method in vars(base).items():
+            if callable(method) and not name.startswith("_"):
+                method.__qualname__ = f"{cls.__name__}.{name}"
+
+
+_speak_of(Sequential)
+
+
 def _restore(cls: type[Sequential], config: dict[str, Any], state: dict[str, Any]) -> Sequential:
     """The model that pickle, copy and deepcopy give."""
     model = cls.from_config(config)

@@ -77,11 +77,15 @@ class Structure:
         if shape is None and first:
             shape = self._declared or layer.declared_shape
         below = self.output_shape if self._input_shape is not None and not first else shape
+        given, layer.name = layer.name, free_name(layer, self._layers)
         if below is not None:
-            output_shape(layer, below, self._layers)
-            check_features(layer, below)
+            try:
+                output_shape(layer, below, self._layers)
+                check_features(layer, below)
+            except ValueError:
+                layer.name = given
+                raise
         self._keep_weights()
-        layer.name = free_name(layer, self._layers)
         layer.dtype = self.dtype
         layer.attach(self, below)
         self._layers.append(layer)
