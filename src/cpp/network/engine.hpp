@@ -160,6 +160,7 @@ class Engine final : public Network {
   void run_layers(CallWork<T>& work, const WeightsList<T>& weights) const { run_layers(work, weights, layers_.size()); }
   void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
   std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;
+  std::size_t lowest_trained(std::size_t count) const;
   bool loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, bool gradient, StepResult& result) const;
   T* generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<T>& targets, double scale, bool gradient) const;
   Targets<T> targets_of(const CallWork<T>& work) const;

@@ -54,15 +54,22 @@ std::vector<T*> Engine<T>::gradients_of(CallWork<T>& work, std::size_t layer, bo
   return wanted ? pointers : std::vector<T*>{};
 }
 
+// The first of `count` layers that is trained, or count.
+template <class T>
+std::size_t Engine<T>::lowest_trained(std::size_t count) const {
+  Dim lowest = static_cast<Dim>(count);
+  for (std::size_t v = 0; v < variables_.size(); ++v) {
+    if (ranges_[v].trainable) lowest = std::min(lowest, variables_[v].layer);
+  }
+  return at(lowest);
+}
+
 // dy is dL/d(rows[count]); gradients of trainable layers, down to the lowest that needs one. With `dx` all
 // layers, and dL/d(input) into *dx.
 template <class T>
 void Engine<T>::backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy,
                                 T** dx) const {
-  std::size_t lowest = dx != nullptr ? 0 : count;
-  for (std::size_t i = count; i-- > 0;) {
-    if (!gradients_of(work, i, dx != nullptr).empty()) lowest = i;
-  }
+  const std::size_t lowest = dx != nullptr ? 0 : lowest_trained(count);
   for (std::size_t i = count; i-- > lowest;) {
     dy = layers_[i]->backward(work.context, weights[i].get(), *work.layers[i], work.rows[i], dy,
                               gradients_of(work, i, dx != nullptr), i > lowest || dx != nullptr);
@@ -166,7 +173,7 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
   if (fused != nullptr) {
     const auto& dense = static_cast<const DenseLayerWeights<T>*>(weights[count].get())->dense;
     const std::vector<T*> mine = gradient ? gradients_of(work, count, false) : std::vector<T*>{};
-    dy = gradient ? work.dy.reserve(rows * out.features) : nullptr;
+    dy = gradient && lowest_trained(count) < count ? work.dy.reserve(rows * out.features) : nullptr;
     const DenseGradients<T> outputs = {mine.empty() ? nullptr : mine[0], mine.size() < 2 ? nullptr : mine[1], dy};
     dense_softmax_cross_entropy(*work.context.kernels, dense, out.data, rows, targets, loss_.smoothing, scale,
                                 gradient ? &outputs : nullptr,
