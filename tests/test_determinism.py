@@ -225,3 +225,35 @@ def test_random_numbers_are_functions_of_seed_and_stream() -> None:
     assert same_bits(order, _core.permutation(100, 1, 2))
     assert sorted(order) == list(range(100))
     assert not same_bits(order, _core.permutation(100, 1, 3))
+
+
+def test_a_fit_ends_on_the_instruction_set_that_it_began_on(
+    isa: str, rng: np.random.Generator
+) -> None:
+    """Another thread, or a callback, may choose another one for calls that start from then on."""
+    x, y = rng.uniform(-1, 1, (12, 5, 3)), rng.uniform(-1, 1, (12, 4))
+    found = []
+    for others in ([], _core.available_isas()):
+        _core.use_isa(isa)
+        net = network(
+            [lstm(9), dense(4)], (-1, 3), "float32",
+            rng=np.random.default_rng(3), loss="mean_squared_error",
+        )  # fmt: skip
+        data, order = _core.Data(x, y), np.arange(12)
+        with net.start():
+            for batch in range(4):
+                net.run(data, "fit", order, 3, batch, batch + 1, 0.0)
+                for other in others[batch : batch + 1]:
+                    _core.use_isa(other)
+        found.append(net.get_weights())
+    assert all_same_bits(*found)
+
+
+def test_a_frozen_body_gives_the_head_the_same_gradients(rng: np.random.Generator) -> None:
+    """Nothing below is trained, so the fused loss computes no dx."""
+    entries = [embedding(40, 6), lstm(7, return_sequences=True), dense(40, "softmax")]
+    net = network(entries, (-1,), "float32", rng=rng, loss="sparse_categorical_crossentropy")
+    data = _core.Data(rng.integers(0, 40, (8, 9)), rng.integers(0, 40, (8, 9)))
+    whole = net.gradients(data)[1]
+    net.set_trainable([False] * 4 + [True] * 2)
+    assert all_same_bits(net.gradients(data)[1][4:], whole[4:])

@@ -145,7 +145,8 @@ def _register_controller() -> None:
 
 
 def use_isa(name: str) -> None:
-    """Use the instruction set `name` ("baseline", "avx2", "avx512", …) from now on.
+    """Use the instruction set `name` ("baseline", "avx2", "avx512", …) from now on. A fit that runs
+    ends on the one that it began on.
 
     The environment variable PYLSTM_ISA does the same from the start.
 

@@ -205,9 +205,10 @@ class Engine final : public Network {
   std::atomic<std::uint64_t> seed_{0};
 
   WeightsList<T> training_weights_;
-  const Kernels* training_kernels_ = nullptr;
-  bool weights_stale_ = true;           // training_weights_ are older than parameters_
-  std::atomic<bool> published_{false};  // the snapshot is as new as parameters_
+  const Kernels* training_kernels_ = nullptr;  // that they are packed for
+  const Kernels* fit_kernels_ = nullptr;       // of the fit since start, whatever is active meanwhile
+  bool weights_stale_ = true;                  // training_weights_ are older than parameters_
+  std::atomic<bool> published_{false};         // the snapshot is as new as parameters_
   mutable std::mutex snapshot_mutex_;
   std::shared_ptr<Snapshot<T>> snapshot_;
 

@@ -71,7 +71,7 @@ Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* i
   const bool windows = request.tbptt > 0;
   const Dim window = windows ? std::min(request.tbptt, steps) : steps;
   return each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-    open_context(work, active_kernels(), interrupt);
+    open_context(work, *fit_kernels_, interrupt);
     work.context.training = work.context.keep = true;
     State<T> state = carried_state(Mode::kFit, windows);  // goes on from window to window
     for (Dim first = 0; first < steps; first += window) {

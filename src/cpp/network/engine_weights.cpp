@@ -44,6 +44,7 @@ void Engine<T>::start() {
   const std::lock_guard<std::mutex> alone(trainer_mutex_);
   if (training_) throw std::runtime_error(kBeingTrained);
   trainer_ = std::this_thread::get_id();
+  fit_kernels_ = &active_kernels();
   training_ = true;
   awaits_backward_ = false;
 }
@@ -104,10 +105,9 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
 
 template <class T>
 const WeightsList<T>& Engine<T>::training_weights() {
-  const Kernels& kernels = active_kernels();
-  if (weights_stale_ || training_kernels_ != &kernels) {
-    pack(kernels, true, false, training_weights_);
-    training_kernels_ = &kernels;
+  if (weights_stale_ || training_kernels_ != fit_kernels_) {
+    pack(*fit_kernels_, true, false, training_weights_);
+    training_kernels_ = fit_kernels_;
     weights_stale_ = false;
   }
   return training_weights_;
