@@ -7,6 +7,7 @@ import pytest
 from helpers import (
     MASKS,
     Array,
+    Entry,
     all_same_bits,
     bidirectional,
     dense,
@@ -197,3 +198,18 @@ def test_padding_changes_neither_loss_nor_step(
         # Padding moves terms of at most 1 between the blocks of a sum over 12 * 8 rows: half an eps
         # for each of 96 roundings, times the learning rate, and the rounding of the weight.
         np.testing.assert_allclose(a, b, rtol=0, atol=6 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("tail", [[lstm(3)], [lstm(3, return_sequences=True)]])
+def test_padding_is_no_token(tail: list[Entry], rng: np.random.Generator) -> None:
+    """Of the tokens that a fit counts for its bar."""
+    ids = rng.integers(0, 3, (7, 9))
+    net = network(
+        [embedding(5, 4, mask_zero=True), *tail], (-1,), rng=rng, loss="mean_squared_error"
+    )
+    y = np.zeros((7, *(9 if n == -1 else n for n in net.output_shape())))
+    assert fit(net, ids, y, batch_size=3)["tokens"][0] == np.count_nonzero(ids)
+    plain = network([lstm(3)], (-1, 2), rng=rng, loss="mean_squared_error")
+    x, mask = rng.normal(size=(7, 9, 2)), ids > 0
+    assert fit(plain, x, np.zeros((7, 3)), mask=mask, batch_size=3)["tokens"][0] == mask.sum()
+    assert fit(plain, x, np.zeros((7, 3)), batch_size=3)["tokens"][0] == mask.size

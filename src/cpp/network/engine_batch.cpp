@@ -112,13 +112,21 @@ Targets<T> Engine<T>::targets_of(const CallWork<T>& work) const {
   return targets;
 }
 
+// Rows of the batch without those that it masks, or its first layer, which alone makes a mask.
+template <class T>
+Dim real_rows(const CallWork<T>& work) {
+  const Rows<T>& first = work.rows.size() > 1 && work.batch.x.mask == nullptr ? work.rows[1] : work.batch.x;
+  if (first.mask == nullptr) return work.batch.x.rows();
+  return first.rows() - std::count(first.mask, first.mask + first.rows(), std::uint8_t{0});
+}
+
 // Loss, steps, and accuracies over real steps of the batch that has just run. A fused loss leaves argmax and no
 // outputs.
 template <class T>
 void Engine<T>::count_batch(const CallWork<T>& work, const StepResult& result, Totals& totals) const {
   totals["loss"].first += result.loss;
   totals["loss"].second += result.weight;
-  totals["tokens"].first += static_cast<double>(work.batch.x.rows());
+  totals["tokens"].first += static_cast<double>(real_rows(work));
   if (metrics_.empty()) return;
   const Rows<T>& out = work.rows[layers_.size() - (fused_dense() != nullptr)];
   const Targets<T> targets = targets_of(work);
