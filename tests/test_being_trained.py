@@ -157,6 +157,7 @@ def test_ctrl_c_ends_fit_between_two_steps():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a destructor
 @pytest.mark.parametrize("call", ["fit", "train_on_batch"])
 def test_an_interrupt_at_any_moment_ends_the_training(call):
     """A timer interrupts thousands of calls wherever they are; each must leave the model free."""
