@@ -117,6 +117,9 @@ T* reserve_masked(const LstmRun<T>& run, Dim rows, Buffer<T>& masked) {
   return masked.reserve(rows * std::max(run.weights->inputs, run.weights->units));
 }
 
+// Fewer rows than two full tiles.
+constexpr Dim kFewRows = 12;
+
 // The rows [first, last) of sorted positions, blocks [first, last) of their units, on one thread.
 template <class T>
 class ForwardRows {
@@ -174,17 +177,21 @@ class ForwardRows {
       return;
     }
     const Panels<T>& w = w_.kernel[0];
-    // One row a step, equally spaced: the steps are the rows of one product.
-    const bool in_line = rows_.end - rows_.begin == 1 && s_.dense && w_.groups == 1;
+    const Dim height = rows_.end - rows_.begin, steps = last - first;
+    // Of few rows a sequence at a time, whose steps are equally spaced: a step at a time would leave tiles low.
+    const bool in_line = s_.dense && w_.groups == 1 && (height == 1 || (height < kFewRows && height < steps));
+    const Dim spacing = steps > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
     for (int g = 0; g < w_.groups; ++g) {
       const Range panels = own_panels();
       for (Dim p = panels.begin; p < panels.end; p += k_.panels_together) {
-        for (Dim step = first; step < last; step += in_line ? last - first : 1) {
-          const Dim count = in_line ? last - first : active(step);
-          const Dim a_row = !in_line ? run_.x_row : last - first > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
-          k_.gemm({run_.x[at(step)] + rows_.begin * run_.x_row, a_row, 1, w_.kernel[at(g)].data(),
-                   z_of(step - first) + g * w_.padded, w_.z_columns(), w_.bias.data() + g * w_.padded, count,
-                   w.columns(), w.inner(), Init::kBias, p, std::min(p + k_.panels_together, panels.end)});
+        for (Dim i = 0; i < (in_line ? height : steps); ++i) {
+          const T* x = in_line ? run_.x[at(first)] + (rows_.begin + i) * run_.x_row
+                               : run_.x[at(first + i)] + rows_.begin * run_.x_row;
+          T* z = in_line ? z_of(0) + i * w_.z_columns() : z_of(i);
+          k_.gemm({x, in_line ? spacing : run_.x_row, 1, w_.kernel[at(g)].data(), z + g * w_.padded,
+                   in_line ? height * w_.z_columns() : w_.z_columns(), w_.bias.data() + g * w_.padded,
+                   in_line ? steps : active(first + i), w.columns(), w.inner(), Init::kBias, p,
+                   std::min(p + k_.panels_together, panels.end)});
         }
       }
     }
