@@ -223,3 +223,10 @@ def test_a_model_that_got_a_layer_answers_in_its_new_shape():
     assert model.predict_on_batch(x).shape == (2, 7)
     model.pop()
     assert model.predict_on_batch(x).shape == (2, 3)
+
+
+@pytest.mark.parametrize("argument", ["y", "sample_weight", "mask"])
+def test_the_rows_of_a_call_are_arrays(argument):
+    """A list would be copied, and the copy be gone when its rows are read."""
+    with pytest.raises(TypeError, match="incompatible"):
+        _core.Data(X, **{argument: [[1.0] * 6] * 22})

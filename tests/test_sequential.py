@@ -276,6 +276,15 @@ def test_generate_takes_the_likeliest_token_at_temperature_0():
     assert np.array_equal(model.generate([3, 1, 4], 20, top_k=1), model.generate([3, 1, 4], 20, 0))
 
 
+def test_generate_refuses_weights_that_are_not_finite():
+    body = [layers.Embedding(9, 3), layers.LSTM(4, return_sequences=True)]
+    model = Sequential([*body, layers.Dense(9, activation="softmax")])
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    for temperature in (0.0, 1.0):
+        with pytest.raises(RuntimeError, match=r"generate.*not finite"):
+            model.generate([1], 3, temperature=temperature)
+
+
 def test_generate_repeats_with_a_seed_and_stays_in_range():
     model = token_model()
     a, b, c = (model.generate(b"\x03\x01", 40, seed=seed) for seed in (1, 1, 2))

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "bindings/py_data.hpp"
 
 namespace py = pybind11;
@@ -5,14 +7,16 @@ namespace py = pybind11;
 namespace pylstm {
 namespace {
 
-void attach(PyData& target, ArrayView& view, const py::object& array, const char* name) {
-  if (array.is_none()) return;
-  target.owners.push_back(array.cast<py::array>());  // of a list a copy, which nobody else holds
-  view = view_of(target.owners.back().cast<py::array>(), name);
+using Optional = std::optional<py::array>;  // no list: its copy would be gone while the view is read
+
+void attach(PyData& target, ArrayView& view, const Optional& array, const char* name) {
+  if (!array) return;
+  view = view_of(*array, name);
+  target.owners.push_back(*array);
 }
 
-std::unique_ptr<PyData> make_data(const py::array& x, const py::object& y, const py::object& sample_weight,
-                                  const py::object& mask) {
+std::unique_ptr<PyData> make_data(const py::array& x, const Optional& y, const Optional& sample_weight,
+                                  const Optional& mask) {
   auto result = std::make_unique<PyData>();
   attach(*result, result->data.x, x, "x");
   attach(*result, result->data.y, y, "y");

@@ -117,9 +117,6 @@ T* reserve_masked(const LstmRun<T>& run, Dim rows, Buffer<T>& masked) {
   return masked.reserve(rows * std::max(run.weights->inputs, run.weights->units));
 }
 
-// Fewer rows than two full tiles.
-constexpr Dim kFewRows = 12;
-
 // The rows [first, last) of sorted positions, blocks [first, last) of their units, on one thread.
 template <class T>
 class ForwardRows {
@@ -179,7 +176,7 @@ class ForwardRows {
     const Panels<T>& w = w_.kernel[0];
     const Dim height = rows_.end - rows_.begin, steps = last - first;
     // Of few rows a sequence at a time, whose steps are equally spaced: a step at a time would leave tiles low.
-    const bool in_line = s_.dense && w_.groups == 1 && (height == 1 || (height < kFewRows && height < steps));
+    const bool in_line = s_.dense && w_.groups == 1 && (height == 1 || (height < 2 * k_.tile_rows && height < steps));
     const Dim spacing = steps > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
     for (int g = 0; g < w_.groups; ++g) {
       const Range panels = own_panels();
