@@ -151,15 +151,15 @@ class Loop:
 
 
 def tile_loops(path: Path) -> dict[str, list[Loop]]:
-    """run_tile<type, rows, panels, vectors> -> its innermost loops with fused multiply-adds."""
+    """(type, rows, panels, vectors, layout of A) -> its innermost loops with multiply-adds."""
     found: dict[str, list[Loop]] = {}
     for name, lines in functions(path).items():
-        tile = re.search(r"run_tile<(float|double), \d+, \d+, \d+>", name)
+        tile = re.search(r"run_tile<(float|double), (\d+, \d+, \d+), .*?(Rows|Tiles)OfA>", name)
         if tile is None:
             continue
         framed = any(re.search(r"\tmov +%rsp,%rbp$", line) for line in lines)
         loops = [body for body in innermost_loops(lines) if any("vfmadd" in line for line in body)]
-        found.setdefault(tile[0], []).extend(Loop(body, framed) for body in loops)
+        found.setdefault(", ".join(tile.groups()), []).extend(Loop(body, framed) for body in loops)
     return found
 
 
@@ -171,7 +171,12 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
     """Every inner loop of every tile works on zmm registers and stores nothing to the stack."""
     path = object_of(isa, compiler, build)
     loops = tile_loops(path)
-    wanted = {f"run_tile<{t}, {rows}, 1, 4>" for t in ("float", "double") for rows in range(1, 7)}
+    wanted = {
+        f"{dtype}, {rows}, 1, 4, {layout}"
+        for dtype in ("float", "double")
+        for rows in range(1, 7)
+        for layout in ("Rows", "Tiles")
+    }
     assert wanted <= set(loops)
     wrong = []
     for name, bodies in loops.items():

@@ -31,15 +31,16 @@ Dim extent(Dim i_count, Dim i_stride, Dim j_count, Dim j_stride) {
 }
 
 template <class T>
-Problem<T> make_problem(Memory<T>& memory, Dim rows, Dim columns, Dim inner, bool transposed, Random& random) {
+Problem<T> make_problem(Memory<T>& memory, Dim rows, Dim columns, Dim inner, bool transposed_a, bool transposed_b,
+                        Random& random) {
   Problem<T> p = {};
   p.rows = rows;
   p.columns = columns;
   p.inner = inner;
-  p.a_row = transposed ? 1 : inner + 3;
-  p.a_inner = transposed ? rows + 2 : 1;
-  p.b_row = transposed ? 1 : columns + 1;
-  p.b_column = transposed ? inner + 5 : 1;
+  p.a_row = transposed_a ? 1 : inner + 3;
+  p.a_inner = transposed_a ? rows + 2 : 1;
+  p.b_row = transposed_b ? 1 : columns + 1;
+  p.b_column = transposed_b ? inner + 5 : 1;
   p.a = memory.a.take(extent(rows, p.a_row, inner, p.a_inner));
   p.b = memory.b.take(extent(inner, p.b_row, columns, p.b_column));
   for (Dim k = 0; k < inner; ++k) {
@@ -111,7 +112,7 @@ bool check_c(const Problem<T>& p, const Guarded<T>& memory, const T* c, Dim c_ro
 template <class T>
 void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, bool transposed,
                Random& random) {
-  const Problem<T> p = make_problem(memory, rows, columns, inner, transposed, random);
+  const Problem<T> p = make_problem(memory, rows, columns, inner, false, transposed, random);
   T* packed = memory.packed_b.take(k.packed_b(inner, columns));
   k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, false);
   PYLSTM_EXPECT(memory.packed_b.intact(), "pack_b wrote in front of its output");
@@ -121,14 +122,13 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   const auto bias_at = [&](Dim, Dim n) { return bias[n]; };
   const auto zero_at = [](Dim, Dim) { return T(0); };
   const auto run = [&](Init init, T* c) {
-    k.gemm(
-        {p.a, p.a_row, p.a_inner, packed, c, c_row, init == Init::kBias ? bias : nullptr, rows, columns, inner, init});
+    k.gemm({p.a, p.a_row, packed, c, c_row, init == Init::kBias ? bias : nullptr, rows, columns, inner, init});
   };
   const auto rows_alone = [&](Init init, const T* c, const char* what) {
     for (Dim r = 0; r < rows; ++r) {
       T* one =
           fill_c(memory.alone, 1, columns, c_row, [&](Dim, Dim n) { return init == Init::kZero ? T(0) : bias[n]; });
-      k.gemm({p.a + r * p.a_row, p.a_row, p.a_inner, packed, one, c_row, bias, 1, columns, inner, init});
+      k.gemm({p.a + r * p.a_row, p.a_row, packed, one, c_row, bias, 1, columns, inner, init});
       for (Dim n = 0; n < columns; ++n) {
         PYLSTM_EXPECT(same_bits(one[n], c[r * c_row + n]), where(p, what, r, n), ": a row alone has other bits");
       }
@@ -145,7 +145,7 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   check_c(p, memory.c, c, c_row, "gemm kBias", bias_at);
   rows_alone(Init::kBias, c, "gemm kBias");
   T* falling = fill_c(memory.alone, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
-  GemmArgs<T> backwards = {p.a, p.a_row, p.a_inner, packed, falling, c_row, bias, rows, columns, inner, Init::kBias};
+  GemmArgs<T> backwards = {p.a, p.a_row, packed, falling, c_row, bias, rows, columns, inner, Init::kBias};
   backwards.backwards = true;
   k.gemm(backwards);
   for (Dim r = 0; r < rows; ++r) {
@@ -170,7 +170,7 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
 // A^T from rows [inner][columns of A]; its tiles are checked as such, then the product.
 template <class T>
 void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, Random& random) {
-  Problem<T> p = make_problem(memory, rows, columns, inner, true, random);
+  Problem<T> p = make_problem(memory, rows, columns, inner, true, true, random);
   const Dim first = 2, tiles = (rows + k.tile_rows - 1) / k.tile_rows;
   std::vector<const T*> sources;
   for (Dim i = 0; i < inner; ++i) sources.push_back(p.a + i * p.a_inner - first);
@@ -223,7 +223,7 @@ void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   const Dim panel = k.panel_vectors * k.width, inner = 3 * panel + 5;
   for (const Dim columns : {panel - 1, 3 * panel, 4 * panel + 1}) {
     for (const Dim rows : {1, 2, 3, 4, 6, 13}) {
-      const Problem<T> p = make_problem(memory, rows, columns, inner, false, random);
+      const Problem<T> p = make_problem(memory, rows, columns, inner, false, false, random);
       T* packed = memory.packed_b.take(k.packed_b(inner, columns));
       k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, false);
       std::vector<T> found;
@@ -231,7 +231,7 @@ void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
         T* c = fill_c(memory.c, rows, columns, columns, [](Dim, Dim) { return sentinel(T()); });
         for (Dim first = 0; first < inner; first += step) {
           const Init init = first == 0 ? Init::kZero : Init::kKeep;
-          GemmArgs<T> args = {p.a + first, p.a_row, 1, packed, c, columns, nullptr, rows, columns, inner, init};
+          GemmArgs<T> args = {p.a + first, p.a_row, packed, c, columns, nullptr, rows, columns, inner, init};
           args.first_inner = first;
           args.last_inner = std::min(first + step, inner);
           k.gemm(args);
@@ -251,7 +251,7 @@ void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
 template <class T>
 void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   const Dim panel = k.panel_vectors * k.width, columns = 3 * panel + 1, inner = 19;
-  const Problem<T> p = make_problem(memory, 0, columns, inner, false, random);
+  const Problem<T> p = make_problem(memory, 0, columns, inner, false, false, random);
   const Dim size = k.packed_b(inner, columns);
   PYLSTM_EXPECT(size >= inner * columns && size < inner * (columns + k.width), "packed_b(", inner, ", ", columns,
                 ") is ", size);
@@ -270,7 +270,7 @@ template <class T>
 void pack_past_caches(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   const Dim units = 2 * k.width + 1, columns = 4 * units, inner = 3 * k.width + 2;
   for (const bool transposed : {false, true}) {
-    const Problem<T> p = make_problem(memory, 0, columns, inner, transposed, random);
+    const Problem<T> p = make_problem(memory, 0, columns, inner, false, transposed, random);
     for (const bool gates : {false, true}) {
       if (gates && transposed) continue;
       const Dim size = k.packed_b(inner, gates ? 4 * round_up(units, k.width) : columns);

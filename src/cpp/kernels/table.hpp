@@ -18,8 +18,8 @@ enum class Init { kZero, kBias, kKeep };
 // whole or in ranges: a row gives the same bits in any batch and at any place in it.
 template <class T>
 struct GemmArgs {
-  const T* a;  // element (r, k) is a[r * a_row + k * a_inner]
-  Dim a_row, a_inner;
+  const T* a;  // element (r, k) is a[r * a_row + k]
+  Dim a_row;
   const T* b;  // panels from pack_b or pack_gates
   T* c;        // element (r, n) is c[r * c_row + n]
   Dim c_row;

@@ -63,9 +63,8 @@ class BackwardRows {
       const T* a = dz + g * (row / w_.groups);
       if (masks == nullptr) {
         const Panels<T>& weights = w_.recurrent_t[at(g)];
-        GemmArgs<T> args = {a,           row,           1,          weights.data(), dh,
-                            w_.units,    nullptr,       count,      w_.units,       weights.inner(),
-                            Init::kKeep, panels_.begin, panels_.end};
+        GemmArgs<T> args = {a,     row,      weights.data(),  dh,          w_.units,      nullptr,
+                            count, w_.units, weights.inner(), Init::kKeep, panels_.begin, panels_.end};
         args.backwards = step % 2 == 1;  // what the last step used last is still in the cache
         k_.gemm(args);
         continue;

@@ -185,7 +185,7 @@ class ForwardRows {
           const T* x = in_line ? run_.x[at(first)] + (rows_.begin + i) * run_.x_row
                                : run_.x[at(first + i)] + rows_.begin * run_.x_row;
           T* z = in_line ? z_of(0) + i * w_.z_columns() : z_of(i);
-          k_.gemm({x, in_line ? spacing : run_.x_row, 1, w_.kernel[at(g)].data(), z + g * w_.padded,
+          k_.gemm({x, in_line ? spacing : run_.x_row, w_.kernel[at(g)].data(), z + g * w_.padded,
                    in_line ? height * w_.z_columns() : w_.z_columns(), w_.bias.data() + g * w_.padded,
                    in_line ? steps : active(first + i), w.columns(), w.inner(), Init::kBias, p,
                    std::min(p + k_.panels_together, panels.end)});
@@ -211,7 +211,7 @@ class ForwardRows {
       const Dim column = g * w_.padded;
       const Panels<T>& w = w_.kernel[at(g)];
       const Range panels = own_panels();
-      k_.gemm({a, w_.inputs, 1, w.data(), z + column, w_.z_columns(), w_.bias.data() + column, count, w.columns(),
+      k_.gemm({a, w_.inputs, w.data(), z + column, w_.z_columns(), w_.bias.data() + column, count, w.columns(),
                w.inner(), Init::kBias, panels.begin, panels.end});
     }
   }

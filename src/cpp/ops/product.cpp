@@ -67,7 +67,7 @@ void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) co
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias) {
-  kernels.gemm({a, a_row, 1, b.data(), c, c_row, bias, rows, b.columns(), b.inner(), init});
+  kernels.gemm({a, a_row, b.data(), c, c_row, bias, rows, b.columns(), b.inner(), init});
 }
 
 template <class T>

@@ -24,7 +24,6 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
     const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
     GemmArgs<T> args = {x + rows.begin * w.inputs,
                         w.inputs,
-                        1,
                         w.kernel.data(),
                         nullptr,
                         logits.row_of(p),
@@ -49,7 +48,6 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
   if (dx == nullptr) return;
   GemmArgs<T> args = {logits.at(p, rows.begin),
                       logits.row_of(p),
-                      1,
                       w.kernel_t.data(),
                       dx,
                       w.inputs,

@@ -73,8 +73,8 @@ void lstm_step(const LstmStepArgs<T>& p) {
   constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
   const Dim blocks = (p.units + W - 1) / W;
   const Dim together = p.recurrent == nullptr ? blocks : panels_for(p.rows);
-  GemmArgs<T> product = {p.h_prev, p.h_prev_row,   1,       p.recurrent, p.z, p.z_row, nullptr,
-                         p.rows,   4 * W * blocks, p.units, Init::kKeep};
+  GemmArgs<T> product = {p.h_prev, p.h_prev_row, p.recurrent,    p.z,     p.z_row,
+                         nullptr,  p.rows,       4 * W * blocks, p.units, Init::kKeep};
   product.backwards = p.backwards;
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
   const Dim groups = (end - p.first_block + together - 1) / together;
