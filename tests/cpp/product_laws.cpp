@@ -191,6 +191,16 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
   if (!check_c(p, memory.c, c, c_row, "gemm_packed kZero", [](Dim, Dim) { return T(0); })) return;
   const std::vector<T> whole(c, c + extent(rows, c_row, columns, 1));
 
+  for (const Dim cut : {Dim{1}, Dim{64}, inner}) {
+    c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+    k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kZero, nullptr, cut});
+    for (Dim i = 0; i < rows * columns; ++i) {
+      const Dim r = i / columns, n = i % columns, at = r * c_row + n;
+      PYLSTM_EXPECT(same_bits(c[at], whole[static_cast<std::size_t>(at)]), where(p, "gemm_packed", r, n), ": cut at ",
+                    cut, " it has other bits");
+    }
+  }
+
   c = fill_c(memory.c, rows, columns, c_row, [](Dim r, Dim n) { return T(r) - T(n); });
   k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kKeep});
   check_c(p, memory.c, c, c_row, "gemm_packed kKeep", [](Dim r, Dim n) { return T(r) - T(n); });
@@ -250,7 +260,7 @@ void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
 // A range of columns that begins at a panel is packed as it is inside the whole.
 template <class T>
 void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
-  const Dim panel = k.panel_vectors * k.width, columns = 3 * panel + 1, inner = 19;
+  const Dim panel = k.panel_vectors * k.width, columns = 6 * panel + 1, inner = 19;
   const Problem<T> p = make_problem(memory, 0, columns, inner, false, false, random);
   const Dim size = k.packed_b(inner, columns);
   PYLSTM_EXPECT(size >= inner * columns && size < inner * (columns + k.width), "packed_b(", inner, ", ", columns,

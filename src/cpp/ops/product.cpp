@@ -15,15 +15,20 @@ constexpr Dim kRowBlock = 256;
 // Below this a fork and join costs more than the second core gives.
 constexpr double kFlopsPerThread = 1e6;
 
+// Panels of D that are packed together, and outputs that run over them, their packed rows in the second-level cache.
+constexpr Dim kPanelsTogether = 4, kOutputsTogether = 512;
+
+// What large second-level caches are for: an Emerald Rapids, of 2 MiB a core and a slow third level.
+bool second_level_is_large() { return second_level_cache() >= (2 << 20); }
+
 Dim blocks_of(Dim rows) { return std::max<Dim>(1, (rows + kRowBlock - 1) / kRowBlock); }
 
-// Whether weights of so many elements are packed past the caches, to be read from memory once more. An Emerald Rapids,
-// of 2 MiB a core in the second level and a slow third, packs 5 to 26 MB two to three times as fast; a training step of
+// Whether weights of so many elements are packed past the caches, to be read from memory once more. An Emerald Rapids
+// packs 5 to 26 MB two to three times as fast; a training step of
 // two layers of 650 units gains 9 | 4 % on 1 | 2 threads. Smaller second levels were not measured.
 template <class T>
 bool past_caches(Dim elements) {
-  const Dim cache = second_level_cache();
-  return cache >= (2 << 20) && elements * static_cast<Dim>(sizeof(T)) > cache / 2;
+  return second_level_is_large() && elements * static_cast<Dim>(sizeof(T)) > second_level_cache() / 2;
 }
 
 }  // namespace
@@ -78,7 +83,9 @@ RowProductPlan plan_blocks(const KernelTable<T>& kernels, const std::vector<Dim>
   plan.block = block;
   plan.threads = useful_threads(product_flops(plan.outputs, columns, plan.block));
   plan.a = plan.outputs * plan.block;
-  plan.d = in_panels ? 0 : plan.threads * kernels.panel_vectors * kernels.width * plan.block;
+  const Dim panel = kernels.panel_vectors * kernels.width;
+  plan.group = std::min(kPanelsTogether * panel, round_up(columns, panel));
+  plan.d = in_panels ? 0 : plan.threads * plan.group * plan.block;
   return plan;
 }
 
@@ -88,6 +95,43 @@ RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::
                                       Dim rows, bool in_panels) {
   return plan_blocks(kernels, factors, columns, std::min(rows, kRowBlock), in_panels);
 }
+
+namespace {
+
+// outputs[., group] (+)= packed rows * D: rows [begin, begin + count), columns [group.begin, group.end) of D, of which
+// `packed` holds panel after panel; null where D itself stands in panels, and what follows up to `end` runs next.
+template <class T>
+void multiply_group(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
+                    Dim begin, Dim count, Range group, Dim end, Init init, const T* packed_a, const T* packed) {
+  const Dim panel = kernels.panel_vectors * kernels.width;
+  const Dim most = kOutputsTogether / kernels.tile_rows * kernels.tile_rows;
+  const auto panel_at = [&](Dim column) {
+    if (packed != nullptr) return packed + (column - group.begin) * count;
+    return d.data + column * d.panel_rows + begin * round_up(std::min(panel, end - column), kernels.width);
+  };
+  for (const RowFactor<T>& factor : factors) {
+    for (Dim first = 0; first < factor.columns; first += most) {
+      const Dim outputs = std::min(most, factor.columns - first);
+      for (Dim column = group.begin; column < group.end; column += panel) {
+        GemmPackedArgs<T> args = {packed_a + first * count,
+                                  panel_at(column),
+                                  factor.output + first * factor.output_row + column,
+                                  factor.output_row,
+                                  outputs,
+                                  std::min(panel, group.end - column),
+                                  count,
+                                  init};
+        if (column + panel < (packed == nullptr ? end : group.end)) args.next = panel_at(column + panel);
+        // A panel streams from a second-level cache then, and C is read half as often.
+        if (second_level_is_large()) args.cut = count;
+        kernels.gemm_packed(args);
+      }
+    }
+    packed_a += round_up(factor.columns, kernels.tile_rows) * count;
+  }
+}
+
+}  // namespace
 
 template <class T>
 void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
@@ -120,26 +164,13 @@ void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFacto
     const Init init = begin == 0 && !accumulate ? Init::kZero : Init::kKeep;
     parallel_region(threads, [&](int index, int size) {
       const Range part = split(columns, index, size, panel);
-      T* mine = packed_d == nullptr ? nullptr : packed_d + index * panel * block;
-      // Panel by panel: what has just been packed is used while it is in the second-level cache.
-      for (Dim column = part.begin; column < part.end; column += panel) {
-        const Dim width = std::min(panel, part.end - column);
-        const T* b = mine;
-        const T* next = nullptr;
-        if (d.panel_rows == 0) {
-          kernels.pack_b(d.data + begin * d.row + column, d.row, 1, count, width, mine, false);
-        } else {
-          b = d.data + column * d.panel_rows + begin * round_up(width, kernels.width);
-          if (column + panel < part.end) {
-            const Dim next_row = round_up(std::min(panel, part.end - column - panel), kernels.width);
-            next = d.data + (column + panel) * d.panel_rows + begin * next_row;
-          }
+      T* mine = packed_d == nullptr ? nullptr : packed_d + index * plan.group * block;
+      for (Dim first = part.begin; first < part.end; first += plan.group) {
+        const Range group = {first, std::min(first + plan.group, part.end)};
+        if (mine != nullptr) {
+          kernels.pack_b(d.data + begin * d.row + first, d.row, 1, count, group.end - first, mine, false);
         }
-        for (std::size_t f = 0; f < factors.size(); ++f) {
-          const RowFactor<T>& factor = factors[f];
-          kernels.gemm_packed({packed_a + first_of[f] * count, b, factor.output + column, factor.output_row,
-                               factor.columns, width, count, init, next});
-        }
+        multiply_group(kernels, factors, d, begin, count, group, part.end, init, packed_a, mine);
       }
     });
   }

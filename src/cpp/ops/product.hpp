@@ -56,6 +56,7 @@ struct RowProductScratch {
 // more.
 struct RowProductPlan {
   Dim outputs, block, threads;  // padded columns of all factors; rows of a block at most
+  Dim group;                    // columns of D that are packed together
   Dim a, d;                     // elements of RowProductScratch
 };
 template <class T>

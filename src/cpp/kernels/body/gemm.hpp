@@ -373,7 +373,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
   if (p.rows == 0) return;
   constexpr Dim W = Vec<T>::width;
   const Dim tiles = tiles_of(p.rows);
-  const Dim blocks = p.inner <= kPackedInnerBlock<T> ? 1 : (p.inner + kPackedInnerBlock<T> - 1) / kPackedInnerBlock<T>;
+  const Dim cut = p.cut > 0 ? p.cut : kPackedInnerBlock<T>, blocks = p.inner <= cut ? 1 : (p.inner + cut - 1) / cut;
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;

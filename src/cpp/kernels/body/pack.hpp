@@ -75,8 +75,33 @@ PYLSTM_INLINE void pack_columns(const T* source, Dim row_stride, Dim column_stri
   }
 }
 
+// Of a few panels a row at a time, which is as much of it as hardware needs to see to read ahead.
+template <class T>
+PYLSTM_INLINE void pack_rows(const T* source, Dim row_stride, Dim inner, Dim columns, T* packed) {
+  constexpr Dim W = Vec<T>::width, kPanels = 4, kColumns = kPanels * kPanel<T>, kAhead = 4;
+  Dim column = 0;
+  for (; column + kColumns <= columns; column += kColumns) {
+    for (Dim k = 0; k < inner; ++k) {
+      const T* row = source + k * row_stride + column;
+      const T* ahead = row + smaller(kAhead, inner - 1 - k) * row_stride;
+      T* out = packed + column * inner + k * kPanel<T>;
+#pragma GCC unroll 4
+      for (Dim p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 4
+        for (Dim v = 0; v < kPanelVectors; ++v) {
+          const Dim n = p * kPanel<T> + v * W;
+          if (n % kLine<T> == 0) __builtin_prefetch(ahead + n);
+          store(out + p * kPanel<T> * inner + v * W, load(row + n));
+        }
+      }
+    }
+  }
+  pack_columns<T, false>(source + column, row_stride, 1, inner, columns - column, packed + column * inner);
+}
+
 template <class T>
 void pack_b(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed, bool past_caches) {
+  if (!past_caches && column_stride == 1) return pack_rows<T>(source, row_stride, inner, columns, packed);
   if (!past_caches) return pack_columns<T, false>(source, row_stride, column_stride, inner, columns, packed);
   pack_columns<T, true>(source, row_stride, column_stride, inner, columns, packed);
   finish_stores();
@@ -115,7 +140,7 @@ PYLSTM_INLINE void copy_tile_row(const T* row, T* out) {
 template <class T>
 void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) {
   // Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles.
-  constexpr Dim kStrip = 16;
+  constexpr Dim kStrip = 16, kAhead = 3 * kLine<T>;
   for (Dim begin = 0; begin < inner; begin += kStrip) {
     const Dim end = smaller(begin + kStrip, inner);
     for (Dim column = 0; column < columns; column += kTileRows) {
@@ -123,6 +148,7 @@ void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) 
       const Dim count = columns - column;
       for (Dim k = begin; k < end; ++k, out += kTileRows) {
         const T* row = rows[k] + first + column;
+        __builtin_prefetch(row + smaller(kAhead, count - 1));
         if (count >= kTileRows) {
           copy_tile_row<T>(row, out);
         } else {
