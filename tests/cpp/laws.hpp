@@ -34,6 +34,8 @@ std::vector<Dim> lengths(const KernelTable<T>& k) {
 template <class T>
 void product_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
+void row_product_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
 void lstm_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void softmax_laws(const KernelTable<T>& k, const Options& options);

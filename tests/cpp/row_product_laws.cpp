@@ -1,0 +1,110 @@
+// Sums over rows: any number of rows, outputs and columns, at the edges of what is packed and run together.
+#include <algorithm>
+
+#include "base/index.hpp"
+#include "base/parallel.hpp"
+#include "laws.hpp"
+#include "ops/product.hpp"
+
+namespace pylstm::test {
+namespace {
+
+template <class T>
+struct Sums {
+  std::vector<T> x, ones;  // x [rows, inputs]
+  std::vector<T> d;        // [rows, columns]
+  std::vector<const T*> x_rows, one_rows;
+};
+
+template <class T>
+Sums<T> make_sums(Dim rows, Dim inputs, Dim columns, Random& random) {
+  Sums<T> s;
+  s.ones.assign(1, 1);
+  for (Dim i = 0; i < rows * inputs; ++i) s.x.push_back(random.uniform<T>(-1, 1));
+  for (Dim i = 0; i < rows * columns; ++i) s.d.push_back(random.uniform<T>(-1, 1));
+  for (Dim m = 0; m < rows; ++m) s.x_rows.push_back(s.x.data() + m * inputs);
+  s.one_rows.assign(at(rows), s.ones.data());
+  return s;
+}
+
+// What a run leaves in [inputs + 1, columns + 3]: sums for x, then for the ones; the gaps keep their sentinels.
+template <class T>
+std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, Dim columns, bool accumulate,
+                        bool in_panels) {
+  const Dim rows = static_cast<Dim>(s.x_rows.size()), row = columns + 3;
+  std::vector<T> out(at((inputs + 1) * row), sentinel(T()));
+  for (Dim i = 0; accumulate && i <= inputs; ++i) std::fill_n(out.data() + i * row, columns, T(i % 5));
+  std::vector<T> panels(at(k.packed_b(rows, columns)));
+  if (in_panels) k.pack_b(s.d.data(), columns, 1, rows, columns, panels.data(), false);
+  const RowOperand<T> d = in_panels ? RowOperand<T>{panels.data(), 0, rows} : RowOperand<T>{s.d.data(), columns, 0};
+  RowProductScratch<T> scratch;
+  product_over_rows<T>(
+      k, {{s.x_rows.data(), inputs, out.data(), row}, {s.one_rows.data(), 1, out.data() + inputs * row, row}}, d,
+      columns, rows, accumulate, scratch);
+  const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, in_panels);
+  const auto planned = static_cast<std::size_t>(plan.a + plan.d) * sizeof(T);
+  PYLSTM_EXPECT(scratch.bytes() <= planned, "a sum over ", rows, " rows reserved ", scratch.bytes(), ", planned ",
+                planned);
+  return out;
+}
+
+template <class T>
+void sums_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim columns, Random& random) {
+  const Sums<T> s = make_sums<T>(rows, inputs, columns, random);
+  const Dim row = columns + 3;
+  for (const bool accumulate : {false, true}) {
+    set_num_threads(1);
+    const std::vector<T> alone = run_sums(k, s, inputs, columns, accumulate, false);
+    for (Dim i = 0; i <= inputs; ++i) {
+      if (i > 8 && i < inputs - 14 && i % 37 != 0) continue;
+      for (Dim n = 0; n < row; ++n) {
+        const T got = alone[at(i * row + n)];
+        if (n >= columns) {
+          PYLSTM_EXPECT(is_sentinel(got), "a sum over rows wrote beyond its columns, at (", i, ", ", n, ")");
+          continue;
+        }
+        Wide<T> want = accumulate ? T(i % 5) : T(0), magnitude = want;
+        for (Dim m = 0; m < rows; ++m) {
+          const Wide<T> term = (i == inputs ? T(1) : s.x[at(m * inputs + i)]) * Wide<T>(s.d[at(m * columns + n)]);
+          want += term;
+          magnitude += term < 0 ? -term : term;
+        }
+        // A rounding of each sum and, without fused multiply-add, of each product.
+        const double limit = 0.5 * kEps<T> * static_cast<double>(rows + 2) * static_cast<double>(magnitude);
+        PYLSTM_EXPECT(std::fabs(static_cast<double>(got - want)) <= limit, "a sum over ", rows, " rows of ", inputs,
+                      " inputs and ", columns, " columns at (", i, ", ", n, "): ", got, ", want ", want);
+      }
+    }
+    for (const int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      for (const bool in_panels : {false, true}) {
+        const std::vector<T> other = run_sums(k, s, inputs, columns, accumulate, in_panels);
+        PYLSTM_EXPECT(std::memcmp(other.data(), alone.data(), alone.size() * sizeof(T)) == 0, "a sum over ", rows,
+                      " rows of ", inputs, " inputs and ", columns, " columns has other bits with ", threads,
+                      " threads", in_panels ? " and D in panels" : "");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void row_product_laws(const KernelTable<T>& k, const Options& options) {
+  const int threads = num_threads();
+  Random random(7);
+  const Dim panel = k.panel_vectors * k.width;
+  sums_case(k, 1, 1, 1, random);
+  sums_case(k, 3, k.tile_rows + 1, panel - 1, random);
+  sums_case(k, 129, 2 * k.tile_rows, 4 * panel, random);
+  if (!options.quick) {
+    sums_case(k, 257, 13, 9 * panel + 1, random);   // two blocks of rows; groups of panels and a rest
+    sums_case(k, 515, 523, 5 * panel + 3, random);  // more outputs than run together
+  }
+  set_num_threads(threads);
+}
+
+template void row_product_laws<float>(const KernelTable<float>&, const Options&);
+template void row_product_laws<double>(const KernelTable<double>&, const Options&);
+
+}  // namespace pylstm::test
