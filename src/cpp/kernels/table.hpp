@@ -43,7 +43,8 @@ struct GemmPackedArgs {
   Dim rows, columns, inner;
   Init init;                // kZero or kKeep
   const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
-  Dim cut = 0;  // as much of the sum runs over all rows before the rest, which changes no bit; 0: the kernel chooses
+  Dim cut =
+      0;  // at most so much of the sum runs over all rows before the rest, which changes no bit; 0: the kernel chooses
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same
