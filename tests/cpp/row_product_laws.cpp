@@ -96,7 +96,8 @@ void row_product_laws(const KernelTable<T>& k, const Options& options) {
   const Dim panel = k.panel_vectors * k.width;
   sums_case(k, 1, 1, 1, random);
   sums_case(k, 3, k.tile_rows + 1, panel - 1, random);
-  sums_case(k, 129, 2 * k.tile_rows, 4 * panel, random);
+  sums_case(k, 0, 3, panel + 1, random);
+  sums_case(k, 129, 200, 5 * panel, random);  // enough for two threads on every instruction set
   if (!options.quick) {
     sums_case(k, 257, 13, 9 * panel + 1, random);    // two blocks of rows; groups of panels and a rest
     sums_case(k, 515, 523, 10 * panel + 3, random);  // more outputs than run together

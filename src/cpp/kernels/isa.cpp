@@ -26,6 +26,8 @@ namespace {
 
 #include "kernels/body/log.hpp"
 
+#include "kernels/body/tile.hpp"
+
 #include "kernels/body/gemm.hpp"
 
 #include "kernels/body/lstm.hpp"

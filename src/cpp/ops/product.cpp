@@ -106,7 +106,7 @@ void multiply_group(const KernelTable<T>& kernels, const std::vector<RowFactor<T
                     Dim begin, Dim count, Range group, Dim end, Init init, const T* packed_a, const T* packed) {
   const Dim panel = kernels.panel_vectors * kernels.width;
   const auto panel_at = [&](Dim column) {
-    if (packed != nullptr) return packed + (column - group.begin) * count;
+    if (d.panel_rows == 0) return packed + (column - group.begin) * count;
     return d.data + column * d.panel_rows + begin * round_up(std::min(panel, end - column), kernels.width);
   };
   for (const RowFactor<T>& factor : factors) {
@@ -123,7 +123,7 @@ void multiply_group(const KernelTable<T>& kernels, const std::vector<RowFactor<T
                                   std::min(panel, group.end - column),
                                   count,
                                   init};
-        if (column + panel < (packed == nullptr ? end : group.end)) args.next = panel_at(column + panel);
+        if (column + panel < (d.panel_rows > 0 ? end : group.end)) args.next = panel_at(column + panel);
         // A panel streams from a second-level cache then, and C is read half as often.
         if (second_level_is_large()) args.cut = count;
         kernels.gemm_packed(args);

@@ -1,0 +1,146 @@
+// A tile: up to PYLSTM_TILE_ROWS rows by adjacent panels of B, summed in registers.
+#pragma once
+
+constexpr int kPanelVectors = PYLSTM_PANEL_VECTORS;
+constexpr int kTileRows = PYLSTM_TILE_ROWS;
+
+template <class T>
+constexpr Dim kPanel = kPanelVectors* Vec<T>::width;
+
+// Elements of a cache line.
+template <class T>
+constexpr Dim kLine = 64 / sizeof(T);
+
+// What one part of an inner sum starts from: Init, or (kAdd) 0, to be added to C when it is done.
+enum class Start { kZero, kBias, kKeep, kAdd };
+
+template <auto kValue>
+struct Constant {
+  static constexpr auto value = kValue;
+};
+
+// A pointer that the compiler knows nothing of: it would else compute the addresses of all outputs before the inner
+// loop and hold them in vector registers.
+template <class T>
+PYLSTM_INLINE T* opaque(T* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
+// Where a tile finds element (r, k) of A: in its caller's rows, or in pack_a's tiles, of which all strides are
+// constants.
+struct RowsOfA {
+  Dim row;
+  // Opaque, as the compiler would else hold the address of each row at each step in memory.
+  template <class T>
+  static PYLSTM_INLINE const T* after(const T* a) {
+    return opaque(a + 1);
+  }
+};
+struct TilesOfA {
+  static constexpr Dim row = 1;
+  template <class T>
+  static PYLSTM_INLINE const T* after(const T* a) {
+    return a + kTileRows;
+  }
+};
+
+// One step of the inner sum of a tile: acc[r][v] += a[r] * b[v].
+template <class T, int MR, int NP, int NV, class Layout>
+PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV], const T* a, Layout layout, const T* b, Dim b_panel) {
+  constexpr Dim W = Vec<T>::width;
+  // The narrower side is held in registers, the wider one passes through.
+  if (MR >= NP * NV) {
+    V<T> row[NP * NV];
+#pragma GCC unroll 16
+    for (int v = 0; v < NP * NV; ++v) row[v] = load(b + (v / NV) * b_panel + (v % NV) * W);
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      const V<T> x = splat<T>(a[r * layout.row]);
+#pragma GCC unroll 16
+      for (int v = 0; v < NP * NV; ++v) acc[r][v] = fma(x, row[v], acc[r][v]);
+    }
+  } else {
+    V<T> x[MR];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) x[r] = splat<T>(a[r * layout.row]);
+#pragma GCC unroll 16
+    for (int v = 0; v < NP * NV; ++v) {
+      const V<T> row = load(b + (v / NV) * b_panel + (v % NV) * W);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) acc[r][v] = fma(x[r], row, acc[r][v]);
+    }
+  }
+}
+
+// Steps of the inner sum between two branches of the loop. An Emerald Rapids gains up to 2 %, with AVX2 up to 6, most
+// beside a busy hyperthread, which leaves it three operations a cycle. Of four steps, a compiler spills sums.
+constexpr Dim kSteps = 2;
+
+// MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C, all of them if kWhole.
+template <class T, int MR, int NP, int NV, bool kWhole, class Layout>
+PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel, Dim inner,
+                        Start init, const T* bias, Dim valid, const T* ahead, Dim stride) {
+  constexpr Dim W = Vec<T>::width;
+  V<T> acc[MR][NP * NV];
+  if (init == Start::kBias || init == Start::kKeep) {
+    const T* from = init == Start::kBias ? bias : c;
+    const Dim row = init == Start::kBias ? 0 : c_row, panel = init == Start::kBias ? NV * W : c_panel;
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < NP * NV; ++v) {
+        const T* value = from + (v / NV) * panel + (v % NV) * W;
+        acc[r][v] = !kWhole && v == NP * NV - 1 ? load_n(value, valid) : load(value);
+      }
+      from = opaque(from + row);
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < NP * NV; ++v) acc[r][v] = V<T>{};
+    }
+  }
+  constexpr Dim steps = MR >= 4 ? kSteps : 1;  // few rows need all address registers
+  Dim k = 0;
+  for (; k + steps <= inner; k += steps) {
+    if (MR >= 4 && stride > 0) {
+#pragma GCC unroll 8
+      for (Dim i = 0; i < steps; ++i) {
+        __builtin_prefetch(ahead, 0, 2);
+        if (NV * W > kLine<T> && stride > kLine<T>) __builtin_prefetch(ahead + kLine<T>, 0, 2);
+        ahead += stride;
+      }
+    }
+#pragma GCC unroll 8
+    for (Dim i = 0; i < steps; ++i) {
+      tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
+      a = Layout::after(a);
+      b += NV * W;
+    }
+  }
+#pragma GCC unroll 1
+  for (; k < inner; ++k) {
+    tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
+    a = Layout::after(a);
+    b += NV * W;
+  }
+  const bool add = init == Start::kAdd;
+  T* row = opaque(c);
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < NP * NV; ++v) {
+      T* out = row + (v / NV) * c_panel + (v % NV) * W;
+      if (!kWhole && v == NP * NV - 1) {
+        if (add) acc[r][v] = load_n(out, valid) + acc[r][v];
+        store_n(out, acc[r][v], valid);
+      } else {
+        if (add) acc[r][v] = load(out) + acc[r][v];
+        store(out, acc[r][v]);
+      }
+    }
+    row = opaque(row + c_row);
+  }
+}
