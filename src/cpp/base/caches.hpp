@@ -5,7 +5,8 @@
 
 namespace pylstm {
 
-// Bytes of a core's second-level cache; 0 where the system does not tell.
+// Bytes of a core's first-level data cache and of its second-level cache; 0 where the system does not tell.
+Dim first_level_cache();
 Dim second_level_cache();
 
 }  // namespace pylstm

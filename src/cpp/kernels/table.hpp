@@ -31,6 +31,8 @@ struct GemmArgs {
   // Only this part of the inner sum, in one chain; a is then that of column first_inner. -1: the whole sum.
   Dim first_inner = 0, last_inner = -1;
   bool backwards = false;  // panels in falling order, which changes no bit
+  // At most so much of the sum runs over all rows before the rest, which changes no bit; 0: the kernel chooses.
+  Dim cut = 0;
 };
 
 // The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.
@@ -43,8 +45,7 @@ struct GemmPackedArgs {
   Dim rows, columns, inner;
   Init init;                // kZero or kKeep
   const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
-  Dim cut =
-      0;  // at most so much of the sum runs over all rows before the rest, which changes no bit; 0: the kernel chooses
+  Dim cut = 0;              // see GemmArgs
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same
@@ -77,6 +78,7 @@ struct LstmStepArgs {
   // Blocks of `width` units to run, -1: to the last; in falling order with `backwards`, which changes no bit.
   Dim first_block = 0, last_block = -1;
   bool backwards = false;
+  Dim cut = 0;  // of the product, see GemmArgs
 };
 
 template <class T>

@@ -32,6 +32,10 @@ class Panels {
   Dim inner_ = 0, columns_ = 0;
 };
 
+// GemmArgs::cut for sums over features of so many rows on this machine.
+template <class T>
+Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
+
 // Sums over features: C[rows, columns] = init + A * B. Serial: callers split rows.
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,

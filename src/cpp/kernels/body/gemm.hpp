@@ -6,12 +6,12 @@ PYLSTM_INLINE Start start_of(Init init) {
   return init == Init::kZero ? Start::kZero : init == Init::kBias ? Start::kBias : Start::kKeep;
 }
 
-// A block of a panel in a sum over features (bytes): it streams from a second-level cache, of which it takes half or
-// less, since each cut costs all tiles a pass over C. Beside 32 KiB a Zen 4 runs 512 units forward 2 to 3 % faster.
+// A block of a panel in a sum over features (bytes), unless a caller cuts otherwise: it streams from a second-level
+// cache, of which it takes half or less, since each cut costs all tiles a pass over C. Beside 32 KiB a Zen 4, of as
+// much first level, runs 512 units forward 2 to 3 % faster.
 constexpr Dim kPanelBytes = 131072;
 // In a sum over rows, where tiles of A stream too, it stays in a first-level cache of 48 KiB: the product gains 6
-// points of the peak of a Zen 5; a Zen 4, whose 32 KiB it fills, loses about 1 % of a training step. A caller may cut
-// otherwise.
+// points of the peak of a Zen 5; a Zen 4, whose 32 KiB it fills, loses about 1 % of a training step.
 constexpr Dim kPackedPanelBytes = 32768;
 
 template <class T>
@@ -192,7 +192,7 @@ PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
       run_panels<T>(p, first, last, begin, end, Start::kAdd);
       continue;
     }
-    const Dim blocks = (end - begin + kInnerBlock<T> - 1) / kInnerBlock<T>;
+    const Dim cut = p.cut > 0 ? p.cut : kInnerBlock<T>, blocks = (end - begin + cut - 1) / cut;
     for (Dim i = 0; i < blocks; ++i) {
       run_panels<T>(p, first, last, begin + (end - begin) * i / blocks, begin + (end - begin) * (i + 1) / blocks,
                     i == 0 ? start_of(p.init) : Start::kKeep);

@@ -76,6 +76,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
   GemmArgs<T> product = {p.h_prev, p.h_prev_row, p.recurrent,    p.z,     p.z_row,
                          nullptr,  p.rows,       4 * W * blocks, p.units, Init::kKeep};
   product.backwards = p.backwards;
+  product.cut = p.cut;
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
   const Dim groups = (end - p.first_block + together - 1) / together;
   for (Dim i = 0; i < groups; ++i) {
