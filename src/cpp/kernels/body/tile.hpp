@@ -108,7 +108,8 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
     if (MR >= 4 && stride > 0) {
 #pragma GCC unroll 8
       for (Dim i = 0; i < steps; ++i) {
-        __builtin_prefetch(ahead, 0, 2);
+        // Where one line at a step would leave gaps, two; a lone tile leaves half to the hardware.
+        if (i % 2 == 0 || stride > kLine<T> / 2) __builtin_prefetch(ahead, 0, 2);
         if (NV * W > kLine<T> && stride > kLine<T>) __builtin_prefetch(ahead + kLine<T>, 0, 2);
         ahead += stride;
       }
