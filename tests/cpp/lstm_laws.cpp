@@ -37,7 +37,8 @@ struct StepProblem {
   Layout layout;
   std::vector<T> h_prev, recurrent, z, c_prev;  // dense; z by unit and gate [rows, units, 4]
 
-  StepResult<T> run(const KernelTable<T>& k, Step<T>& m, Dim first, Dim count, bool in_place, bool keep) const {
+  StepResult<T> run(const KernelTable<T>& k, Step<T>& m, Dim first, Dim count, bool in_place, bool keep,
+                    Dim cut = 0) const {
     const Dim h_row = units + 5, z_row = 4 * padded + 3;
     const auto size = [](Dim n, Dim row, Dim columns) { return n == 0 ? 0 : (n - 1) * row + columns; };
     T* h = m.h_prev.take(size(count, h_row, units));
@@ -66,7 +67,7 @@ struct StepProblem {
     T* gates = keep ? m.gates.take(4 * count * units) : nullptr;
     const bool apart = layout == Layout::kApart;
     k.lstm_step({count, units, h, h_row, packed, z_rows, z_row, apart ? width : 4 * width, apart ? padded : width,
-                 before, c_new, h_new, h_row, gates});
+                 before, c_new, h_new, h_row, gates, 0, -1, cut > 0, cut});
     PYLSTM_EXPECT(m.h.intact() && m.z.intact() && (in_place ? m.c_prev : m.c).intact() && (!keep || m.gates.intact()),
                   "lstm_step wrote in front of an output");
     StepResult<T> result;
@@ -153,6 +154,9 @@ void step_case(const KernelTable<T>& k, Step<T>& memory, Layout layout, Dim rows
   compare(p, trained);
   PYLSTM_EXPECT(same(trained.c, inferred.c.data()) && same(trained.h, inferred.h.data()),
                 "keeping gates or a c apart from c_prev changes bits");
+  const StepResult<T> cut = p.run(k, memory, 0, rows, false, true, 3);
+  PYLSTM_EXPECT(same(cut.c, trained.c.data()) && same(cut.h, trained.h.data()) && same(cut.gates, trained.gates.data()),
+                "falling order and cuts change bits");
   for (Dim r = 0; r < rows; ++r) {
     const StepResult<T> alone = p.run(k, memory, r, 1, false, true);
     PYLSTM_EXPECT(same(alone.c, trained.c.data() + r * units) && same(alone.h, trained.h.data() + r * units) &&

@@ -144,15 +144,17 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   run(Init::kBias, c);
   check_c(p, memory.c, c, c_row, "gemm kBias", bias_at);
   rows_alone(Init::kBias, c, "gemm kBias");
-  T* falling = fill_c(memory.alone, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
-  GemmArgs<T> backwards = {p.a, p.a_row, packed, falling, c_row, bias, rows, columns, inner, Init::kBias};
-  backwards.backwards = true;
-  backwards.cut = 7;
-  k.gemm(backwards);
-  for (Dim r = 0; r < rows; ++r) {
-    for (Dim n = 0; n < columns; ++n) {
-      PYLSTM_EXPECT(same_bits(falling[r * c_row + n], c[r * c_row + n]), where(p, "gemm backwards in cuts", r, n),
-                    ": the order of the panels, or a cut, changed a bit");
+  for (const Dim cut : {1, 7}) {
+    T* again = fill_c(memory.alone, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+    GemmArgs<T> args = {p.a, p.a_row, packed, again, c_row, bias, rows, columns, inner, Init::kBias};
+    args.backwards = cut == 7;
+    args.cut = cut;
+    k.gemm(args);
+    for (Dim r = 0; r < rows; ++r) {
+      for (Dim n = 0; n < columns; ++n) {
+        PYLSTM_EXPECT(same_bits(again[r * c_row + n], c[r * c_row + n]), where(p, "gemm in cuts", r, n), ": cuts of ",
+                      cut, args.backwards ? " in falling order" : "", " changed a bit");
+      }
     }
   }
   const std::vector<T> biased(c, c + extent(rows, c_row, columns, 1));
@@ -328,6 +330,12 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   }
   for (const Dim r : {1, 4, 7}) {
     for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
+  }
+  for (const Dim r : {25, 55}) {  // tiles enough to share out asking for the next block
+    for (const Dim n : {w + 1, panel, 2 * panel + 3}) {
+      gemm_case(k, memory, r, n, 129, false, random);
+      gemm_packed_case(k, memory, r, n, 129, random);
+    }
   }
   gemm_ranges(k, memory, random);
   pack_parts(k, memory, random);

@@ -31,7 +31,8 @@ struct GemmArgs {
   // Only this part of the inner sum, in one chain; a is then that of column first_inner. -1: the whole sum.
   Dim first_inner = 0, last_inner = -1;
   bool backwards = false;  // panels in falling order, which changes no bit
-  // At most so much of the sum runs over all rows before the rest, which changes no bit; 0: the kernel chooses.
+  // Of a whole sum, its first part runs over all rows about so much at a time, which changes no bit; 0: as the kernel
+  // chooses.
   Dim cut = 0;
 };
 
@@ -45,7 +46,7 @@ struct GemmPackedArgs {
   Dim rows, columns, inner;
   Init init;                // kZero or kKeep
   const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
-  Dim cut = 0;              // see GemmArgs
+  Dim cut = 0;              // the sum runs over all rows about so much at a time, as in GemmArgs
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same

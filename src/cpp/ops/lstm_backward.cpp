@@ -66,8 +66,7 @@ class BackwardRows {
         GemmArgs<T> args = {a,     row,      weights.data(),  dh,          w_.units,      nullptr,
                             count, w_.units, weights.inner(), Init::kKeep, panels_.begin, panels_.end};
         args.backwards = step % 2 == 1;  // what the last step used last is still in the cache
-        args.cut = cut_of_features(k_, count);
-        k_.gemm(args);
+        run_product(k_, args);
         continue;
       }
       product(k_, a, row, w_.recurrent_t[at(g)], masked_, w_.units, count, Init::kZero);

@@ -185,10 +185,10 @@ class ForwardRows {
           const T* x = in_line ? run_.x[at(first)] + (rows_.begin + i) * run_.x_row
                                : run_.x[at(first + i)] + rows_.begin * run_.x_row;
           T* z = in_line ? z_of(0) + i * w_.z_columns() : z_of(i);
-          multiply({x, in_line ? spacing : run_.x_row, w_.kernel[at(g)].data(), z + g * w_.padded,
-                    in_line ? height * w_.z_columns() : w_.z_columns(), w_.bias.data() + g * w_.padded,
-                    in_line ? steps : active(first + i), w.columns(), w.inner(), Init::kBias, p,
-                    std::min(p + k_.panels_together, panels.end)});
+          run_product<T>(k_, {x, in_line ? spacing : run_.x_row, w_.kernel[at(g)].data(), z + g * w_.padded,
+                              in_line ? height * w_.z_columns() : w_.z_columns(), w_.bias.data() + g * w_.padded,
+                              in_line ? steps : active(first + i), w.columns(), w.inner(), Init::kBias, p,
+                              std::min(p + k_.panels_together, panels.end)});
         }
       }
     }
@@ -211,8 +211,8 @@ class ForwardRows {
       const Dim column = g * w_.padded;
       const Panels<T>& w = w_.kernel[at(g)];
       const Range panels = own_panels();
-      multiply({a, w_.inputs, w.data(), z + column, w_.z_columns(), w_.bias.data() + column, count, w.columns(),
-                w.inner(), Init::kBias, panels.begin, panels.end});
+      run_product<T>(k_, {a, w_.inputs, w.data(), z + column, w_.z_columns(), w_.bias.data() + column, count,
+                          w.columns(), w.inner(), Init::kBias, panels.begin, panels.end});
     }
   }
 
@@ -238,11 +238,6 @@ class ForwardRows {
                   training ? run_.gates + now * 4 * w_.units : nullptr, blocks_.begin, blocks_.end,
                   // Forwards and backwards in turn: the weights used last are still in the cache.
                   step % 2 == 1, cut_of_features(k_, count)});
-  }
-
-  void multiply(GemmArgs<T> args) {
-    args.cut = cut_of_features(k_, args.rows);
-    k_.gemm(args);
   }
 
   // Of W: blocks of units are blocks of panels where the gates are together.

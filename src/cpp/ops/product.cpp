@@ -19,9 +19,10 @@ constexpr double kFlopsPerThread = 1e6;
 // both take three eighths of a second level of 2 MiB. Smaller ones were not measured.
 constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
 
-// Bytes of a panel that stay in a first-level cache of 48 KiB beside rows of A and C. An Emerald Rapids gains 9 % on
-// 20 rows of 1500 units, 2 on those of 650 and on 64 rows of 1024; nothing where the second level holds the weights.
-constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10;
+// Bytes of a panel that stay in a first-level cache of 48 KiB beside rows of A and C; the kernels' sums over rows take
+// as much. An Emerald Rapids gains 15 % on one thread, forward, of 20 rows of 1500 units. Each cut is a pass over C:
+// more rows than these, and other processors, were not measured.
+constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10, kMostRowsCut = 256;
 
 // What large second-level caches are for: an Emerald Rapids, of 2 MiB a core and a slow third level.
 bool second_level_is_large() { return second_level_cache() >= (2 << 20); }
@@ -77,16 +78,20 @@ void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) co
 template <class T>
 Dim cut_of_features(const KernelTable<T>& kernels, Dim rows) {
   // A single tile uses no element of a panel twice.
-  if (rows <= kernels.tile_rows || first_level_cache() < kLargeFirstLevel) return 0;
+  if (rows <= kernels.tile_rows || rows > kMostRowsCut || first_level_cache() < kLargeFirstLevel) return 0;
   return kNearBytes / (kernels.panel_vectors * kernels.width * static_cast<Dim>(sizeof(T)));
+}
+
+template <class T>
+void run_product(const KernelTable<T>& kernels, GemmArgs<T> args) {
+  args.cut = cut_of_features(kernels, args.rows);
+  kernels.gemm(args);
 }
 
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias) {
-  GemmArgs<T> args = {a, a_row, b.data(), c, c_row, bias, rows, b.columns(), b.inner(), init};
-  args.cut = cut_of_features(kernels, rows);
-  kernels.gemm(args);
+  run_product(kernels, {a, a_row, b.data(), c, c_row, bias, rows, b.columns(), b.inner(), init});
 }
 
 template <class T>
@@ -200,6 +205,7 @@ int useful_threads(double flops) {
 #define PYLSTM_INSTANTIATE(T)                                                                                       \
   template class Panels<T>;                                                                                         \
   template Dim cut_of_features<T>(const KernelTable<T>&, Dim);                                                      \
+  template void run_product<T>(const KernelTable<T>&, GemmArgs<T>);                                                 \
   template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);   \
   template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const RowOperand<T>&, \
                                      Dim, Dim, bool, RowProductScratch<T>&, Interrupt*);                            \

@@ -36,6 +36,10 @@ class Panels {
 template <class T>
 Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
 
+// kernels.gemm, cut for this machine.
+template <class T>
+void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
+
 // Sums over features: C[rows, columns] = init + A * B. Serial: callers split rows.
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,

@@ -36,8 +36,7 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
                         last};
     args.c = logits.z + rows.begin * args.c_row;
     args.c_panel = logits.panel * logits.rows;
-    args.cut = cut_of_features(k, args.rows);
-    k.gemm(args);
+    run_product(k, args);
     for (; p < last; ++p) softmax.take(p);
   }
 }

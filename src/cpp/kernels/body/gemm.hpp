@@ -7,8 +7,8 @@ PYLSTM_INLINE Start start_of(Init init) {
 }
 
 // A block of a panel in a sum over features (bytes), unless a caller cuts otherwise: it streams from a second-level
-// cache, of which it takes half or less, since each cut costs all tiles a pass over C. Beside 32 KiB a Zen 4, of as
-// much first level, runs 512 units forward 2 to 3 % faster.
+// cache, of which it takes half or less, since each cut costs all tiles a pass over C. A Zen 4, of 32 KiB first level,
+// runs 512 units forward 2 to 3 % faster than in blocks of 32 KiB.
 constexpr Dim kPanelBytes = 131072;
 // In a sum over rows, where tiles of A stream too, it stays in a first-level cache of 48 KiB: the product gains 6
 // points of the peak of a Zen 5; a Zen 4, whose 32 KiB it fills, loses about 1 % of a training step.
@@ -43,14 +43,14 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* bias;
   Dim rows, inner, valid;
   Start init;
-  const T* next;   // the block of B that comes nearer meanwhile
-  Dim stride;      // elements of it that a tile asks for at each step
-  Dim first_tile;  // tiles that have run over this block, less those that ask for nothing
+  const T* next;    // the block of B that comes nearer meanwhile
+  Dim stride;       // elements of it that a tile asks for at each step
+  Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
 };
 
 template <class T, int MR, int NP, int NV, class Layout>
 __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim t) {
-  // Tiles after those that have asked for all ask for nothing.
+  // Of tiles after those that have asked for all there is nothing to ask.
   const bool asks = t >= 0 && t * p.stride < NV * Vec<T>::width;
   const T* ahead = p.next + (asks ? t * p.stride * p.inner : 0);
   const Dim stride = asks ? p.stride : 0;
@@ -61,21 +61,38 @@ __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim 
   p.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
 
-// The first of many tiles asks for nothing of the next block: it waits for its own to come from the second level.
+// How tiles ask for the next block, of which a step of the inner sum has `row` elements.
+struct Asking {
+  Dim stride;       // elements that each asks for at a step
+  Dim first_asker;  // of the first tile, see Block
+};
+
+// For so many tiles of four rows or more, together all of the block: in the order of memory, so that hardware looks
+// ahead too, and as few elements at a time as the tiles allow, down to a line at two steps, as a core waits for few
+// lines at a time. The first one, which itself waits for its block to come from the second level, asks for nothing if
+// the others need not ask for more than a line. On weights beyond its second level an Emerald Rapids gains 13 to 32 %
+// by asking, and of 64 rows of 1024 units 4 % by asking for less at a time.
 template <class T>
-PYLSTM_INLINE Dim spared_tiles(Dim row, Dim tiles) {
-  return (tiles - 1) * kLine<T> >= row ? 1 : 0;
+constexpr Asking asking_of(Dim row, Dim tiles) {
+  const Dim spared = (tiles - 1) * kLine<T> >= row ? 1 : 0, asking = tiles - spared;
+  const Dim stride = (row + asking - 1) / asking, least = kLine<T> / 2 < row ? kLine<T> / 2 : row;
+  return {stride < least ? least : stride, -spared};
 }
 
-// Elements of the next block, `row` at a step of the inner sum, that each tile asks for at a step, so that they ask
-// for all of it: in the order of memory, so that hardware looks ahead too, and as few at a time as the number of tiles
-// allows, down to a line at two steps, as a core waits for few lines at a time. On weights beyond its second level an
-// Emerald Rapids gains 13 to 32 % by asking, and of 64 rows of 1024 units 4 % by asking for less at a time.
 template <class T>
-PYLSTM_INLINE Dim stride_of(Dim row, Dim tiles) {
-  const Dim asking = tiles - spared_tiles<T>(row, tiles), stride = (row + asking - 1) / asking;
-  return stride < kLine<T> / 2 ? smaller(kLine<T> / 2, row) : stride;
+constexpr bool all_is_asked_for() {
+  for (Dim vectors = 1; vectors <= kPanelVectors; ++vectors) {
+    for (Dim tiles = 1; tiles <= 64; ++tiles) {
+      const Dim row = vectors * Vec<T>::width;
+      const Asking asking = asking_of<T>(row, tiles);
+      if ((tiles + asking.first_asker) * asking.stride < row) return false;
+      if (tiles > 1 && asking.stride > 2 * kLine<T>) return false;  // more than a tile asks for
+    }
+  }
+  return true;
 }
+static_assert(all_is_asked_for<float>() && all_is_asked_for<double>(), "a part of the next block is never asked for");
+
 PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows; }
 
 // Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
@@ -87,22 +104,22 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
     const Dim height = p.rows * (t + 1) / tiles - row;
     switch (height) {
       case 1:
-        run_tile<T, 1, 1, NV>(p, row, p.first_tile + t);
+        run_tile<T, 1, 1, NV>(p, row, p.first_asker + t);
         break;
       case 2:
-        run_tile<T, 2, 1, NV>(p, row, p.first_tile + t);
+        run_tile<T, 2, 1, NV>(p, row, p.first_asker + t);
         break;
       case 3:
-        run_tile<T, 3, 1, NV>(p, row, p.first_tile + t);
+        run_tile<T, 3, 1, NV>(p, row, p.first_asker + t);
         break;
       case 4:
-        run_tile<T, 4, 1, NV>(p, row, p.first_tile + t);
+        run_tile<T, 4, 1, NV>(p, row, p.first_asker + t);
         break;
       case 5:
-        run_tile<T, 5, 1, NV>(p, row, p.first_tile + t);
+        run_tile<T, 5, 1, NV>(p, row, p.first_asker + t);
         break;
       default:
-        run_tile<T, 6, 1, NV>(p, row, p.first_tile + t);
+        run_tile<T, 6, 1, NV>(p, row, p.first_asker + t);
         break;
     }
     row += height;
@@ -139,13 +156,19 @@ PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors)
 }
 
 // From block [begin, end) of the inner sum of `panel`, the last of panels [first, last): distance of the block that
-// runs next, 0 if none does. Rising, that is what follows in memory, which of a range is that of the next range;
-// falling, the first of as many panels before these.
+// runs next, 0 if none does. That is the rest of the first panel's sum; after the whole sum, rising, what follows in
+// memory, which of a range is that of the next range; falling, the first of as many panels before these.
 template <class T>
 PYLSTM_INLINE Dim next_block(const GemmArgs<T>& p, Dim panel, Dim first, Dim last, Dim begin, Dim end, Dim row) {
-  if (!p.backwards || end < p.inner) return (end - begin) * row;
+  if (end < p.inner) return (first - panel) * kPanel<T> * p.inner + (end - begin) * row;
+  if (!p.backwards) return (end - begin) * row;
   const Dim next = first - (last - first);
   return next < 0 ? 0 : (next - panel) * kPanel<T> * p.inner - begin * row;
+}
+
+// Where part i of `parts` of a sum begins: the tile's loop takes kSteps at a time.
+PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
+  return i == parts ? inner : inner * i / parts / kSteps * kSteps;
 }
 
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
@@ -164,6 +187,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       }
     }
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    const Asking asking = asking_of<T>(vectors * W, tiles_of(p.rows));
     Block<T, RowsOfA> block = {p.a + (begin - p.first_inner),
                                {p.a_row},
                                p.b + panel * kPanel<T> * p.inner + begin * vectors * W,
@@ -177,9 +201,9 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                valid,
                                init,
                                nullptr,
-                               stride_of<T>(vectors * W, tiles_of(p.rows)),
-                               -spared_tiles<T>(vectors * W, tiles_of(p.rows))};
-    block.next = block.b + (panel + together < last ? (end - begin) * vectors * W
+                               asking.stride,
+                               asking.first_asker};
+    block.next = block.b + (panel + together < last ? together * kPanel<T> * p.inner
                                                     : next_block<T>(p, panel, first, last, begin, end, vectors * W));
     run_block<T>(block, together, vectors);
     panel += together;
@@ -200,8 +224,8 @@ PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
     }
     const Dim cut = p.cut > 0 ? p.cut : kInnerBlock<T>, blocks = (end - begin + cut - 1) / cut;
     for (Dim i = 0; i < blocks; ++i) {
-      run_panels<T>(p, first, last, begin + (end - begin) * i / blocks, begin + (end - begin) * (i + 1) / blocks,
-                    i == 0 ? start_of(p.init) : Start::kKeep);
+      run_panels<T>(p, first, last, begin + part_begin(end - begin, i, blocks),
+                    begin + part_begin(end - begin, i + 1, blocks), i == 0 ? start_of(p.init) : Start::kKeep);
     }
   }
 }
@@ -236,22 +260,27 @@ template <class T>
 void gemm_packed(const GemmPackedArgs<T>& p) {
   if (p.rows == 0) return;
   constexpr Dim W = Vec<T>::width;
-  const Dim tiles = tiles_of(p.rows);
+  const Dim tiles = tiles_of(p.rows), low = tiles > 1 && p.rows % kTileRows > 0 && p.rows % kTileRows < 4;
   const Dim cut = p.cut > 0 ? p.cut : kPackedInnerBlock<T>, blocks = p.inner <= cut ? 1 : (p.inner + cut - 1) / cut;
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
-    const Dim stride = stride_of<T>(vectors * W, tiles);
+    const Asking asking = asking_of<T>(vectors * W, tiles - low);  // the last one does not ask if it is low
     for (Dim i = 0; i < blocks; ++i) {
-      const Dim begin = p.inner * i / blocks, end = p.inner * (i + 1) / blocks;
+      const Dim begin = part_begin(p.inner, i, blocks), end = part_begin(p.inner, i + 1, blocks);
       const T* b = p.b + (column * p.inner + begin * vectors * W);
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       // Written once: a tile that read fields just stored, several at a time, would wait for the stores of the one
       // before.
-      Block<T, TilesOfA> block = {nullptr, {},      b, 0,           nullptr, p.c_row,
-                                  0,       nullptr, 0, end - begin, valid,   i == 0 ? start_of(p.init) : Start::kKeep,
-                                  next,    stride,  0};
+      Block<T, TilesOfA> block = {nullptr, {},
+                                  b,       0,
+                                  nullptr, p.c_row,
+                                  0,       nullptr,
+                                  0,       end - begin,
+                                  valid,   i == 0 ? start_of(p.init) : Start::kKeep,
+                                  next,    asking.stride,
+                                  0};
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
         // The next tile's sums come from far away, and its first multiply-add would wait for them.
@@ -259,7 +288,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
         block.a = p.a + row * p.inner + begin * kTileRows;
         block.c = p.c + row * p.c_row + column;
         block.rows = smaller(kTileRows, p.rows - row);
-        block.first_tile = t - spared_tiles<T>(vectors * W, tiles);
+        block.first_asker = asking.first_asker + t;
         run_block<T>(block, 1, vectors);
       }
     }

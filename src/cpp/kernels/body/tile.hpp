@@ -108,7 +108,7 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
     if (MR >= 4 && stride > 0) {
 #pragma GCC unroll 8
       for (Dim i = 0; i < steps; ++i) {
-        // Where one line at a step would leave gaps, two; a lone tile leaves half to the hardware.
+        // A line at two steps, at each step, or two lines; a lone tile leaves half to the hardware.
         if (i % 2 == 0 || stride > kLine<T> / 2) __builtin_prefetch(ahead, 0, 2);
         if (NV * W > kLine<T> && stride > kLine<T>) __builtin_prefetch(ahead + kLine<T>, 0, 2);
         ahead += stride;
