@@ -1,0 +1,123 @@
+// What one product reaches while nobody disturbs it, cut or whole, for sizes of an LSTM's steps:
+//   cmake --preset laws && cmake --build --preset laws
+//   build/laws/benchmarks/products [SECONDS [ROWS INNER COLUMNS]...]
+// A turn counts if the peaks before and after it are the best ones seen: beside a busy hyperthread peaks halve, and
+// what a cache gives as well. Settings take turns, and have the same bits.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/float_env.hpp"
+#include "kernels/dispatch.hpp"
+#include "ops/product.hpp"
+#include "ops/roofline.hpp"
+
+namespace {
+
+using namespace pylstm;
+
+constexpr double kTurn = 2e8;       // operations: short, as quiet moments are
+constexpr double kQuiet = 0.97;     // of the best peak so far
+constexpr double kPeakTime = 1e-4;  // seconds
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+void fill(float* values, Dim count) {
+  static std::mt19937 engine(1);
+  std::normal_distribution<float> normal(0, 0.1F);
+  std::generate(values, values + count, [&] { return normal(engine); });
+}
+
+struct Turn {
+  double seconds, peak;
+};
+
+struct Setting {
+  Dim cut;
+  std::vector<Turn> turns;
+  std::vector<float> result;
+};
+
+// The middle time of quiet turns, 0 without any.
+double middle(const std::vector<Turn>& turns, double best, std::size_t& quiet) {
+  std::vector<double> seconds;
+  for (const Turn& turn : turns) {
+    if (turn.peak >= kQuiet * best) seconds.push_back(turn.seconds);
+  }
+  quiet = seconds.size();
+  std::sort(seconds.begin(), seconds.end());
+  return seconds.empty() ? 0 : seconds[quiet / 2];
+}
+
+// Prints a line; false if the settings differ in a bit.
+bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double seconds, double& best) {
+  const double step_flops = 2.0 * static_cast<double>(rows * inner * columns);
+  const Dim steps = std::max<Dim>(2, static_cast<Dim>(kTurn / step_flops));  // each with rows of its own
+  Buffer<float> memory[3];
+  const Dim a_size = steps * rows * inner, b_size = inner * columns, c_size = steps * rows * columns;
+  float *a = memory[0].reserve(a_size), *b = memory[1].reserve(b_size), *c = memory[2].reserve(c_size);
+  fill(a, a_size);
+  fill(b, b_size);
+  Panels<float> panels;
+  panels.pack(k, b, columns, 1, inner, columns);
+  std::vector<Setting> settings = {{0, {}, {}}, {128, {}, {}}};
+  const double end = now() + seconds;
+  for (std::size_t i = 0; now() < end; ++i) {
+    Setting& setting = settings[i % settings.size()];
+    std::fill(c, c + c_size, 0.5F);
+    const double before = measure_peak(k, 1, kPeakTime, Rate::kMean), start = now();
+    for (Dim step = 0; step < steps; ++step) {
+      GemmArgs<float> args = {a + step * rows * inner,
+                              inner,
+                              panels.data(),
+                              c + step * rows * columns,
+                              columns,
+                              nullptr,
+                              rows,
+                              columns,
+                              inner,
+                              Init::kKeep};
+      args.cut = setting.cut;
+      args.backwards = step % 2 == 1;  // as steps of an LSTM do
+      k.gemm(args);
+    }
+    const double taken = now() - start, after = measure_peak(k, 1, kPeakTime, Rate::kMean);
+    best = std::max({best, before, after});
+    setting.turns.push_back({taken, std::min(before, after)});
+    if (setting.result.empty()) setting.result.assign(c, c + c_size);
+  }
+  std::printf("%5td rows %5td inner %5td columns:", rows, inner, columns);
+  for (const Setting& setting : settings) {
+    std::size_t quiet = 0;
+    const double flops = static_cast<double>(steps) * step_flops, time = middle(setting.turns, best, quiet);
+    std::printf("  cut %3td: %5.1f %% (%zu quiet of %zu)", setting.cut, time > 0 ? 100 * flops / time / best : 0, quiet,
+                setting.turns.size());
+  }
+  std::printf("  of %.0f GFLOP/s\n", best / 1e9);
+  std::fflush(stdout);
+  return settings[0].result == settings[1].result;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const FloatEnvironment denormals_are_zero;
+  const Kernels& kernels = active_kernels();
+  std::printf("%s\n", kernels.name);
+  std::vector<Dim> sizes = {12,  512, 2048, 20,   512, 2048, 24,   512, 2048, 32,   256, 1024, 32,  1024,
+                            256, 32,  512,  2048, 20,  1500, 6000, 24,  1500, 6000, 20,  6000, 1500};
+  if (count > 2) sizes.clear();
+  for (int i = 2; i < count; ++i) sizes.push_back(std::atol(arguments[i]));
+  const double seconds = count > 1 ? std::atof(arguments[1]) : 5;
+  double best = 0;
+  bool same = true;
+  for (std::size_t i = 0; i + 2 < sizes.size(); i += 3) {
+    same = run(kernels.f32, sizes[i], sizes[i + 1], sizes[i + 2], seconds, best) && same;
+  }
+  if (!same) std::printf("cuts changed a bit\n");
+  return same ? 0 : 1;
+}
