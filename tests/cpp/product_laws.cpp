@@ -144,18 +144,35 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   run(Init::kBias, c);
   check_c(p, memory.c, c, c_row, "gemm kBias", bias_at);
   rows_alone(Init::kBias, c, "gemm kBias");
-  for (const Dim cut : {1, 7}) {
+  const auto same_again = [&](const std::string& what, auto change) {
     T* again = fill_c(memory.alone, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
     GemmArgs<T> args = {p.a, p.a_row, packed, again, c_row, bias, rows, columns, inner, Init::kBias};
-    args.backwards = cut == 7;
-    args.cut = cut;
+    change(args);
     k.gemm(args);
     for (Dim r = 0; r < rows; ++r) {
       for (Dim n = 0; n < columns; ++n) {
-        PYLSTM_EXPECT(same_bits(again[r * c_row + n], c[r * c_row + n]), where(p, "gemm in cuts", r, n), ": cuts of ",
-                      cut, args.backwards ? " in falling order" : "", " changed a bit");
+        PYLSTM_EXPECT(same_bits(again[r * c_row + n], c[r * c_row + n]), where(p, "gemm", r, n), ": ", what,
+                      " changed a bit");
       }
     }
+  };
+  for (const Dim cut : {1, 7}) {
+    same_again("cuts", [&](GemmArgs<T>& args) {
+      args.cut = cut;
+      args.backwards = cut == 7;
+    });
+  }
+  for (const Dim blocks : {2, 3, 5}) {  // block i has the rows i, i + blocks, ...
+    if (rows % blocks > 0) continue;
+    same_again("blocks of rows", [&](GemmArgs<T>& args) {
+      args.rows = rows / blocks;
+      args.row_blocks = blocks;
+      args.a_block = args.a_row;
+      args.c_block = args.c_row;
+      args.a_row *= blocks;
+      args.c_row *= blocks;
+      args.cut = blocks == 3 ? 7 : 0;
+    });
   }
   const std::vector<T> biased(c, c + extent(rows, c_row, columns, 1));
 

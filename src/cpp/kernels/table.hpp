@@ -34,6 +34,8 @@ struct GemmArgs {
   // Of a whole sum, its first part runs over all rows about so much at a time, which changes no bit; 0: as the kernel
   // chooses.
   Dim cut = 0;
+  // So many blocks of `rows` rows, those of A a_block and those of C c_block elements apart, while a panel is near.
+  Dim row_blocks = 1, a_block = 0, c_block = 0;
 };
 
 // The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.

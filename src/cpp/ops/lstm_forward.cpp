@@ -174,24 +174,61 @@ class ForwardRows {
       return;
     }
     const Panels<T>& w = w_.kernel[0];
-    const Dim height = rows_.end - rows_.begin, steps = last - first;
-    // Of few rows a sequence at a time, whose steps are equally spaced: a step at a time would leave tiles low.
-    const bool in_line = s_.dense && w_.groups == 1 && (height == 1 || (height < 2 * k_.tile_rows && height < steps));
-    const Dim spacing = steps > 1 ? run_.x[at(first + 1)] - run_.x[at(first)] : 0;
+    const Range panels = own_panels();
     for (int g = 0; g < w_.groups; ++g) {
-      const Range panels = own_panels();
       for (Dim p = panels.begin; p < panels.end; p += k_.panels_together) {
-        for (Dim i = 0; i < (in_line ? height : steps); ++i) {
-          const T* x = in_line ? run_.x[at(first)] + (rows_.begin + i) * run_.x_row
-                               : run_.x[at(first + i)] + rows_.begin * run_.x_row;
-          T* z = in_line ? z_of(0) + i * w_.z_columns() : z_of(i);
-          run_product<T>(k_, {x, in_line ? spacing : run_.x_row, w_.kernel[at(g)].data(), z + g * w_.padded,
-                              in_line ? height * w_.z_columns() : w_.z_columns(), w_.bias.data() + g * w_.padded,
-                              in_line ? steps : active(first + i), w.columns(), w.inner(), Init::kBias, p,
-                              std::min(p + k_.panels_together, panels.end)});
+        for (Dim step = first; step < last && active(step) > 0;) {
+          const Dim end = run_end(step, last);
+          GemmArgs<T> args = rows_of(step, end - step, z_of(step - first));
+          args.b = w_.kernel[at(g)].data();
+          args.c += g * w_.padded;
+          args.bias = w_.bias.data() + g * w_.padded;
+          args.columns = w.columns();
+          args.inner = w.inner();
+          args.init = Init::kBias;
+          args.first_panel = p;
+          args.last_panel = std::min(p + k_.panels_together, panels.end);
+          run_product(k_, args);
+          step = end;
         }
       }
     }
+  }
+
+  // Distance of the inputs of a step and the next one.
+  Dim spacing(Dim step) const { return run_.x[at(step + 1)] - run_.x[at(step)]; }
+
+  // Steps [step, run_end) have as many rows each and are equally spaced.
+  Dim run_end(Dim step, Dim last) const {
+    Dim end = step + 1;
+    while (end < last && active(end) == active(step) && spacing(end - 1) == spacing(step)) ++end;
+    return end;
+  }
+
+  // A and C of a product that projects such steps.
+  GemmArgs<T> rows_of(Dim step, Dim steps, T* z) const {
+    const Dim count = active(step), height = rows_.end - rows_.begin, between = steps > 1 ? spacing(step) : 0;
+    GemmArgs<T> args = {};
+    args.a = run_.x[at(step)] + rows_.begin * run_.x_row;
+    args.c = z;
+    if (count < 2 * k_.tile_rows && count < steps) {
+      // Of few rows a sequence at a time: a step at a time would leave tiles low.
+      args.a_row = between;
+      args.c_row = height * w_.z_columns();
+      args.rows = steps;
+      args.row_blocks = count;
+      args.a_block = run_.x_row;
+      args.c_block = w_.z_columns();
+      return args;
+    }
+    args.a_row = run_.x_row;
+    args.c_row = w_.z_columns();
+    const bool in_line = count == height && between == count * run_.x_row;
+    args.rows = in_line ? steps * count : count;
+    args.row_blocks = in_line ? 1 : steps;
+    args.a_block = between;
+    args.c_block = height * w_.z_columns();
+    return args;
   }
 
   void copy_projected(Dim step, T* z) {

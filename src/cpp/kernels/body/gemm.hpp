@@ -187,7 +187,8 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       }
     }
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
-    const Asking asking = asking_of<T>(vectors * W, tiles_of(p.rows));
+    const Dim tiles = tiles_of(p.rows);
+    const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
     Block<T, RowsOfA> block = {p.a + (begin - p.first_inner),
                                {p.a_row},
                                p.b + panel * kPanel<T> * p.inner + begin * vectors * W,
@@ -206,6 +207,12 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
     block.next = block.b + (panel + together < last ? together * kPanel<T> * p.inner
                                                     : next_block<T>(p, panel, first, last, begin, end, vectors * W));
     run_block<T>(block, together, vectors);
+    for (Dim i = 1; i < p.row_blocks; ++i) {
+      block.a += p.a_block;
+      block.c += p.c_block;
+      block.first_asker += tiles;
+      run_block<T>(block, together, vectors);
+    }
     panel += together;
   }
 }
