@@ -20,9 +20,9 @@ constexpr double kFlopsPerThread = 1e6;
 constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
 
 // Bytes of a panel that stay in a first-level cache of 48 KiB beside rows of A and C; the kernels' sums over rows take
-// as much. An Emerald Rapids gains 15 % on one thread, forward, of 20 rows of 1500 units. Each cut is a pass over C:
-// more rows than these, and other processors, were not measured.
-constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10, kMostRowsCut = 256;
+// as much. Of fewer rows than four whole tiles: each cut is a pass over C. An Emerald Rapids, in shares of its peak
+// (benchmarks/products.cpp): 20 rows of 6000 x 1500 take 88 % in cuts and 84 whole, 32 rows of 512 x 2048 90 and 92.
+constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10, kTilesUncut = 4;
 
 // What large second-level caches are for: an Emerald Rapids, of 2 MiB a core and a slow third level.
 bool second_level_is_large() { return second_level_cache() >= (2 << 20); }
@@ -78,13 +78,14 @@ void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) co
 template <class T>
 Dim cut_of_features(const KernelTable<T>& kernels, Dim rows) {
   // A single tile uses no element of a panel twice.
-  if (rows <= kernels.tile_rows || rows > kMostRowsCut || first_level_cache() < kLargeFirstLevel) return 0;
+  if (rows <= kernels.tile_rows || rows >= kTilesUncut * kernels.tile_rows || first_level_cache() < kLargeFirstLevel)
+    return 0;
   return kNearBytes / (kernels.panel_vectors * kernels.width * static_cast<Dim>(sizeof(T)));
 }
 
 template <class T>
 void run_product(const KernelTable<T>& kernels, GemmArgs<T> args) {
-  args.cut = cut_of_features(kernels, args.rows);
+  args.cut = cut_of_features(kernels, args.rows * args.row_blocks);
   kernels.gemm(args);
 }
 
