@@ -50,6 +50,26 @@ PYLSTM_INLINE void each_cells(Dim rows, Dim units, Dim first, Dim last, F f) {
   in_groups<N>(0, rows, [&](Dim row, auto n) { f(Cells<T, n.value, false>{row, whole, units - whole * W, false}); });
 }
 
+// Cells write a line in each of many rows, which no prefetcher foresees: those of the next block of units come while
+// its product runs.
+template <class T, int N, bool kWhole>
+PYLSTM_INLINE void ask_for_next(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
+  constexpr Dim W = Vec<T>::width, kBlocks = kLine<T> / W;  // of a line
+  const bool falling = p.backwards && p.recurrent != nullptr;
+  const Dim next = cells.block + (falling ? -1 : 1), end = p.last_block < 0 ? p.units : p.last_block * W;
+  if (cells.along_units || next < p.first_block || next * W >= end) return;
+  if (next % kBlocks != (falling ? kBlocks - 1 : 0)) return;
+#pragma GCC unroll 4
+  for (int j = 0; j < N; ++j) {
+    const Dim row = cells.row + j, unit = next * W;
+    __builtin_prefetch(p.h + row * p.h_row + unit, 1);
+    if (p.gates == nullptr) continue;
+    __builtin_prefetch(p.c + row * p.units + unit, 1);
+#pragma GCC unroll 4
+    for (Dim gate = 0; gate < 4; ++gate) __builtin_prefetch(p.gates + (4 * row + gate) * p.units + unit, 1);
+  }
+}
+
 template <class T, int N, bool kWhole>
 PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
@@ -59,6 +79,7 @@ PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   cells.write(p.c, p.units, c);
   const X o = vector_sigmoid<T>(z(3));
   cells.write(p.h, p.h_row, o * vector_tanh<T>(c));
+  ask_for_next<T>(p, cells);
   if (p.gates == nullptr) return;
   cells.write(p.gates, 4 * p.units, i);
   cells.write(p.gates + p.units, 4 * p.units, f);
@@ -87,6 +108,18 @@ void lstm_step(const LstmStepArgs<T>& p) {
   }
 }
 
+// What the cell below reads comes meanwhile: its row begins where no prefetcher looks.
+template <class T>
+PYLSTM_INLINE void ask_for_below(const LstmCellsBackwardArgs<T>& p, Dim row, Dim unit) {
+  if (row + 1 == p.rows || unit % kLine<T> != 0) return;
+  const Dim at = (row + 1) * p.units + unit;
+#pragma GCC unroll 4
+  for (Dim gate = 0; gate < 4; ++gate) __builtin_prefetch(p.gates + (4 * (row + 1) + gate) * p.units + unit, 1);
+  __builtin_prefetch(p.c + at);
+  __builtin_prefetch(p.c_prev + at);
+  __builtin_prefetch(p.dh + at);
+}
+
 template <class T>
 PYLSTM_INLINE void cell_backward(const LstmCellsBackwardArgs<T>& p, Dim row, Dim unit, Dim n) {
   const bool whole = n == Vec<T>::width;
@@ -110,7 +143,9 @@ void lstm_cells_backward(const LstmCellsBackwardArgs<T>& p) {
   constexpr Dim W = Vec<T>::width;
   const Dim end = p.last_block < 0 ? p.units : smaller(p.last_block * W, p.units);
   for (Dim row = 0; row < p.rows; ++row) {
-    for (Dim unit = p.first_block * W; unit < end; unit += W)
+    for (Dim unit = p.first_block * W; unit < end; unit += W) {
+      ask_for_below<T>(p, row, unit);
       cell_backward<T>(p, row, unit, smaller(W, p.units - unit));
+    }
   }
 }
