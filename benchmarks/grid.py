@@ -21,6 +21,7 @@ TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
 SCREENING = 3  # pairs that tell which peers are near the best
 NEAR = 1.15  # of the best peer's ratio: these get all pairs
 FEWEST = 5  # pairs of any peer, however slow
+QUIET = 0.97  # of the best peak of the run: a turn beside so much shared the core with nobody
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Bench:
         times, peaks = np.array(turns).T
         seconds = float(np.median(times))
         floors = [floor.seconds(problem, dataclasses.replace(limits, peak=p)) for p in peaks]
+        shares, distances = 100 * problem.flops / times / peaks, times / floors
+        quiet = peaks >= QUIET * limits.peak
         return {
             "problem": problem.name,
             **dataclasses.asdict(problem),
@@ -67,10 +70,14 @@ class Bench:
             "first": prepared.first,
             "gflops": problem.flops / seconds / 1e9,
             "peak": float(np.median(peaks)),
-            "percent_of_peak": float(np.median(100 * problem.flops / times / peaks)),
+            "percent_of_peak": float(np.median(shares)),
             "percent_of_best_peak": 100 * problem.flops / seconds / limits.peak,
-            "times_floor": float(np.median(times / floors)),
+            "times_floor": float(np.median(distances)),
             "times_floor_at_best_peak": seconds / floor.seconds(problem, limits),
+            "quiet_turns": int(quiet.sum()),
+            "quiet_percent_of_peak": float(np.median(shares[quiet])) if quiet.any() else None,
+            "quiet_times_floor": float(np.median(distances[quiet])) if quiet.any() else None,
+            "turns": len(times),
             "steal_ticks": machine.steal() - steal,
             "peers": found,
         }

@@ -1,8 +1,8 @@
 // What one product reaches while nobody disturbs it, cut or whole, for sizes of an LSTM's steps:
 //   cmake --preset laws && cmake --build --preset laws
 //   build/laws/benchmarks/products [SECONDS [ROWS INNER COLUMNS]...]
-// A turn counts if the peaks before and after it are the best ones seen: beside a busy hyperthread peaks halve, and
-// what a cache gives as well. Settings take turns, and have the same bits.
+// A turn counts if the peaks before and after it are nearly the same, and not far below the best: beside a busy
+// hyperthread they halve, and what a cache gives as well. Settings take turns, and have the same bits.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -21,7 +21,8 @@ namespace {
 using namespace pylstm;
 
 constexpr double kTurn = 2e8;       // operations: short, as quiet moments are
-constexpr double kQuiet = 0.97;     // of the best peak so far
+constexpr double kSteady = 0.98;    // the lower peak beside a turn, of the higher one
+constexpr double kNear = 0.93;      // of the best peak: processors also change their frequency
 constexpr double kPeakTime = 1e-4;  // seconds
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -33,7 +34,7 @@ void fill(float* values, Dim count) {
 }
 
 struct Turn {
-  double seconds, peak;
+  double share, low, high;  // of the mean peak; the peaks before and after
 };
 
 struct Setting {
@@ -42,15 +43,14 @@ struct Setting {
   std::vector<float> result;
 };
 
-// The middle time of quiet turns, 0 without any.
-double middle(const std::vector<Turn>& turns, double best, std::size_t& quiet) {
-  std::vector<double> seconds;
+// Shares of quiet turns, rising.
+std::vector<double> quiet_shares(const std::vector<Turn>& turns, double best) {
+  std::vector<double> shares;
   for (const Turn& turn : turns) {
-    if (turn.peak >= kQuiet * best) seconds.push_back(turn.seconds);
+    if (turn.low >= kSteady * turn.high && turn.low >= kNear * best) shares.push_back(turn.share);
   }
-  quiet = seconds.size();
-  std::sort(seconds.begin(), seconds.end());
-  return seconds.empty() ? 0 : seconds[quiet / 2];
+  std::sort(shares.begin(), shares.end());
+  return shares;
 }
 
 // Prints a line; false if the settings differ in a bit.
@@ -87,15 +87,15 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
     }
     const double taken = now() - start, after = measure_peak(k, 1, kPeakTime, Rate::kMean);
     best = std::max({best, before, after});
-    setting.turns.push_back({taken, std::min(before, after)});
+    const double share = static_cast<double>(steps) * step_flops / taken / ((before + after) / 2);
+    setting.turns.push_back({share, std::min(before, after), std::max(before, after)});
     if (setting.result.empty()) setting.result.assign(c, c + c_size);
   }
   std::printf("%5td rows %5td inner %5td columns:", rows, inner, columns);
   for (const Setting& setting : settings) {
-    std::size_t quiet = 0;
-    const double flops = static_cast<double>(steps) * step_flops, time = middle(setting.turns, best, quiet);
-    std::printf("  cut %3td: %5.1f %% (%zu quiet of %zu)", setting.cut, time > 0 ? 100 * flops / time / best : 0, quiet,
-                setting.turns.size());
+    const std::vector<double> shares = quiet_shares(setting.turns, best);
+    std::printf("  cut %3td: %5.1f %% (%zu of %zu turns)", setting.cut,
+                shares.empty() ? 0 : 100 * shares[shares.size() / 2], shares.size(), setting.turns.size());
   }
   std::printf("  of %.0f GFLOP/s\n", best / 1e9);
   std::fflush(stdout);

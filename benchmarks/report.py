@@ -88,7 +88,7 @@ def shortfalls(rows: list[Row]) -> list[str]:
     """Rows below their figure."""
     return [
         f"- {row['problem']}, {row['threads']} threads: {_reason(row)}; "
-        f"{row['times_floor']:.2f}× its floor"
+        f"{row['times_floor']:.2f}× its floor{_quiet(row)}"
         for row in rows
         if verdict(row) == "short"
     ]
@@ -212,6 +212,16 @@ def _reason(row: Row) -> str:
     if row["asked_percent"] > row["percent_of_peak"]:
         parts.append(f"{row['percent_of_peak']:.0f} of {row['asked_percent']:g} % of the peak")
     return ", ".join(parts)
+
+
+def _quiet(row: Row) -> str:
+    """What the turns gave beside which the peak was the best one; runs of old do not tell."""
+    if not row.get("quiet_turns"):
+        return ""
+    return (
+        f" ({row['quiet_turns']} quiet turns of {row['turns']}: "
+        f"{row['quiet_percent_of_peak']:.0f} % of the peak, {row['quiet_times_floor']:.2f}×)"
+    )
 
 
 def _limits(limits: Row) -> str:

@@ -230,6 +230,15 @@ def test_the_verdict(suite: SimpleNamespace, row: dict[str, Any], verdict: str) 
     assert bool(suite.report.shortfalls([row])) == (verdict == "short")
 
 
+def test_a_shortfall_tells_what_quiet_turns_gave(suite: SimpleNamespace) -> None:
+    quiet = {"quiet_turns": 7, "turns": 40, "quiet_percent_of_peak": 84.6, "quiet_times_floor": 1.1}
+    row = row_of(1, {}, asked=[0.0, 0.0], asked_percent=86.0, **quiet)
+    told = "80 of 86 % of the peak; 1.30× its floor (7 quiet turns of 40: 85 % of the peak, 1.10×)"
+    assert suite.report.shortfalls([row]) == [f"- p, 1 threads: {told}"]
+    (without,) = suite.report.shortfalls([{**row, "quiet_turns": 0}])
+    assert without.endswith("its floor")
+
+
 def test_every_faster_peer_is_listed_the_worst_first(suite: SimpleNamespace) -> None:
     rows = [row_of(1, {"a": 0.9, "b": 1.1}), row_of(2, {"c": 0.7})]
     assert [text.split(": ")[1][:6] for text in suite.report.losses(rows)] == ["c 0.70", "a 0.90"]
