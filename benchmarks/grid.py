@@ -21,7 +21,7 @@ TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
 SCREENING = 3  # pairs that tell which peers are near the best
 NEAR = 1.15  # of the best peer's ratio: these get all pairs
 FEWEST = 5  # pairs of any peer, however slow
-QUIET = 0.97  # of the best peak of the run: a turn beside so much shared the core with nobody
+QUIET = 0.97  # of the best peak: turns with so much after them had the core nearly for themselves
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ class Bench:
         seconds = float(np.median(times))
         floors = [floor.seconds(problem, dataclasses.replace(limits, peak=p)) for p in peaks]
         shares, distances = 100 * problem.flops / times / peaks, times / floors
-        quiet = peaks >= QUIET * limits.peak
         return {
             "problem": problem.name,
             **dataclasses.asdict(problem),
@@ -74,10 +73,7 @@ class Bench:
             "percent_of_best_peak": 100 * problem.flops / seconds / limits.peak,
             "times_floor": float(np.median(distances)),
             "times_floor_at_best_peak": seconds / floor.seconds(problem, limits),
-            "quiet_turns": int(quiet.sum()),
-            "quiet_percent_of_peak": float(np.median(shares[quiet])) if quiet.any() else None,
-            "quiet_times_floor": float(np.median(distances[quiet])) if quiet.any() else None,
-            "turns": len(times),
+            **quiet(shares, distances, peaks, limits.peak),
             "steal_ticks": machine.steal() - steal,
             "peers": found,
         }
@@ -160,6 +156,19 @@ class Bench:
     def _alone(self, ours: Worker) -> list[tuple[float, float]]:
         repeats = repeats_for(ours.seconds, self._plan.seconds)
         return [(ours.seconds(repeats) / repeats, ours.peak()) for _ in range(self._plan.pairs)]
+
+
+def quiet(
+    shares: NDArray[Any], distances: NDArray[Any], peaks: NDArray[Any], best: float
+) -> dict[str, Any]:
+    """Medians of the turns after which the peak was nearly the best one of this row or the run."""
+    chosen = peaks >= QUIET * max(best, peaks.max())
+    return {
+        "turns": len(peaks),
+        "quiet_turns": int(chosen.sum()),
+        "quiet_percent_of_peak": float(np.median(shares[chosen])) if chosen.any() else None,
+        "quiet_times_floor": float(np.median(distances[chosen])) if chosen.any() else None,
+    }
 
 
 def compare(ours: dict[str, NDArray[Any]], peer: dict[str, NDArray[Any]]) -> dict[str, float]:

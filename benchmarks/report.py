@@ -215,7 +215,7 @@ def _reason(row: Row) -> str:
 
 
 def _quiet(row: Row) -> str:
-    """What the turns gave beside which the peak was the best one; runs of old do not tell."""
+    """What turns gave after which the peak was nearly the best one; old results do not tell."""
     if not row.get("quiet_turns"):
         return ""
     return (

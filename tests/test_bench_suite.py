@@ -90,7 +90,8 @@ def test_a_row_beside_numpy(suite: SimpleNamespace) -> None:
         running.close()
     entry = row["peers"]["numpy"]
     assert set(entry["largest_difference"]) == {"loss", *TINY.weight_names}
-    assert entry["pairs"] == 4
+    assert entry["pairs"] == row["turns"] == 4
+    assert 0 <= row["quiet_turns"] <= 4
     assert entry["interval"][0] <= entry["ratio"] <= entry["interval"][1]
     assert "unsupported" in other["peers"]["numpy"]
     assert suite.report.failures([row, other]) == []
@@ -228,6 +229,20 @@ def row_of(threads: int, peers: dict[str, float], **changes: Any) -> dict[str, A
 def test_the_verdict(suite: SimpleNamespace, row: dict[str, Any], verdict: str) -> None:
     assert suite.report.verdict(row) == verdict
     assert bool(suite.report.shortfalls([row])) == (verdict == "short")
+
+
+def test_quiet_turns_are_those_near_the_best_peak(suite: SimpleNamespace) -> None:
+    shares, distances = np.array([80.0, 50.0, 84.0, 90.0]), np.array([1.2, 2.0, 1.1, 1.0])
+    peaks = np.array([100.0, 60.0, 98.0, 96.0])
+    assert suite.grid.quiet(shares, distances, peaks, 99.0) == {
+        "turns": 4,
+        "quiet_turns": 2,
+        "quiet_percent_of_peak": 82.0,
+        "quiet_times_floor": pytest.approx(1.15),
+    }
+    none = suite.grid.quiet(shares, distances, peaks, 200.0)
+    assert none["quiet_turns"] == 0
+    assert none["quiet_percent_of_peak"] is None
 
 
 def test_a_shortfall_tells_what_quiet_turns_gave(suite: SimpleNamespace) -> None:

@@ -99,6 +99,42 @@ def test_a_masked_row_is_what_it_is_alone(dtype: str, isa: str, rng: np.random.G
 
 
 @DTYPES
+@pytest.mark.parametrize("lengths", [[20, 20, 20, 3, 2], [9] * 7 + [4] * 7, [2] * 16 + [1] * 3])
+def test_a_padded_row_is_what_it_is_alone(
+    lengths: list[int], dtype: str, isa: str, rng: np.random.Generator
+) -> None:
+    """Of few rows that share steps, and of more, whose number changes between two steps."""
+    net = network([lstm(19, return_sequences=True), lstm(6)], (-1, 4), dtype, rng=rng)
+    x = rng.uniform(-2, 2, (len(lengths), 20, 4))
+    mask = np.arange(20) < np.reshape(lengths, (-1, 1))
+    assert same_bits(predict(net, x, mask, len(x)), predict(net, x, mask, 1))
+
+
+VIEWS: dict[str, Callable[[Array], Array]] = {
+    "time reversed": lambda x: x[:, ::-1],
+    "one step at all times": lambda x: np.broadcast_to(x[:, :1], x.shape),
+    "one row": lambda x: np.broadcast_to(x[:1], x.shape),
+    "overlapping windows": lambda x: np.lib.stride_tricks.as_strided(
+        x, (len(x), 6, 5), (5 * x.itemsize, 5 * x.itemsize, x.itemsize)
+    ),
+    "time in front": lambda x: np.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1),
+    "every other step": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
+def test_arrays_read_where_they_stand_are_their_copies(
+    view: Callable[[Array], Array], backwards: bool, dtype: str, isa: str, rng: np.random.Generator
+) -> None:
+    net = network([lstm(19, go_backwards=backwards), dense(2)], (6, 5), dtype, rng=rng)
+    x = view(rng.uniform(-2, 2, (27, 6, 5)).astype(dtype))
+    for batch_size in (1, 5, 13, 27):
+        assert same_bits(predict(net, x, batch_size=batch_size), predict(net, x.copy(), None, 27))
+
+
+@DTYPES
 @MODELS
 def test_inference_is_training_without_dropout(
     model: Callable[[], Model], dtype: str, isa: str, rng: np.random.Generator

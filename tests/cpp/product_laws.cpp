@@ -144,27 +144,34 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   run(Init::kBias, c);
   check_c(p, memory.c, c, c_row, "gemm kBias", bias_at);
   rows_alone(Init::kBias, c, "gemm kBias");
-  const auto same_again = [&](const std::string& what, auto change) {
-    T* again = fill_c(memory.alone, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
+  // The same product with changed arguments. C of a kKeep begins with the bias.
+  const auto same_again = [&](const char* what, Dim count, auto change) {
+    T* again = memory.alone.take(extent(rows, c_row, columns, 1));
     GemmArgs<T> args = {p.a, p.a_row, packed, again, c_row, bias, rows, columns, inner, Init::kBias};
     change(args);
+    for (Dim r = 0; r < rows && args.init == Init::kKeep; ++r) std::copy_n(bias, columns, again + r * c_row);
     k.gemm(args);
+    PYLSTM_EXPECT(memory.alone.intact(), "gemm with ", count, " ", what, " wrote in front of C");
     for (Dim r = 0; r < rows; ++r) {
       for (Dim n = 0; n < columns; ++n) {
-        PYLSTM_EXPECT(same_bits(again[r * c_row + n], c[r * c_row + n]), where(p, "gemm", r, n), ": ", what,
+        PYLSTM_EXPECT(same_bits(again[r * c_row + n], c[r * c_row + n]), where(p, "gemm", r, n), ": ", what, " ", count,
                       " changed a bit");
+      }
+      for (Dim n = columns; n < c_row && r + 1 < rows && columns > 0; ++n) {
+        PYLSTM_EXPECT(is_sentinel(again[r * c_row + n]), where(p, "gemm", r, n), ": ", what, " ", count,
+                      " wrote beyond the columns");
       }
     }
   };
   for (const Dim cut : {1, 7}) {
-    same_again("cuts", [&](GemmArgs<T>& args) {
+    same_again("cut", cut, [&](GemmArgs<T>& args) {
       args.cut = cut;
       args.backwards = cut == 7;
     });
   }
-  for (const Dim blocks : {2, 3, 5}) {  // block i has the rows i, i + blocks, ...
-    if (rows % blocks > 0) continue;
-    same_again("blocks of rows", [&](GemmArgs<T>& args) {
+  for (const Dim blocks : {2, 3, 5}) {
+    if (rows == 0 || rows % blocks > 0) continue;
+    same_again("interleaved blocks of rows", blocks, [&](GemmArgs<T>& args) {  // block i has rows i, i + blocks, ...
       args.rows = rows / blocks;
       args.row_blocks = blocks;
       args.a_block = args.a_row;
@@ -172,8 +179,22 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
       args.a_row *= blocks;
       args.c_row *= blocks;
       args.cut = blocks == 3 ? 7 : 0;
+      args.init = blocks == 5 ? Init::kKeep : Init::kBias;
+    });
+    same_again("falling blocks of rows", blocks, [&](GemmArgs<T>& args) {  // the last rows are block 0
+      args.rows = rows / blocks;
+      args.row_blocks = blocks;
+      args.a_block = -args.rows * args.a_row;
+      args.c_block = -args.rows * args.c_row;
+      args.a -= (blocks - 1) * args.a_block;
+      args.c -= (blocks - 1) * args.c_block;
+      args.backwards = true;
     });
   }
+  same_again("no block of rows, where C is", 0, [&](GemmArgs<T>& args) {
+    std::copy_n(c, extent(rows, c_row, columns, 1), args.c);
+    args.row_blocks = 0;
+  });
   const std::vector<T> biased(c, c + extent(rows, c_row, columns, 1));
 
   c = fill_c(memory.c, rows, columns, c_row, bias_at);

@@ -34,7 +34,9 @@ struct GemmArgs {
   // Of a whole sum, its first part runs over all rows about so much at a time, which changes no bit; 0: as the kernel
   // chooses.
   Dim cut = 0;
-  // So many blocks of `rows` rows, those of A a_block and those of C c_block elements apart, while a panel is near.
+  // So many products with the same B and bias, which changes no bit: element (r, k) of block i of A is
+  // a[i * a_block + r * a_row + k], likewise C. Distances may be negative; blocks of A may overlap, or be one block,
+  // those of C share no element.
   Dim row_blocks = 1, a_block = 0, c_block = 0;
 };
 

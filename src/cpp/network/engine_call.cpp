@@ -6,6 +6,7 @@
 #include "base/index.hpp"
 #include "network/batches.hpp"
 #include "network/engine.hpp"
+#include "ops/batch_major.hpp"
 
 namespace pylstm {
 namespace {
@@ -17,14 +18,8 @@ OwnedArray batch_major(const Rows<T>& rows) {
   if (rows.sequence) shape.push_back(rows.steps);
   shape.push_back(rows.features);
   OwnedArray array = own_array<T>(shape, nullptr);
-  T* out = reinterpret_cast<T*>(array.bytes.data());
-  const Dim steps = rows.sequence ? rows.steps : 1;
-  for (Dim b = 0; b < rows.batch; ++b) {
-    for (Dim t = 0; t < steps; ++t) {
-      std::copy_n(rows.data + (t * rows.batch + b) * rows.features, rows.features,
-                  out + (b * steps + t) * rows.features);
-    }
-  }
+  to_batch_major(rows.data, rows.sequence ? rows.steps : 1, rows.batch, rows.features, nullptr,
+                 reinterpret_cast<T*>(array.bytes.data()));
   return array;
 }
 

@@ -4,18 +4,11 @@
 #include <numeric>
 
 #include "base/index.hpp"
-#include "base/parallel.hpp"
 #include "network/batches.hpp"
 #include "network/engine.hpp"
+#include "ops/batch_major.hpp"
 
 namespace pylstm {
-namespace {
-
-// Elements of results below which a thread costs more to wake than it copies.
-constexpr Dim kCopiedByThread = 65536;
-
-}  // namespace
-
 template <class T>
 void Engine<T>::check_metrics() const {
   for (const std::string& metric : metrics_) {
@@ -148,15 +141,7 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
     }
     run_layers(work, weights);
     if (stop_requested(interrupt)) return false;
-    const T* result = work.rows.back().data;
-    parallel_for(count, std::max<Dim>(1, kCopiedByThread / std::max<Dim>(1, steps * features)), [&](Range part) {
-      for (Dim b = part.begin; b < part.end; ++b) {
-        for (Dim t = 0; t < steps; ++t) {
-          std::memcpy(y + (rows[b] * steps + t) * features, result + (t * count + b) * features,
-                      at(features) * sizeof(T));
-        }
-      }
-    });
+    to_batch_major(work.rows.back().data, steps, count, features, rows, y);
     return true;
   };
   return read_batches(data, TargetShape{}, request, interrupt, write);

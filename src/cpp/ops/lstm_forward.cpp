@@ -178,8 +178,8 @@ class ForwardRows {
     for (int g = 0; g < w_.groups; ++g) {
       for (Dim p = panels.begin; p < panels.end; p += k_.panels_together) {
         for (Dim step = first; step < last && active(step) > 0;) {
-          const Dim end = run_end(step, last);
-          GemmArgs<T> args = rows_of(step, end - step, z_of(step - first));
+          const Dim end = alike_until(step, last);
+          GemmArgs<T> args = operands_of(step, end - step, z_of(step - first));
           args.b = w_.kernel[at(g)].data();
           args.c += g * w_.padded;
           args.bias = w_.bias.data() + g * w_.padded;
@@ -198,22 +198,22 @@ class ForwardRows {
   // Distance of the inputs of a step and the next one.
   Dim spacing(Dim step) const { return run_.x[at(step + 1)] - run_.x[at(step)]; }
 
-  // Steps [step, run_end) have as many rows each and are equally spaced.
-  Dim run_end(Dim step, Dim last) const {
+  // Steps [step, alike_until) have as many rows each and are equally spaced.
+  Dim alike_until(Dim step, Dim last) const {
     Dim end = step + 1;
     while (end < last && active(end) == active(step) && spacing(end - 1) == spacing(step)) ++end;
     return end;
   }
 
-  // A and C of a product that projects such steps.
-  GemmArgs<T> rows_of(Dim step, Dim steps, T* z) const {
-    const Dim count = active(step), height = rows_.end - rows_.begin, between = steps > 1 ? spacing(step) : 0;
+  // A, C and their rows, of the product that projects such steps.
+  GemmArgs<T> operands_of(Dim step, Dim steps, T* z) const {
+    const Dim count = active(step), height = rows_.end - rows_.begin, distance = steps > 1 ? spacing(step) : 0;
     GemmArgs<T> args = {};
     args.a = run_.x[at(step)] + rows_.begin * run_.x_row;
     args.c = z;
     if (count < 2 * k_.tile_rows && count < steps) {
       // Of few rows a sequence at a time: a step at a time would leave tiles low.
-      args.a_row = between;
+      args.a_row = distance;
       args.c_row = height * w_.z_columns();
       args.rows = steps;
       args.row_blocks = count;
@@ -223,10 +223,10 @@ class ForwardRows {
     }
     args.a_row = run_.x_row;
     args.c_row = w_.z_columns();
-    const bool in_line = count == height && between == count * run_.x_row;
-    args.rows = in_line ? steps * count : count;
-    args.row_blocks = in_line ? 1 : steps;
-    args.a_block = between;
+    const bool contiguous = count == height && distance == count * run_.x_row;
+    args.rows = contiguous ? steps * count : count;
+    args.row_blocks = contiguous ? 1 : steps;
+    args.a_block = distance;
     args.c_block = height * w_.z_columns();
     return args;
   }

@@ -20,9 +20,10 @@ constexpr double kFlopsPerThread = 1e6;
 constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
 
 // Bytes of a panel that stay in a first-level cache of 48 KiB beside rows of A and C; the kernels' sums over rows take
-// as much. Of fewer rows than four whole tiles: each cut is a pass over C. An Emerald Rapids, in shares of its peak
-// (benchmarks/products.cpp): 20 rows of 6000 x 1500 take 88 % in cuts and 84 whole, 32 rows of 512 x 2048 90 and 92.
-constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10, kTilesUncut = 4;
+// as much. Each cut is a pass over C, so that it is of fewer rows than so many whole tiles. Shares of the peak of an
+// Emerald Rapids by blocks of 128 | 32 KiB (benchmarks/products.cpp): of 512 x 2048, 12 rows 76 | 79 %, 20 rows 89 |
+// 89, 24 rows 93 | 90, 32 rows 92 | 90; of 6000 x 1500, 20 rows 84 | 88. Other processors were not measured.
+constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10, kTilesCut = 4;
 
 // What large second-level caches are for: an Emerald Rapids, of 2 MiB a core and a slow third level.
 bool second_level_is_large() { return second_level_cache() >= (2 << 20); }
@@ -78,7 +79,7 @@ void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) co
 template <class T>
 Dim cut_of_features(const KernelTable<T>& kernels, Dim rows) {
   // A single tile uses no element of a panel twice.
-  if (rows <= kernels.tile_rows || rows >= kTilesUncut * kernels.tile_rows || first_level_cache() < kLargeFirstLevel)
+  if (rows <= kernels.tile_rows || rows >= kTilesCut * kernels.tile_rows || first_level_cache() < kLargeFirstLevel)
     return 0;
   return kNearBytes / (kernels.panel_vectors * kernels.width * static_cast<Dim>(sizeof(T)));
 }

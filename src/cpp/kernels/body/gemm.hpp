@@ -206,11 +206,12 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                asking.first_asker};
     block.next = block.b + (panel + together < last ? together * kPanel<T> * p.inner
                                                     : next_block<T>(p, panel, first, last, begin, end, vectors * W));
-    run_block<T>(block, together, vectors);
-    for (Dim i = 1; i < p.row_blocks; ++i) {
-      block.a += p.a_block;
-      block.c += p.c_block;
-      block.first_asker += tiles;
+    const T* a = block.a;
+    T* c = block.c;
+    for (Dim i = 0; i < p.row_blocks; ++i) {
+      block.a = a + i * p.a_block;
+      block.c = c + i * p.c_block;
+      block.first_asker = asking.first_asker + i * tiles;
       run_block<T>(block, together, vectors);
     }
     panel += together;
@@ -239,7 +240,7 @@ PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
 
 template <class T>
 void gemm(const GemmArgs<T>& p) {
-  if (p.rows == 0 || p.columns == 0) return;
+  if (p.rows == 0 || p.row_blocks == 0 || p.columns == 0) return;
   const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
   const Dim step = panels_for(p.rows), groups = (panels - p.first_panel + step - 1) / step;
   for (Dim i = 0; i < groups; ++i) {

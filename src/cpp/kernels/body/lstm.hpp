@@ -50,18 +50,17 @@ PYLSTM_INLINE void each_cells(Dim rows, Dim units, Dim first, Dim last, F f) {
   in_groups<N>(0, rows, [&](Dim row, auto n) { f(Cells<T, n.value, false>{row, whole, units - whole * W, false}); });
 }
 
-// Cells write a line in each of many rows, which no prefetcher foresees: those of the next block of units come while
-// its product runs.
+// Asks for the lines that these rows of cells write in block `next` of units, while its product runs: one in each of
+// many rows, which no prefetcher foresees, nor need rows begin at a line. In inference c is written in place, and is
+// near.
 template <class T, int N, bool kWhole>
-PYLSTM_INLINE void ask_for_next(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
+PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells, Dim next) {
   constexpr Dim W = Vec<T>::width, kBlocks = kLine<T> / W;  // of a line
-  const bool falling = p.backwards && p.recurrent != nullptr;
-  const Dim next = cells.block + (falling ? -1 : 1), end = p.last_block < 0 ? p.units : p.last_block * W;
-  if (cells.along_units || next < p.first_block || next * W >= end) return;
-  if (next % kBlocks != (falling ? kBlocks - 1 : 0)) return;
+  if (next % kBlocks != (p.backwards ? kBlocks - 1 : 0)) return;
+  const Dim first = next / kBlocks * kLine<T>, unit = p.backwards ? first : smaller(first + kLine<T>, p.units) - 1;
 #pragma GCC unroll 4
   for (int j = 0; j < N; ++j) {
-    const Dim row = cells.row + j, unit = next * W;
+    const Dim row = cells.row + j;
     __builtin_prefetch(p.h + row * p.h_row + unit, 1);
     if (p.gates == nullptr) continue;
     __builtin_prefetch(p.c + row * p.units + unit, 1);
@@ -79,7 +78,6 @@ PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   cells.write(p.c, p.units, c);
   const X o = vector_sigmoid<T>(z(3));
   cells.write(p.h, p.h_row, o * vector_tanh<T>(c));
-  ask_for_next<T>(p, cells);
   if (p.gates == nullptr) return;
   cells.write(p.gates, 4 * p.units, i);
   cells.write(p.gates + p.units, 4 * p.units, f);
@@ -101,23 +99,29 @@ void lstm_step(const LstmStepArgs<T>& p) {
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
   const Dim groups = (end - p.first_block + together - 1) / together;
   for (Dim i = 0; i < groups; ++i) {
-    const Dim block = p.first_block + (p.backwards ? groups - 1 - i : i) * together;
-    const Dim last = smaller(block + together, end);
+    const auto first_of = [&](Dim group) {
+      return p.first_block + (p.backwards ? groups - 1 - group : group) * together;
+    };
+    const Dim block = first_of(i), last = smaller(block + together, end);
+    // Few rows write whole runs of blocks, as prefetchers expect.
+    const Dim next = together == 1 && i + 1 < groups ? first_of(i + 1) : -1;
     if (p.recurrent != nullptr) gemm_panels<T>(product, block * kPanelsOfBlock, last * kPanelsOfBlock);
-    each_cells<T, kCellsTogether>(p.rows, p.units, block, last, [&](const auto& cells) { cells_forward<T>(p, cells); });
+    each_cells<T, kCellsTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
+      cells_forward<T>(p, cells);
+      if (next >= 0) ask_for_block<T>(p, cells, next);
+    });
   }
 }
 
-// What the cell below reads comes meanwhile: its row begins where no prefetcher looks.
+// Asks for what the cell one row below reads from far away: its gates and c_prev were last used as long ago as there
+// are steps. dc was used in the step before, as c was, and a product has just written dh. Of many units a second-level
+// cache keeps the lines.
 template <class T>
-PYLSTM_INLINE void ask_for_below(const LstmCellsBackwardArgs<T>& p, Dim row, Dim unit) {
+PYLSTM_INLINE void ask_for_next_row(const LstmCellsBackwardArgs<T>& p, Dim row, Dim unit) {
   if (row + 1 == p.rows || unit % kLine<T> != 0) return;
-  const Dim at = (row + 1) * p.units + unit;
+  __builtin_prefetch(p.c_prev + (row + 1) * p.units + unit);
 #pragma GCC unroll 4
   for (Dim gate = 0; gate < 4; ++gate) __builtin_prefetch(p.gates + (4 * (row + 1) + gate) * p.units + unit, 1);
-  __builtin_prefetch(p.c + at);
-  __builtin_prefetch(p.c_prev + at);
-  __builtin_prefetch(p.dh + at);
 }
 
 template <class T>
@@ -144,7 +148,7 @@ void lstm_cells_backward(const LstmCellsBackwardArgs<T>& p) {
   const Dim end = p.last_block < 0 ? p.units : smaller(p.last_block * W, p.units);
   for (Dim row = 0; row < p.rows; ++row) {
     for (Dim unit = p.first_block * W; unit < end; unit += W) {
-      ask_for_below<T>(p, row, unit);
+      ask_for_next_row<T>(p, row, unit);
       cell_backward<T>(p, row, unit, smaller(W, p.units - unit));
     }
   }
