@@ -66,7 +66,7 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
   fill(b, b_size);
   Panels<float> panels;
   panels.pack(k, b, columns, 1, inner, columns);
-  const Dim near = (32 << 10) / (k.panel_vectors * k.width * static_cast<Dim>(sizeof(float)));
+  const Dim near = cut_of_features(k, 2 * k.tile_rows);  // 0, and nothing to compare, beside a small first level
   std::vector<Setting> settings = {{0, {}, {}}, {near, {}, {}}};
   const double end = now() + seconds;
   for (std::size_t i = 0; i < settings.size() || now() < end; ++i) {

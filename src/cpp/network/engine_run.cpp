@@ -9,6 +9,7 @@
 #include "ops/batch_major.hpp"
 
 namespace pylstm {
+
 template <class T>
 void Engine<T>::check_metrics() const {
   for (const std::string& metric : metrics_) {
