@@ -77,17 +77,21 @@ void multiply_add_array(Dim n, const T* x, const T* f, T* y) {
   each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, fma(get(x + i, m), get(f + i, m), get(y + i, m)), m); });
 }
 
-// The sum of f(i)^2 in double, lane by lane: a float square never overflows there.
+// The sum of f(i)^2 in double: a float square never overflows there. Four parts side by side, as hardware reads several
+// streams faster than one.
 template <class F>
 PYLSTM_INLINE double sum_squares(Dim n, F f) {
-  double partial[8] = {};
-  Dim i = 0;
-  for (; i + 8 <= n; i += 8) {
-    for (Dim l = 0; l < 8; ++l) partial[l] += f(i + l) * f(i + l);
+  constexpr Dim kParts = 4, kLanes = 8;
+  const Dim part = n / (kParts * kLanes) * kLanes;
+  double partial[kParts][kLanes] = {};
+  for (Dim i = 0; i < part; i += kLanes) {
+    for (Dim p = 0; p < kParts; ++p) {
+      for (Dim l = 0; l < kLanes; ++l) partial[p][l] += f(p * part + i + l) * f(p * part + i + l);
+    }
   }
-  for (Dim l = 0; i + l < n; ++l) partial[l] += f(i + l) * f(i + l);
   double sum = 0;
-  for (Dim l = 0; l < 8; ++l) sum += partial[l];
+  for (Dim i = kParts * part; i < n; ++i) sum += f(i) * f(i);
+  for (Dim l = 0; l < kLanes; ++l) sum += (partial[0][l] + partial[1][l]) + (partial[2][l] + partial[3][l]);
   return sum;
 }
 
