@@ -204,6 +204,29 @@ def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.G
     assert len(published) == 1 + 4 * 4
 
 
+def test_a_reader_that_nobody_preceded_sees_a_whole_number_of_steps(
+    rng: np.random.Generator,
+) -> None:
+    """Weights that a fit left and nobody read are packed by the first reader; if the next fit has
+    begun, as they then are."""
+    net, x, y = reader_model(rng)
+    before = predict(net, x[:3])
+    data, order = _core.Data(x, y), np.arange(len(x))
+    with net.start():
+        net.run(data, "fit", order, 4, 0, 3, 0.0)
+    with ThreadPoolExecutor(1) as pool, net.start():
+        net.run(data, "fit", order, 4, 3, 5, 0.0)
+        read = pool.submit(predict, net, x[:3]).result()
+        here = predict(net, x[:3])
+        net.run(data, "fit", order, 4, 5, 6, 0.0)
+        again = pool.submit(predict, net, x[:3]).result()
+    after = predict(net, x[:3])
+    assert same_bits(read, here)
+    assert same_bits(again, here)  # what was published last
+    assert not same_bits(read, before)
+    assert not same_bits(after, here)
+
+
 def test_the_weights_of_a_model_being_trained_are_its_trainer_s(rng: np.random.Generator) -> None:
     net, x, y = reader_model(rng)
     weights, data = net.get_weights(), _core.Data(x, y)

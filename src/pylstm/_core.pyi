@@ -85,7 +85,7 @@ class Fitting:
     """A fit from `Network.start` until `finish`, the end of a `with` block, or nobody holds it."""
 
     def finish(self) -> None:
-        """End the fit and publish the weights."""
+        """End the fit."""
 
     def __enter__(self) -> Fitting: ...
     def __exit__(self, *exception: object) -> None: ...

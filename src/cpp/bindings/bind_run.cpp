@@ -52,12 +52,7 @@ class Fitting {
     const py::gil_scoped_release release;
     network.start();
   }
-  ~Fitting() {
-    try {
-      finish();
-    } catch (...) {  // no memory for a snapshot: the training has ended all the same
-    }
-  }
+  ~Fitting() { finish(); }
   Fitting(const Fitting&) = delete;
   Fitting& operator=(const Fitting&) = delete;
 

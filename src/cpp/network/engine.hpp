@@ -73,7 +73,7 @@ class Engine final : public Network {
   void set_seed(std::uint64_t seed) override { seed_ = seed; }
   void check(const Data& data, Mode mode, Interrupt* interrupt) const override;
   void start() override;
-  void finish() override;
+  void finish() noexcept override;
   bool trains() const override { return training_; }
   bool trains_elsewhere() const override { return training_ && trainer_.load() != std::this_thread::get_id(); }
   Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) override;
@@ -209,6 +209,7 @@ class Engine final : public Network {
   const Kernels* fit_kernels_ = nullptr;       // of the fit since start, whatever is active meanwhile
   bool weights_stale_ = true;                  // training_weights_ are older than parameters_
   std::atomic<bool> published_{false};         // the snapshot is as new as parameters_
+  std::atomic<bool> unpublished_{false};       // a training has ended since, and left others
   mutable std::mutex snapshot_mutex_;
   std::shared_ptr<Snapshot<T>> snapshot_;
 

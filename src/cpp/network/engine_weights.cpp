@@ -50,9 +50,9 @@ void Engine<T>::start() {
 }
 
 template <class T>
-void Engine<T>::finish() {
-  const EndTraining end{this};  // also when memory for the snapshot is short
-  publish();
+void Engine<T>::finish() noexcept {
+  const EndTraining end{this};
+  unpublished_ = !published_;
 }
 
 template <class T>
@@ -88,6 +88,7 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::publish() {
     const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
     pack(kernels, false, true, fresh->weights);
     published_ = true;
+    unpublished_ = false;
   }
   snapshot_ = std::move(fresh);
   return snapshot_;
@@ -97,7 +98,7 @@ template <class T>
 std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
   {
     const std::lock_guard<std::mutex> lock(snapshot_mutex_);
-    const bool current = published_ || trains_elsewhere();
+    const bool current = published_ || (trains_elsewhere() && !unpublished_);
     if (snapshot_ && snapshot_->kernels == &active_kernels() && current) return snapshot_;
   }
   return publish();

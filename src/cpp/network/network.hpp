@@ -2,8 +2,9 @@
 // do. Complete without Python. The working type is float or double; this interface hides which.
 //
 // Threads: any number may read (evaluate, predict, call, generate) at once, also during a fit; they
-// see the weights last published. One may train. Weights are published when training finishes,
-// by set_weights, and when the training thread itself evaluates or predicts. To change weights or settings while
+// see the weights last published. One may train. Weights are published by set_weights, when the training thread itself
+// evaluates or predicts, and by the first reader after a training: if another one has begun by then, it publishes what
+// that has made of them so far, after a whole number of steps. To change weights or settings while
 // another thread trains is refused (std::runtime_error). A child that is forked meanwhile can read; for it the fit
 // never ends. A fork must not meet compile, set_slots, set_metrics or set_trainable in another thread: its child might
 // wait for ever. Nor can a child change these settings if another thread was reading.
@@ -94,8 +95,8 @@ class Network {
   virtual void set_seed(std::uint64_t seed) = 0;
 
   virtual void check(const Data& data, Mode mode, Interrupt* interrupt) const = 0;  // see check_data
-  virtual void start() = 0;                   // of a fit: std::runtime_error if the model is being trained
-  virtual void finish() = 0;                  // publishes the weights
+  virtual void start() = 0;  // of a fit: std::runtime_error if the model is being trained
+  virtual void finish() noexcept = 0;
   virtual bool trains() const = 0;            // between start and finish
   virtual bool trains_elsewhere() const = 0;  // on another thread
   // Batches [first, last) of a fit, after start, or of an evaluation; sums go into data.totals. Return the next batch.
