@@ -268,7 +268,18 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
   }
 }
 
-// A sum by ranges of the inner one has the same bits in any cut.
+// The A of a problem in panels, as GemmArgs::a_panel says.
+template <class T>
+T* in_panels(const Problem<T>& p, Guarded<T>& memory, Dim panel, Dim a_panel) {
+  const Dim last = (p.inner - 1) / panel;
+  T* a = memory.take(last * a_panel + extent(p.rows, panel, p.inner - last * panel, 1));
+  for (Dim r = 0; r < p.rows; ++r) {
+    for (Dim k = 0; k < p.inner; ++k) a[k / panel * a_panel + r * panel + k % panel] = p.a[r * p.a_row + k];
+  }
+  return a;
+}
+
+// A sum by ranges of the inner one has the same bits in any cut, and with A in panels.
 template <class T>
 void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   const Dim panel = k.panel_vectors * k.width, inner = 3 * panel + 5;
@@ -278,22 +289,32 @@ void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
       T* packed = memory.packed_b.take(k.packed_b(inner, columns));
       k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, false);
       std::vector<T> found;
-      for (const Dim step : {inner, panel, 2 * panel, Dim{7}}) {
+      const Dim a_panel = (rows + 2) * panel;
+      const T* panels_of_a = in_panels(p, memory.packed_a, panel, a_panel);
+      const auto run = [&](Dim step, bool panels) {
         T* c = fill_c(memory.c, rows, columns, columns, [](Dim, Dim) { return sentinel(T()); });
         for (Dim first = 0; first < inner; first += step) {
           const Init init = first == 0 ? Init::kZero : Init::kKeep;
           GemmArgs<T> args = {p.a + first, p.a_row, packed, c, columns, nullptr, rows, columns, inner, init};
           args.first_inner = first;
           args.last_inner = std::min(first + step, inner);
+          if (panels) {
+            args.a = panels_of_a + first / panel * a_panel;
+            args.a_row = panel;
+            args.a_panel = a_panel;
+          }
           k.gemm(args);
         }
         check_c(p, memory.c, c, columns, "gemm by ranges", [](Dim, Dim) { return T(0); });
         if (found.empty()) found.assign(c, c + rows * columns);
         for (Dim i = 0; i < rows * columns; ++i) {
           PYLSTM_EXPECT(same_bits(c[i], found[static_cast<std::size_t>(i)]),
-                        where(p, "gemm by ranges", i / columns, i % columns), ": ranges of ", step, " have other bits");
+                        where(p, "gemm by ranges", i / columns, i % columns), ": ranges of ", step,
+                        panels ? " in panels" : "", " have other bits");
         }
-      }
+      };
+      for (const Dim step : {inner, panel, 2 * panel, Dim{7}}) run(step, false);
+      for (const Dim step : {inner, panel, 2 * panel}) run(step, true);
     }
   }
 }

@@ -30,6 +30,9 @@ struct GemmArgs {
   Dim c_panel = 0;  // element (r, n) is c[r * c_row + (n / panel) * c_panel + n % panel]; 0: panels side by side
   // Only this part of the inner sum, in one chain; a is then that of column first_inner. -1: the whole sum.
   Dim first_inner = 0, last_inner = -1;
+  // Element (r, k) of A, counted from that column, is a[r * a_row + (k / panel) * a_panel + k % panel]; 0: panels side
+  // by side.
+  Dim a_panel = 0;
   bool backwards = false;  // panels in falling order, which changes no bit
   // Of a whole sum, its first part runs over all rows about so much at a time, which changes no bit; 0: as the kernel
   // chooses.
@@ -62,6 +65,7 @@ struct LogitsBlock {
   Dim z_row;
   const T* given;
   Dim given_row;
+  const T* next = nullptr;  // z of the block that runs next, brought nearer meanwhile; null: unknown
 };
 
 // One time step of an LSTM for `rows` sequences.

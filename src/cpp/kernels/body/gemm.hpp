@@ -46,17 +46,24 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* next;    // the block of B that comes nearer meanwhile
   Dim stride;       // elements of it that a tile asks for at each step
   Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
+  Runs runs;
+  bool c_is_far;     // tiles ask for the rows of C that follow theirs
+  const T* c_after;  // those after the last one's; null: unknown
 };
 
 template <class T, int MR, int NP, int NV, class Layout>
 __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim t) {
   // Of tiles after those that have asked for all there is nothing to ask.
   const bool asks = t >= 0 && t * p.stride < NV * Vec<T>::width;
-  const T* ahead = p.next + (asks ? t * p.stride * p.inner : 0);
-  const Dim stride = asks ? p.stride : 0;
+  Ahead<T> ahead = {p.next + (asks ? t * p.stride * p.inner : 0), asks ? p.stride : 0, nullptr};
+  Runs runs = p.runs;
+  if (MR >= 4 && p.c_is_far) {
+    ahead.c = row + kTileRows < p.rows ? p.c + (row + kTileRows) * p.c_row : p.c_after;
+    runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // as many runs as rows, or one less
+  }
   const auto run = [&](auto whole) {
     tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.layout.row, p.layout, p.b, p.b_panel, p.c + row * p.c_row,
-                                                p.c_row, p.c_panel, p.inner, p.init, p.bias, p.valid, ahead, stride);
+                                                p.c_row, p.c_panel, p.inner, p.init, p.bias, p.valid, runs, ahead);
   };
   p.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
@@ -170,6 +177,9 @@ PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
   return i == parts ? inner : inner * i / parts / kSteps * kSteps;
 }
 
+// Of so few tiles none asks for C: the block of B that they all use comes from as far away, and would wait behind.
+constexpr Dim kFewTiles = 4;
+
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
 template <class T>
 PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim begin, Dim end, Start init) {
@@ -202,14 +212,21 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                init,
                                nullptr,
                                asking.stride,
-                               asking.first_asker};
+                               asking.first_asker,
+                               {end - begin, 0},
+                               begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles,
+                               nullptr};
+    if (p.a_panel > 0) block.runs = {kPanel<T>, p.a_panel - kPanel<T>};
     block.next = block.b + (panel + together < last ? together * kPanel<T> * p.inner
                                                     : next_block<T>(p, panel, first, last, begin, end, vectors * W));
     const T* a = block.a;
     T* c = block.c;
+    const Dim after = p.backwards ? panel - 1 : panel + 1;
+    const bool last_panel = after < 0 || after * kPanel<T> >= p.columns;
     for (Dim i = 0; i < p.row_blocks; ++i) {
       block.a = a + i * p.a_block;
       block.c = c + i * p.c_block;
+      block.c_after = i + 1 < p.row_blocks ? block.c + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
       block.first_asker = asking.first_asker + i * tiles;
       run_block<T>(block, together, vectors);
     }
@@ -241,23 +258,13 @@ template <class T>
 void gemm(const GemmArgs<T>& p) {
   if (p.rows == 0 || p.row_blocks == 0 || p.columns == 0) return;
   const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
+  if (p.last_inner >= 0) {
+    return run_panels<T>(p, p.first_panel, panels, p.first_inner, p.last_inner, start_of(p.init));
+  }
   const Dim step = panels_for(p.rows), groups = (panels - p.first_panel + step - 1) / step;
   for (Dim i = 0; i < groups; ++i) {
     const Dim panel = p.first_panel + (p.backwards ? groups - 1 - i : i) * step;
-    const Dim last = smaller(panel + step, panels);
-    if (p.last_inner < 0) {
-      gemm_panels<T>(p, panel, last);
-    } else {
-      run_panels<T>(p, panel, last, p.first_inner, p.last_inner, start_of(p.init));
-    }
-  }
-}
-
-template <class T>
-PYLSTM_INLINE void prefetch_tile(const GemmPackedArgs<T>& p, Dim row, Dim column, Dim columns) {
-  for (Dim r = row; r < smaller(row + kTileRows, p.rows); ++r) {
-    for (Dim c = 0; c < smaller(columns, kPanel<T>); c += kLine<T>)
-      __builtin_prefetch(p.c + r * p.c_row + column + c, 1);
+    gemm_panels<T>(p, panel, smaller(panel + step, panels));
   }
 }
 
@@ -273,6 +280,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    const bool follows = column + kPanel<T> < p.columns || p.next != nullptr;
     const Asking asking = asking_of<T>(vectors * W, tiles - low);  // the last one does not ask if it is low
     for (Dim i = 0; i < blocks; ++i) {
       const Dim begin = part_begin(p.inner, i, blocks), end = part_begin(p.inner, i + 1, blocks);
@@ -287,13 +295,13 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
                                   0,       end - begin,
                                   valid,   i == 0 ? start_of(p.init) : Start::kKeep,
                                   next,    asking.stride,
-                                  0};
+                                  0,       {end - begin, 0},
+                                  i == 0,  nullptr};
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
-        // The next tile's sums come from far away, and its first multiply-add would wait for them.
-        if (i == 0 && p.init == Init::kKeep) prefetch_tile<T>(p, row + kTileRows, column, columns);
         block.a = p.a + row * p.inner + begin * kTileRows;
         block.c = p.c + row * p.c_row + column;
+        block.c_after = t + 1 < tiles ? block.c + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
         block.rows = smaller(kTileRows, p.rows - row);
         block.first_asker = asking.first_asker + t;
         run_block<T>(block, 1, vectors);

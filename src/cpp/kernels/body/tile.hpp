@@ -73,6 +73,21 @@ PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV], const T* a, Layout layout
   }
 }
 
+// The inner sum is taken in runs of `length` elements of A that stand side by side; those of the next run stand `jump`
+// elements past them.
+struct Runs {
+  Dim length, jump;
+};
+
+// What a tile asks for meanwhile: `stride` elements of b at each step, if any; and before each run a row of c, unless
+// null. All at once, they would take the places of lines that the tile itself waits for.
+template <class T>
+struct Ahead {
+  const T* b;
+  Dim stride;
+  const T* c;  // of its lines those that are new where rows do not begin at one
+};
+
 // Steps of the inner sum between two branches of the loop. An Emerald Rapids gains up to 2 %, with AVX2 up to 6, most
 // beside a busy hyperthread, which leaves it three operations a cycle. Of four steps, a compiler spills sums.
 constexpr Dim kSteps = 2;
@@ -80,7 +95,7 @@ constexpr Dim kSteps = 2;
 // MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C, all of them if kWhole.
 template <class T, int MR, int NP, int NV, bool kWhole, class Layout>
 PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel, Dim inner,
-                        Start init, const T* bias, Dim valid, const T* ahead, Dim stride) {
+                        Start init, const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NP * NV];
   if (init == Start::kBias || init == Start::kKeep) {
@@ -103,30 +118,40 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
     }
   }
   constexpr Dim steps = MR >= 4 ? kSteps : 1;  // few rows need all address registers
-  Dim k = 0;
-  for (; k + steps <= inner; k += steps) {
-    if (MR >= 4 && stride > 0) {
+  const T* const end = b + inner * NV * W;
+  do {
+    if (MR >= 4 && ahead.c != nullptr) {
+#pragma GCC unroll 4
+      for (Dim i = NV * W < kLine<T> ? NV * W : kLine<T>; i <= NV * W; i += kLine<T>)
+        __builtin_prefetch(ahead.c + i - 1, 0, 2);
+      ahead.c += c_row;
+    }
+    const T* const stop = end - b < runs.length * NV * W ? end : b + runs.length * NV * W;
+    while (stop - b >= steps * NV * W) {
+      if (MR >= 4 && ahead.stride > 0) {
+#pragma GCC unroll 8
+        for (Dim i = 0; i < steps; ++i) {
+          // A line at two steps, at each step, or two lines; a lone tile leaves half to the hardware.
+          if (i % 2 == 0 || ahead.stride > kLine<T> / 2) __builtin_prefetch(ahead.b, 0, 2);
+          if (NV * W > kLine<T> && ahead.stride > kLine<T>) __builtin_prefetch(ahead.b + kLine<T>, 0, 2);
+          ahead.b += ahead.stride;
+        }
+      }
 #pragma GCC unroll 8
       for (Dim i = 0; i < steps; ++i) {
-        // A line at two steps, at each step, or two lines; a lone tile leaves half to the hardware.
-        if (i % 2 == 0 || stride > kLine<T> / 2) __builtin_prefetch(ahead, 0, 2);
-        if (NV * W > kLine<T> && stride > kLine<T>) __builtin_prefetch(ahead + kLine<T>, 0, 2);
-        ahead += stride;
+        tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
+        a = Layout::after(a);
+        b += NV * W;
       }
     }
-#pragma GCC unroll 8
-    for (Dim i = 0; i < steps; ++i) {
+#pragma GCC unroll 1
+    while (steps > 1 && b < stop) {
       tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
       a = Layout::after(a);
       b += NV * W;
     }
-  }
-#pragma GCC unroll 1
-  for (; k < inner; ++k) {
-    tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
-    a = Layout::after(a);
-    b += NV * W;
-  }
+    a += runs.jump;
+  } while (b < end);
   const bool add = init == Start::kAdd;
   T* row = opaque(c);
 #pragma GCC unroll 8
