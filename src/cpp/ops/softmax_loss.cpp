@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/caches.hpp"
 #include "ops/softmax_rows.hpp"
 
 namespace pylstm {
@@ -9,6 +10,9 @@ namespace {
 
 // A chunk of logits stays in the last-level cache (bytes).
 constexpr Dim kChunkBytes = Dim{8} << 20;
+
+// Columns of logits, or of their gradient, that a product with the transposed kernel takes at a time.
+constexpr Dim kMostColumns = 512;
 
 // With so many classes for each input, rows of x and dx are scaled instead of the logits.
 constexpr Dim kManyClasses = 8;
@@ -41,13 +45,13 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
   }
 }
 
-// dx (+)= the values of panel p, while it is near, times its columns of the kernel.
+// dx (+)= the values of some panels, while they are near, times their columns of the kernel.
 template <class T>
-void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows, Dim p,
-                    T* dx) {
+void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows,
+                    Range panels, T* dx) {
   if (dx == nullptr) return;
-  GemmArgs<T> args = {logits.at(p, rows.begin),
-                      logits.row_of(p),
+  GemmArgs<T> args = {logits.at(panels.begin, rows.begin),
+                      logits.row_of(panels.begin),
                       w.kernel_t.data(),
                       dx,
                       w.inputs,
@@ -55,10 +59,22 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
                       rows.end - rows.begin,
                       w.inputs,
                       w.units,
-                      p == 0 ? Init::kZero : Init::kKeep};
-  args.first_inner = p * logits.panel;
-  args.last_inner = args.first_inner + logits.columns_of(p);
+                      panels.begin == 0 ? Init::kZero : Init::kKeep};
+  args.first_inner = panels.begin * logits.panel;
+  args.last_inner = std::min(panels.end * logits.panel, logits.columns);
+  if (panels.end - panels.begin > 1) args.a_panel = logits.panel * logits.rows;
   k.gemm(args);
+}
+
+// f(panels) for all panels of the logits, so many at a time that they stay in the second-level cache; a last one that
+// is narrow, alone.
+template <class T, class F>
+void each_group(const Logits<T>& logits, Dim rows, F f) {
+  const Dim panels = logits.panels(), whole = logits.row_of(panels - 1) < logits.panel ? panels - 1 : panels;
+  const Dim fitting = second_level_cache() / 4 / (rows * static_cast<Dim>(sizeof(T)));
+  const Dim together = std::max<Dim>(1, std::min(fitting, kMostColumns) / logits.panel);
+  for (Dim p = 0; p < whole; p += together) f(Range{p, std::min(p + together, whole)});
+  if (whole < panels) f(Range{whole, panels});
 }
 
 // From logits to losses and, with `gradient`, to dz in their place; to dx [rows, inputs] unless null; and, deferred, to
@@ -66,18 +82,19 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
 template <class T>
 void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows, const T* x,
                     bool gradient, T* dx, T* scaled, LossRows<T>& softmax) {
+  const Dim count = rows.end - rows.begin;
   softmax.begin();
-  for (Dim p = 0; p < logits.panels(); ++p) {
-    softmax.exponentials(p);
-    if (softmax.deferred()) times_kernel_t(k, w, logits, rows, p, dx);
-  }
+  each_group(logits, count, [&](Range panels) {
+    for (Dim p = panels.begin; p < panels.end; ++p) softmax.exponentials(p);
+    if (softmax.deferred()) times_kernel_t(k, w, logits, rows, panels, dx);
+  });
   softmax.finish();
-  if (!softmax.deferred()) {
-    for (Dim p = 0; gradient && p < logits.panels(); ++p) {
-      softmax.gradient(p);
-      times_kernel_t(k, w, logits, rows, p, dx);
-    }
-  } else if (dx != nullptr) {
+  if (!softmax.deferred() && gradient) {
+    each_group(logits, count, [&](Range panels) {
+      for (Dim p = panels.begin; p < panels.end; ++p) softmax.gradient(p);
+      times_kernel_t(k, w, logits, rows, panels, dx);
+    });
+  } else if (softmax.deferred() && dx != nullptr) {
     softmax.finish_product(w.kernel_t, dx);
   }
   if (scaled != nullptr) softmax.times_factor(w.inputs, x, scaled);

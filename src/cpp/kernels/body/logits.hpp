@@ -44,14 +44,27 @@ void logits_targets(const LogitsBlock<T>& p, const T* shift, T keep, T share, do
   }
 }
 
+// Asks for what stands in the next block where element i of a row stands in this one: hardware reads ahead to the end
+// of a page only, and a block is often one of its own.
+template <class T>
+PYLSTM_INLINE void ask_for_logits(const T* next_row, Dim i) {
+  if (next_row != nullptr && i % kLine<T> == 0) __builtin_prefetch(next_row + i, 0, 2);
+}
+template <class T>
+PYLSTM_INLINE const T* next_row(const LogitsBlock<T>& p, Dim r) {
+  return p.next == nullptr ? nullptr : p.next + r * p.z_row;
+}
+
 template <class T>
 void logits_exp(const LogitsBlock<T>& p, const T* shift, T* lanes) {
   constexpr Dim W = Vec<T>::width;
   for (Dim r = 0; r < p.rows; ++r) {
     T* row = p.z + r * p.z_row;
+    const T* next = next_row(p, r);
     const V<T> s = splat<T>(shift[r]);
     V<T> sum = load(lanes + r * W);
     each_vector<T>(p.columns, [&](Dim i, Dim m) {
+      ask_for_logits(next, i);
       V<T> e = exp_of_negative<T>(get(row + i, m) - s);
       put(row + i, e, m);
       for (Dim l = m; l < W; ++l) e[l] = 0;
@@ -65,13 +78,18 @@ template <class T>
 void logits_gradient(const LogitsBlock<T>& p, const T* factor, const T* scale, T keep, T share) {
   for (Dim r = 0; r < p.rows; ++r) {
     T* row = p.z + r * p.z_row;
+    const T* next = next_row(p, r);
     if (p.given == nullptr) {
       const V<T> f = splat<T>(factor[r]), constant = splat<T>(-scale[r] * share);
-      each_vector<T>(p.columns, [=](Dim i, Dim m) { put(row + i, fma(get(row + i, m), f, constant), m); });
+      each_vector<T>(p.columns, [=](Dim i, Dim m) {
+        ask_for_logits(next, i);
+        put(row + i, fma(get(row + i, m), f, constant), m);
+      });
       continue;
     }
     const T* given = p.given + r * p.given_row;
     each_vector<T>(p.columns, [=](Dim i, Dim m) {
+      ask_for_logits(next, i);
       const V<T> t = get(given + i, m) * keep + share;
       put(row + i, get(row + i, m) * factor[r] - t * scale[r], m);
     });
@@ -82,9 +100,12 @@ template <class T>
 void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim first, bool past_caches) {
   constexpr Dim W = Vec<T>::width;
   for (Dim r = 0; r < p.rows; ++r) {
-    const T* row = p.z + r * p.z_row;
+    const T *row = p.z + r * p.z_row, *next = next_row(p, r);
     T* out = y[r] + first;
-    const auto write = [=](Dim i, Dim m) { put(out + i, get(row + i, m) * factor[r], m); };
+    const auto write = [=](Dim i, Dim m) {
+      ask_for_logits(next, i);
+      put(out + i, get(row + i, m) * factor[r], m);
+    };
     if (!past_caches) {
       each_vector<T>(p.columns, write);
       continue;
@@ -94,6 +115,7 @@ void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim fir
     if (head > 0) write(0, head);
     each_vector<T>(p.columns - head, [=](Dim i, Dim m) {
       if (m < W) return write(head + i, m);
+      if (next != nullptr) __builtin_prefetch(next + head + i, 0, 2);
       store_past(out + head + i, load(row + head + i) * factor[r]);
     });
   }
