@@ -15,6 +15,7 @@ void table_laws(const KernelTable<T>& k, const Options& options) {
   product_laws(k, options);
   row_product_laws(k, options);
   lstm_laws(k, options);
+  sequence_laws(k, options);
   softmax_laws(k, options);
   elementwise_laws(k, options);
   optimizer_laws(k, options);

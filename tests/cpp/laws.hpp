@@ -38,6 +38,8 @@ void row_product_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void lstm_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
+void sequence_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
 void softmax_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void elementwise_laws(const KernelTable<T>& k, const Options& options);

@@ -1,0 +1,224 @@
+// The LSTM over whole sequences, whose inputs end at memory that nobody may touch: steps with fewer rows than the batch
+// read none beyond theirs.
+#include <algorithm>
+
+#include "base/index.hpp"
+#include "base/parallel.hpp"
+#include "laws.hpp"
+#include "ops/lstm.hpp"
+
+namespace pylstm::test {
+namespace {
+
+// How inputs stand in the caller's memory.
+enum class Order { kTimeMajor, kBatchMajor, kFalling };  // falling: time-major, the last step first
+
+template <class T>
+struct Sequences {
+  std::vector<Dim> lengths;  // non-increasing
+  Dim inputs, units;
+  std::vector<T> x;                              // [rows, steps, inputs]
+  std::vector<T> kernel, recurrent, bias, h, c;  // Keras' layouts; h and c [rows, units] initial
+
+  Dim rows() const { return static_cast<Dim>(lengths.size()); }
+  Dim steps() const { return lengths[0]; }
+  const T* input(Dim row, Dim step) const { return x.data() + (row * steps() + step) * inputs; }
+};
+
+// [total, units] h, then what c holds, then gates if they are kept.
+template <class T>
+using Result = std::vector<T>;
+
+template <class T>
+Sequences<T> make_sequences(std::vector<Dim> lengths, Dim inputs, Dim units, Random& random) {
+  Sequences<T> s;
+  s.lengths = std::move(lengths);
+  s.inputs = inputs;
+  s.units = units;
+  const auto draw = [&](Dim count, T scale) {
+    std::vector<T> values;
+    for (Dim i = 0; i < count; ++i) values.push_back(random.uniform<T>(-scale, scale));
+    return values;
+  };
+  s.x = draw(s.rows() * s.steps() * inputs, 1);
+  s.kernel = draw(inputs * 4 * units, T(0.5));
+  s.recurrent = draw(units * 4 * units, T(0.3));
+  s.bias = draw(4 * units, 1);
+  s.h = draw(s.rows() * units, 1);
+  s.c = draw(s.rows() * units, 2);
+  return s;
+}
+
+Schedule schedule_of(const std::vector<Dim>& lengths) {
+  const Dim steps = lengths[0], batch = static_cast<Dim>(lengths.size());
+  std::vector<std::uint8_t> mask(at(steps * batch));
+  for (Dim i = 0; i < steps * batch; ++i) mask[at(i)] = i / batch < lengths[at(i % batch)];
+  Schedule schedule;
+  make_schedule(steps, batch, mask.data(), false, schedule);
+  return schedule;
+}
+
+// Rows [first, last) as a batch of their own.
+template <class T>
+Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Dim last, Order order, bool training) {
+  const Schedule schedule = schedule_of({s.lengths.begin() + first, s.lengths.begin() + last});
+  const Dim count = last - first, steps = schedule.steps, units = s.units;
+  const Dim row = order == Order::kBatchMajor ? steps * s.inputs : s.inputs;
+  const Dim spacing = order == Order::kBatchMajor ? s.inputs : (order == Order::kFalling ? -1 : 1) * count * s.inputs;
+  // In time-major order nothing may be read behind the rows of the step that stands last.
+  const Dim end = order == Order::kTimeMajor ? (steps - 1) * spacing + schedule.rows[at(steps - 1)] * row
+                                             : steps * count * s.inputs;
+  Guarded<T> memory(steps * count * s.inputs);
+  T* begin = memory.take(end) + (order == Order::kFalling ? (1 - steps) * spacing : 0);
+  LstmWeights<T> weights;
+  weights.pack(k, {s.kernel.data(), s.recurrent.data(), s.bias.data()}, s.inputs, units, 1, false);
+  LstmRun<T> run = {};
+  run.kernels = &k;
+  run.weights = &weights;
+  run.schedule = &schedule;
+  run.x_row = row;
+  for (Dim step = 0; step < steps; ++step) {
+    run.x.push_back(begin + step * spacing);
+    for (Dim r = 0; r < schedule.rows[at(step)]; ++r) {
+      std::copy_n(s.input(first + r, step), s.inputs, begin + step * spacing + r * row);
+    }
+  }
+  const Dim packed = count + schedule.total, cells = (training ? packed : count) * units;
+  Guarded<T> h_memory(packed * units), c_memory(cells), gates_memory(4 * schedule.total * units);
+  run.h = h_memory.take(packed * units);
+  run.c = c_memory.take(cells);
+  run.gates = training ? gates_memory.take(4 * schedule.total * units) : nullptr;
+  std::copy_n(s.h.data() + first * units, count * units, run.h);
+  std::copy_n(s.c.data() + first * units, count * units, run.c);
+  LstmScratch<T> scratch;
+  lstm_forward(run, scratch);
+  PYLSTM_EXPECT(h_memory.intact() && c_memory.intact() && (!training || gates_memory.intact()),
+                "lstm_forward wrote in front of an output");
+  const std::size_t planned = planned_scratch(k, weights, schedule, 0, false, false, training);
+  PYLSTM_EXPECT(scratch.bytes() <= planned, "lstm_forward reserved ", scratch.bytes(), ", planned ", planned);
+  Result<T> result(run.h + count * units, run.h + packed * units);
+  result.insert(result.end(), run.c, run.c + cells);
+  if (training) result.insert(result.end(), run.gates, run.gates + 4 * schedule.total * units);
+  return result;
+}
+
+template <class T>
+Wide<T> sigmoid(Wide<T> x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+// h of one row alone against the equations, with the errors that pass on from step to step: a sigmoid takes a quarter
+// of its argument's, a tanh all.
+template <class T>
+void compare(const Sequences<T>& s, Dim row, const Result<T>& alone) {
+  const double eps = kEps<T>;
+  const Dim units = s.units;
+  std::vector<Wide<T>> h(s.h.begin() + row * units, s.h.begin() + (row + 1) * units);
+  std::vector<Wide<T>> c(s.c.begin() + row * units, s.c.begin() + (row + 1) * units);
+  std::vector<double> dh(at(units), 0), dc(at(units), 0);
+  for (Dim step = 0; step < s.lengths[at(row)]; ++step) {
+    const std::vector<Wide<T>> before = h;
+    const std::vector<double> d_before = dh;
+    for (Dim u = 0; u < units; ++u) {
+      Wide<T> z[4];
+      double dz[4];
+      for (Dim g = 0; g < 4; ++g) {
+        const Dim column = g * units + u;
+        Wide<T> magnitude = std::fabs(s.bias[at(column)]);
+        double passed = 0;
+        z[g] = s.bias[at(column)];
+        const auto add = [&](Wide<T> term) {
+          z[g] += term;
+          magnitude += std::fabs(term);
+        };
+        for (Dim i = 0; i < s.inputs; ++i) {
+          add(static_cast<Wide<T>>(s.input(row, step)[i]) * s.kernel[at(i * 4 * units + column)]);
+        }
+        for (Dim i = 0; i < units; ++i) {
+          const T weight = s.recurrent[at(i * 4 * units + column)];
+          add(before[at(i)] * weight);
+          passed += std::fabs(static_cast<double>(weight)) * d_before[at(i)];
+        }
+        dz[g] = 0.5 * eps * static_cast<double>(s.inputs + units + 6) * static_cast<double>(magnitude) + passed;
+      }
+      const Wide<T> i = sigmoid<T>(z[0]), f = sigmoid<T>(z[1]), g = std::tanh(z[2]), o = sigmoid<T>(z[3]);
+      const double c_size = std::fabs(static_cast<double>(c[at(u)]));
+      dc[at(u)] = (dz[1] / 4 + 2.5 * eps) * (c_size + dc[at(u)]) + dc[at(u)] + (dz[0] / 4 + 2.5 * eps) + dz[2] +
+                  4 * eps + 2 * eps * (1 + c_size);
+      c[at(u)] = f * c[at(u)] + i * g;
+      h[at(u)] = o * std::tanh(c[at(u)]);
+      dh[at(u)] = dz[3] / 4 + 2.5 * eps + dc[at(u)] + 5 * eps;
+      const T got = alone[at(step * units + u)];
+      PYLSTM_EXPECT(std::fabs(static_cast<double>(got - h[at(u)])) <= dh[at(u)], "h of row ", row, " at step ", step,
+                    ", unit ", u, " is ", got, ", want ", h[at(u)], " within ", dh[at(u)]);
+    }
+  }
+}
+
+template <class T>
+bool same(const Result<T>& a, const Result<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+template <class T>
+void sequences_case(const KernelTable<T>& k, const std::vector<Dim>& lengths, Dim inputs, Dim units, Random& random) {
+  const Sequences<T> s = make_sequences<T>(lengths, inputs, units, random);
+  const std::string before = report().context;
+  std::ostringstream context;
+  context << before << "sequences of " << lengths[0] << " to " << lengths.back() << " steps, " << s.rows() << " rows, "
+          << inputs << " inputs, " << units << " units: ";
+  report().context = context.str();
+  set_num_threads(1);
+  const Schedule schedule = schedule_of(lengths);
+  const Result<T> trained = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, true);
+  const Result<T> inferred = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, false);
+  PYLSTM_EXPECT(std::memcmp(trained.data(), inferred.data(), at(schedule.total * units) * sizeof(T)) == 0,
+                "keeping gates changes bits of h");
+  for (const int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    for (const Order order : {Order::kTimeMajor, Order::kBatchMajor, Order::kFalling}) {
+      PYLSTM_EXPECT(same(run_rows(k, s, 0, s.rows(), order, true), trained) &&
+                        same(run_rows(k, s, 0, s.rows(), order, false), inferred),
+                    "order ", static_cast<int>(order), " on ", threads, " threads changes bits");
+    }
+  }
+  set_num_threads(1);
+  for (Dim r = 0; r < s.rows(); ++r) {
+    const Result<T> alone = run_rows(k, s, r, r + 1, Order::kTimeMajor, true);
+    compare(s, r, alone);
+    for (Dim step = 0; step < lengths[at(r)]; ++step) {
+      PYLSTM_EXPECT(std::memcmp(trained.data() + schedule.packed(step, r) * units, alone.data() + step * units,
+                                at(units) * sizeof(T)) == 0,
+                    "row ", r, " alone has other bits at step ", step);
+    }
+  }
+  report().context = before;
+}
+
+}  // namespace
+
+template <class T>
+void sequence_laws(const KernelTable<T>& k, const Options& options) {
+  Random random(5);
+  std::vector<Dim> batches = {1, 2, 3, 7, 12, 25};
+  if (options.quick) batches = {1, 3, 13};
+  for (const Dim batch : batches) {
+    for (const Dim units : {k.width - 1, 2 * k.width + 1}) {
+      const Dim inputs = units + 2;
+      sequences_case(k, std::vector<Dim>(at(batch), 5), inputs, units, random);
+      if (batch == 1) continue;
+      std::vector<Dim> falling, pairs;  // steps of as many rows each, and runs of steps that have as many
+      for (Dim r = 0; r < batch; ++r) {
+        falling.push_back(batch - r);
+        pairs.push_back(r < batch / 2 ? 9 : 4);
+      }
+      sequences_case(k, falling, inputs, units, random);
+      sequences_case(k, pairs, inputs, units, random);
+    }
+  }
+}
+
+template void sequence_laws<float>(const KernelTable<float>&, const Options&);
+template void sequence_laws<double>(const KernelTable<double>&, const Options&);
+
+}  // namespace pylstm::test
