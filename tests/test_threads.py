@@ -162,8 +162,8 @@ def test_predictions_at_once_equal_predictions_alone(isa: str, rng: np.random.Ge
 
 
 def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.Generator) -> None:
-    """Weights are published when the training thread predicts, and when a fit ends; each reader's
-    result is that of one of them, never of weights in between or of a mixture."""
+    """Weights are published when the training thread predicts, and by the first reader after a fit;
+    each reader's result is that of one of them, never of weights in between or of a mixture."""
     net, x, y = reader_model(rng)
     rows = x[:3]
     published = {predict(net, rows).tobytes()}
@@ -204,11 +204,10 @@ def test_a_reader_beside_a_fit_sees_published_weights(isa: str, rng: np.random.G
     assert len(published) == 1 + 4 * 4
 
 
-def test_a_reader_that_nobody_preceded_sees_a_whole_number_of_steps(
+def test_the_first_reader_after_a_fit_publishes_what_the_next_one_has_made(
     rng: np.random.Generator,
 ) -> None:
-    """Weights that a fit left and nobody read are packed by the first reader; if the next fit has
-    begun, as they then are."""
+    """Later readers see that too, until the second fit ends."""
     net, x, y = reader_model(rng)
     before = predict(net, x[:3])
     data, order = _core.Data(x, y), np.arange(len(x))
@@ -225,6 +224,26 @@ def test_a_reader_that_nobody_preceded_sees_a_whole_number_of_steps(
     assert same_bits(again, here)  # what was published last
     assert not same_bits(read, before)
     assert not same_bits(after, here)
+
+
+def test_weights_that_nobody_read_are_packed_for_the_instruction_set_of_the_reader(
+    rng: np.random.Generator,
+) -> None:
+    net, x, y = reader_model(rng)
+    data, order, isas = _core.Data(x, y), np.arange(len(x)), _core.available_isas()
+    was = _core.active_isa()
+    try:
+        for fit_isa, read_isa in zip(isas, isas[1:] + isas[:1], strict=True):
+            _core.use_isa(fit_isa)
+            with net.start():
+                net.run(data, "fit", order, 4, 0, 2, 0.0)
+            _core.use_isa(read_isa)
+            read = predict(net, x[:3])
+            net.set_weights(net.get_weights())
+            assert same_bits(predict(net, x[:3]), read)
+            assert net.isa == read_isa
+    finally:
+        _core.use_isa(was)
 
 
 def test_the_weights_of_a_model_being_trained_are_its_trainer_s(rng: np.random.Generator) -> None:

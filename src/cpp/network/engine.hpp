@@ -141,7 +141,7 @@ class Engine final : public Network {
   // engine_weights.cpp
   bool trains_here() const { return training_ && trainer_.load() == std::this_thread::get_id(); }
   void pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const;
-  std::shared_ptr<const Snapshot<T>> publish();  // the parameters of now
+  void publish(const Kernels& kernels);  // the parameters of now, with snapshot_mutex_ held
   std::shared_ptr<const Snapshot<T>> snapshot();
   const WeightsList<T>& training_weights();
   std::vector<OwnedArray> variables_of(const Buffer<T>& flat) const;  // copies, one for each variable
@@ -208,8 +208,8 @@ class Engine final : public Network {
   const Kernels* training_kernels_ = nullptr;  // that they are packed for
   const Kernels* fit_kernels_ = nullptr;       // of the fit since start, whatever is active meanwhile
   bool weights_stale_ = true;                  // training_weights_ are older than parameters_
-  std::atomic<bool> published_{false};         // the snapshot is as new as parameters_
-  std::atomic<bool> unpublished_{false};       // a training has ended since, and left others
+  std::atomic<bool> snapshot_is_new_{false};   // as parameters_
+  std::atomic<bool> readers_are_owed_{false};  // parameters_ that a training or set_weights has left
   mutable std::mutex snapshot_mutex_;
   std::shared_ptr<Snapshot<T>> snapshot_;
 

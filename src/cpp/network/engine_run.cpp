@@ -41,7 +41,7 @@ bool Engine<T>::update(CallWork<T>& work) {
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
   optimizer_step(kernels, optimizer, ranges_, norms, ++iterations_, parameters_.data(), work.gradients.data(), slots);
   weights_stale_ = true;
-  published_ = false;
+  snapshot_is_new_ = false;
   return true;
 }
 

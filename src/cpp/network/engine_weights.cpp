@@ -27,9 +27,11 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
     const std::lock_guard<std::mutex> lock(parameters_mutex_);
     parameters_ = std::move(fresh);
     weights_stale_ = true;
-    published_ = false;
+    snapshot_is_new_ = false;
+    readers_are_owed_ = true;
   }
-  publish();
+  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
+  publish(active_kernels());
 }
 
 template <class T>
@@ -52,7 +54,8 @@ void Engine<T>::start() {
 template <class T>
 void Engine<T>::finish() noexcept {
   const EndTraining end{this};
-  unpublished_ = !published_;
+  const std::lock_guard<std::mutex> lock(parameters_mutex_);
+  readers_are_owed_ = !snapshot_is_new_;
 }
 
 template <class T>
@@ -71,10 +74,7 @@ void Engine<T>::pack(const Kernels& kernels, bool backward, bool own, WeightsLis
 }
 
 template <class T>
-std::shared_ptr<const Snapshot<T>> Engine<T>::publish() {
-  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
-  const Kernels& kernels = active_kernels();
-  if (published_ && snapshot_ && snapshot_->kernels == &kernels) return snapshot_;
+void Engine<T>::publish(const Kernels& kernels) {
   // What no reader holds is packed anew where it stands: the system clears new memory, which takes as long as packing.
   std::shared_ptr<Snapshot<T>> fresh;
   if (snapshot_.use_count() == 1 && snapshot_->kernels == &kernels) {
@@ -87,21 +87,19 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::publish() {
   {
     const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
     pack(kernels, false, true, fresh->weights);
-    published_ = true;
-    unpublished_ = false;
+    snapshot_is_new_ = true;
+    readers_are_owed_ = false;
   }
   snapshot_ = std::move(fresh);
-  return snapshot_;
 }
 
 template <class T>
 std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
-  {
-    const std::lock_guard<std::mutex> lock(snapshot_mutex_);
-    const bool current = published_ || (trains_elsewhere() && !unpublished_);
-    if (snapshot_ && snapshot_->kernels == &active_kernels() && current) return snapshot_;
-  }
-  return publish();
+  const std::lock_guard<std::mutex> lock(snapshot_mutex_);
+  const Kernels& kernels = active_kernels();
+  const bool current = snapshot_is_new_ || (trains_elsewhere() && !readers_are_owed_);
+  if (!snapshot_ || snapshot_->kernels != &kernels || !current) publish(kernels);
+  return snapshot_;
 }
 
 template <class T>

@@ -1,13 +1,13 @@
 // A network: layers, parameters, optimizer, and everything that fit, evaluate, predict and generate
 // do. Complete without Python. The working type is float or double; this interface hides which.
 //
-// Threads: any number may read (evaluate, predict, call, generate) at once, also during a fit; they
-// see the weights last published. One may train. Weights are published by set_weights, when the training thread itself
-// evaluates or predicts, and by the first reader after a training: if another one has begun by then, it publishes what
-// that has made of them so far, after a whole number of steps. To change weights or settings while
-// another thread trains is refused (std::runtime_error). A child that is forked meanwhile can read; for it the fit
-// never ends. A fork must not meet compile, set_slots, set_metrics or set_trainable in another thread: its child might
-// wait for ever. Nor can a child change these settings if another thread was reading.
+// Threads: any number may read (evaluate, predict, call, generate) at once, also during a fit; they see the weights
+// last published. One may train. Weights are published by set_weights, when the training thread itself evaluates or
+// predicts, and by the first reader after a training: if another one has begun by then, it publishes what that has made
+// of them so far, after a whole number of steps. To change weights or settings while another thread trains is refused
+// (std::runtime_error). A child that is forked meanwhile can read; for it the fit never ends. A fork must not meet
+// compile, set_slots, set_metrics or set_trainable in another thread: its child might wait for ever. Nor can a child
+// change these settings if another thread was reading.
 #pragma once
 
 #include <memory>
