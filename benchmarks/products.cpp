@@ -1,5 +1,5 @@
-// What one product reaches while nobody disturbs it, in the kernels' own blocks and in those that `ops` chooses for few
-// rows, for sizes of an LSTM's steps:
+// What one product reaches while nobody disturbs it, in the kernels' own blocks, in those that `ops` chooses for few
+// rows, and as `ops` runs it, which is of many rows some at a time; for sizes of an LSTM's steps:
 //   cmake --preset laws && cmake --build --preset laws
 //   build/laws/benchmarks/products [SECONDS [ROWS INNER COLUMNS]...]
 // A turn counts if the peaks before and after it are nearly the same, and not far below the best: beside a busy
@@ -40,7 +40,8 @@ struct Turn {
 };
 
 struct Setting {
-  Dim cut;
+  const char* name;
+  Dim cut;  // -1: a product of ops
   std::vector<Turn> turns;
   std::vector<float> result;
 };
@@ -67,7 +68,7 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
   Panels<float> panels;
   panels.pack(k, b, columns, 1, inner, columns);
   const Dim near = cut_of_features(k, 2 * k.tile_rows);  // 0, and nothing to compare, beside a small first level
-  std::vector<Setting> settings = {{0, {}, {}}, {near, {}, {}}};
+  std::vector<Setting> settings = {{"whole", 0, {}, {}}, {"cut", near, {}, {}}, {"ops", -1, {}, {}}};
   const double end = now() + seconds;
   for (std::size_t i = 0; i < settings.size() || now() < end; ++i) {
     Setting& setting = settings[i % settings.size()];
@@ -84,6 +85,10 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
                               columns,
                               inner,
                               Init::kKeep};
+      if (setting.cut < 0) {
+        product(k, args.a, inner, panels, args.c, columns, rows, Init::kKeep);
+        continue;
+      }
       args.cut = setting.cut;
       args.backwards = step % 2 == 1;  // as steps of an LSTM do
       k.gemm(args);
@@ -97,13 +102,14 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
   std::printf("%5td rows %5td inner %5td columns:", rows, inner, columns);
   for (const Setting& setting : settings) {
     const std::vector<double> shares = quiet_shares(setting.turns, best);
-    std::printf("  cut %3td: %5.1f %% (%zu of %zu turns)", setting.cut,
-                shares.empty() ? 0 : 100 * shares[shares.size() / 2], shares.size(), setting.turns.size());
+    std::printf("  %s: %5.1f %% (%zu of %zu turns)", setting.name, shares.empty() ? 0 : 100 * shares[shares.size() / 2],
+                shares.size(), setting.turns.size());
   }
   std::printf("  of %.0f GFLOP/s\n", best / 1e9);
   std::fflush(stdout);
-  return std::memcmp(settings[0].result.data(), settings[1].result.data(), settings[0].result.size() * sizeof(float)) ==
-         0;
+  return std::all_of(settings.begin(), settings.end(), [&](const Setting& setting) {
+    return std::memcmp(setting.result.data(), settings[0].result.data(), setting.result.size() * sizeof(float)) == 0;
+  });
 }
 
 }  // namespace

@@ -284,7 +284,7 @@ template <class T>
 void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   const Dim panel = k.panel_vectors * k.width, inner = 3 * panel + 5;
   for (const Dim columns : {panel - 1, 3 * panel, 4 * panel + 1}) {
-    for (const Dim rows : {1, 2, 3, 4, 6, 13}) {
+    for (const Dim rows : {1, 2, 3, 4, 6, 13, 25}) {
       const Problem<T> p = make_problem(memory, rows, columns, inner, false, false, random);
       T* packed = memory.packed_b.take(k.packed_b(inner, columns));
       k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, false);
@@ -390,10 +390,12 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   for (const Dim r : {1, 4, 7}) {
     for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
   }
-  for (const Dim r : {25, 55}) {  // tiles enough to share out asking for the next block
+  for (const Dim r : {25, 55}) {  // tiles enough to share out asking for the next block, and to ask for C
     for (const Dim n : {w + 1, panel, 2 * panel + 3}) {
-      gemm_case(k, memory, r, n, 129, false, random);
-      gemm_packed_case(k, memory, r, n, 129, random);
+      for (const Dim i : {0, 1, 2, 7, 12, 129}) {
+        gemm_case(k, memory, r, n, i, false, random);
+        gemm_packed_case(k, memory, r, n, i, random);
+      }
     }
   }
   gemm_ranges(k, memory, random);

@@ -30,10 +30,10 @@ struct GemmArgs {
   Dim c_panel = 0;  // element (r, n) is c[r * c_row + (n / panel) * c_panel + n % panel]; 0: panels side by side
   // Only this part of the inner sum, in one chain; a is then that of column first_inner. -1: the whole sum.
   Dim first_inner = 0, last_inner = -1;
-  // Element (r, k) of A, counted from that column, is a[r * a_row + (k / panel) * a_panel + k % panel]; 0: panels side
-  // by side.
+  // Of such a part: element (r, first_inner + k) of A is a[r * a_row + (k / panel) * a_panel + k % panel]; 0: panels
+  // side by side.
   Dim a_panel = 0;
-  bool backwards = false;  // panels in falling order, which changes no bit
+  bool backwards = false;  // of a whole sum: panels in falling order, which changes no bit
   // Of a whole sum, its first part runs over all rows about so much at a time, which changes no bit; 0: as the kernel
   // chooses.
   Dim cut = 0;
@@ -51,9 +51,11 @@ struct GemmPackedArgs {
   T* c;
   Dim c_row;
   Dim rows, columns, inner;
-  Init init;                // kZero or kKeep
-  const T* next = nullptr;  // what the next call reads as b, brought nearer meanwhile; null: unknown
-  Dim cut = 0;              // the sum runs over all rows about so much at a time, as in GemmArgs
+  Init init;  // kZero or kKeep
+  // What the next call reads as b, for the columns that follow these; brought nearer meanwhile, as is its C. Null:
+  // unknown.
+  const T* next = nullptr;
+  Dim cut = 0;  // the sum runs over all rows about so much at a time, as in GemmArgs
 };
 
 // Some rows of logits, some of their columns: element (r, n) is z[r * z_row + n]. given, the targets of the same
@@ -65,7 +67,8 @@ struct LogitsBlock {
   Dim z_row;
   const T* given;
   Dim given_row;
-  const T* next = nullptr;  // z of the block that runs next, brought nearer meanwhile; null: unknown
+  // z of the block that runs next, of the same row stride, which some kernels bring nearer meanwhile; null: unknown.
+  const T* next = nullptr;
 };
 
 // One time step of an LSTM for `rows` sequences.

@@ -25,8 +25,9 @@ constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
 // 89, 24 rows 93 | 90, 32 rows 92 | 90; of 6000 x 1500, 20 rows 84 | 88. Other processors were not measured.
 constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10, kTilesCut = 4;
 
-// Rows at a time of a sum over features, whose A then stays in a second-level cache while panel after panel uses it.
-// Shares of the peak of an Emerald Rapids (benchmarks/products.cpp): of 3200 x 1024 x 256 in one 83 %, of 96 rows 96.
+// Rows at a time of a sum over features whose A else leaves the second-level cache before the next panel reads it
+// again. Shares of the peak of an Emerald Rapids, whole | so many at a time (benchmarks/products.cpp): of 3200 x 1024,
+// 256 columns 87 | 93 %, of 700 x 2600, 650 columns 84 | 91. Other processors were not measured.
 constexpr Dim kRowsTogether = 96;
 
 // What large second-level caches are for: an Emerald Rapids, of 2 MiB a core and a slow third level.
@@ -97,7 +98,8 @@ void run_product(const KernelTable<T>& kernels, GemmArgs<T> args) {
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias) {
-  const int parts = static_cast<int>((rows + kRowsTogether - 1) / kRowsTogether);
+  const bool fits = rows * b.inner() * static_cast<Dim>(sizeof(T)) <= second_level_cache() / 2;
+  const int parts = static_cast<int>(fits ? 1 : (rows + kRowsTogether - 1) / kRowsTogether);
   for (int i = 0; i < parts; ++i) {
     const Range part = split(rows, i, parts, kernels.tile_rows);
     run_product(kernels, {a + part.begin * a_row, a_row, b.data(), c + part.begin * c_row, c_row, bias,

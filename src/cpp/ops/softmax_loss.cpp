@@ -11,7 +11,9 @@ namespace {
 // A chunk of logits stays in the last-level cache (bytes).
 constexpr Dim kChunkBytes = Dim{8} << 20;
 
-// Columns of logits, or of their gradient, that a product with the transposed kernel takes at a time.
+// Columns of logits, or of their gradient, that a product with the transposed kernel takes at a time: each time it
+// reads and writes dx, and more would cut a panel of the kernel. They take a quarter of the second-level cache at most,
+// which also holds dx and the panels that the product reads now and next.
 constexpr Dim kMostColumns = 512;
 
 // With so many classes for each input, rows of x and dx are scaled instead of the logits.

@@ -96,7 +96,8 @@ class SoftmaxRows {
   Dim count() const { return rows_.end - rows_.begin; }
 
   LogitsBlock<T> block(Dim p) const {
-    const T* next = p + 1 < logits_.panels() ? logits_.at(p + 1, rows_.begin) : nullptr;
+    const bool alike = p + 1 < logits_.panels() && logits_.row_of(p + 1) == logits_.row_of(p);
+    const T* next = alike ? logits_.at(p + 1, rows_.begin) : nullptr;
     return {count(), logits_.columns_of(p), logits_.at(p, rows_.begin), logits_.row_of(p), nullptr, 0, next};
   }
 

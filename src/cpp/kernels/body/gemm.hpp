@@ -58,8 +58,8 @@ __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim 
   Ahead<T> ahead = {p.next + (asks ? t * p.stride * p.inner : 0), asks ? p.stride : 0, nullptr};
   Runs runs = p.runs;
   if (MR >= 4 && p.c_is_far) {
-    ahead.c = row + kTileRows < p.rows ? p.c + (row + kTileRows) * p.c_row : p.c_after;
-    runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // as many runs as rows, or one less
+    ahead.c = row + MR < p.rows ? p.c + (row + MR) * p.c_row : p.c_after;
+    runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
   }
   const auto run = [&](auto whole) {
     tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.layout.row, p.layout, p.b, p.b_panel, p.c + row * p.c_row,
@@ -161,15 +161,23 @@ PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors)
   }
 }
 
-// From block [begin, end) of the inner sum of `panel`, the last of panels [first, last): distance of the block that
-// runs next, 0 if none does. That is the rest of the first panel's sum; after the whole sum, rising, what follows in
-// memory, which of a range is that of the next range; falling, the first of as many panels before these.
+// Distance of row k of a panel from B.
 template <class T>
-PYLSTM_INLINE Dim next_block(const GemmArgs<T>& p, Dim panel, Dim first, Dim last, Dim begin, Dim end, Dim row) {
-  if (end < p.inner) return (first - panel) * kPanel<T> * p.inner + (end - begin) * row;
-  if (!p.backwards) return (end - begin) * row;
+PYLSTM_INLINE Dim place_of(const GemmArgs<T>& p, Dim panel, Dim k) {
+  const Dim columns = p.columns - panel * kPanel<T>;
+  return panel * kPanel<T> * p.inner + k * (columns < kPanel<T> ? round_up(columns, Vec<T>::width) : kPanel<T>);
+}
+
+// After block [begin, end) of the inner sum of `panel`, the last of panels [first, last): distance from B of the block
+// that runs next, or of this one if none does. That is the rest of the first panel's sum; after the whole sum, rising,
+// what follows in memory, which of a range is that of the next range; falling, the first of as many panels before
+// these.
+template <class T>
+PYLSTM_INLINE Dim next_block(const GemmArgs<T>& p, Dim panel, Dim first, Dim last, Dim begin, Dim end) {
+  if (end < p.inner) return place_of(p, first, end);
+  if (!p.backwards) return place_of(p, panel, end);
   const Dim next = first - (last - first);
-  return next < 0 ? 0 : (next - panel) * kPanel<T> * p.inner - begin * row;
+  return next < 0 ? place_of(p, panel, begin) : place_of(p, next, 0);
 }
 
 // Where part i of `parts` of a sum begins: the tile's loop takes kSteps at a time.
@@ -200,7 +208,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
     const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
     Block<T, RowsOfA> block = {p.a + (begin - p.first_inner),
                                {p.a_row},
-                               p.b + panel * kPanel<T> * p.inner + begin * vectors * W,
+                               p.b + place_of(p, panel, begin),
                                kPanel<T> * p.inner,
                                p.c + panel * c_panel,
                                p.c_row,
@@ -217,8 +225,8 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles,
                                nullptr};
     if (p.a_panel > 0) block.runs = {kPanel<T>, p.a_panel - kPanel<T>};
-    block.next = block.b + (panel + together < last ? together * kPanel<T> * p.inner
-                                                    : next_block<T>(p, panel, first, last, begin, end, vectors * W));
+    const bool more = panel + together < last;
+    block.next = p.b + (more ? place_of(p, panel + together, begin) : next_block<T>(p, panel, first, last, begin, end));
     const T* a = block.a;
     T* c = block.c;
     const Dim after = p.backwards ? panel - 1 : panel + 1;
