@@ -168,7 +168,8 @@ def tile_loops(path: Path) -> dict[str, list[Loop]]:
 @COMPILERS
 @pytest.mark.parametrize("isa", ["avx512_bf16", "avx512"])
 def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
-    """Every inner loop of every tile works on zmm registers and stores nothing to the stack."""
+    """Every inner loop of every tile works on zmm registers, stores nothing to the stack, and is no
+    longer than written."""
     path = object_of(isa, compiler, build)
     loops = tile_loops(path)
     wanted = {
@@ -182,7 +183,11 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
     for name, bodies in loops.items():
         if not bodies:
             wrong.append(f"{name}: no loop with fused multiply-adds")
+        rows, panels, vectors = (int(size) for size in name.split(", ")[1:4])
         for loop in bodies:
+            steps = sum("vfmadd" in line for line in loop.body) / (rows * panels * vectors)
+            # more, and two hyperthreads' loops leave the cache of decoded instructions
+            wrong += [f"{name}: {steps:g} steps between two branches"] if steps > 2 else []
             narrow = [line for line in loop.body if "vfmadd" in line and "%zmm" not in line]
             wrong += [f"{name}: narrow: {line}" for line in narrow]
             wrong += [f"{name}: spilled: {line}" for line in loop.stores_to_stack()]

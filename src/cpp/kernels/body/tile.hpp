@@ -127,7 +127,7 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
       ahead.c += c_row;
     }
     const T* const stop = end - b < runs.length * NV * W ? end : b + runs.length * NV * W;
-    while (stop - b >= steps * NV * W) {
+    for (; stop - b >= steps * NV * W; b += steps * NV * W) {
       if (MR >= 4 && ahead.stride > 0) {
 #pragma GCC unroll 8
         for (Dim i = 0; i < steps; ++i) {
@@ -139,9 +139,8 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
       }
 #pragma GCC unroll 8
       for (Dim i = 0; i < steps; ++i) {
-        tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
+        tile_step<T, MR, NP, NV>(acc, a, layout, b + i * NV * W, b_panel);
         a = Layout::after(a);
-        b += NV * W;
       }
     }
 #pragma GCC unroll 1
