@@ -187,7 +187,8 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
         for loop in bodies:
             steps = sum("vfmadd" in line for line in loop.body) / (rows * panels * vectors)
             # more, and two hyperthreads' loops leave the cache of decoded instructions
-            wrong += [f"{name}: {steps:g} steps between two branches"] if steps > 2 else []
+            most = 2 if rows >= 4 else 1
+            wrong += [f"{name}: {steps:g} steps between two branches"] if steps > most else []
             narrow = [line for line in loop.body if "vfmadd" in line and "%zmm" not in line]
             wrong += [f"{name}: narrow: {line}" for line in narrow]
             wrong += [f"{name}: spilled: {line}" for line in loop.stores_to_stack()]

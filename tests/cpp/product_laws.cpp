@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "base/buffer.hpp"
+#include "base/caches.hpp"
 #include "base/index.hpp"
 #include "laws.hpp"
+#include "ops/product.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -358,6 +360,28 @@ void pack_past_caches(const KernelTable<T>& k, Memory<T>& memory, Random& random
   }
 }
 
+// Rows that ops takes some at a time, as their A leaves the second level, have the bits of one product.
+template <class T>
+void many_rows(const KernelTable<T>& k, Random& random) {
+  const Dim columns = k.width + 1, c_row = columns + 3;
+  for (const Dim rows : {97, 200}) {
+    const Dim inner = second_level_cache() / 2 / static_cast<Dim>(sizeof(T)) / rows + 1, a_row = inner + 3;
+    std::vector<T> a(at(rows * a_row)), b(at(inner * columns)), bias(at(columns));
+    for (std::vector<T>* values : {&a, &b, &bias}) {
+      for (T& value : *values) value = random.uniform<T>(-1, 1);
+    }
+    Panels<T> panels;
+    panels.pack(k, b.data(), columns, 1, inner, columns);
+    for (const Init init : {Init::kBias, Init::kKeep}) {
+      std::vector<T> got(at(rows * c_row), T(0.5)), want = got;
+      product(k, a.data(), a_row, panels, got.data(), c_row, rows, init, bias.data());
+      k.gemm({a.data(), a_row, panels.data(), want.data(), c_row, bias.data(), rows, columns, inner, init});
+      PYLSTM_EXPECT(std::memcmp(got.data(), want.data(), got.size() * sizeof(T)) == 0, "a product of ", rows,
+                    " rows of ", inner, " has other bits than one of the kernels");
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -399,6 +423,7 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
     }
   }
   gemm_ranges(k, memory, random);
+  many_rows(k, random);
   pack_parts(k, memory, random);
   pack_past_caches(k, memory, random);
 }

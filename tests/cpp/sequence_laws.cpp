@@ -1,5 +1,5 @@
-// The LSTM over whole sequences, whose inputs end at memory that nobody may touch: steps with fewer rows than the batch
-// read none beyond theirs.
+// The LSTM over whole sequences. Time-major and batch-major inputs end at memory that nobody may touch: steps with
+// fewer rows than the batch read none beyond theirs.
 #include <algorithm>
 
 #include "base/index.hpp"
@@ -65,9 +65,10 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   const Dim count = last - first, steps = schedule.steps, units = s.units;
   const Dim row = order == Order::kBatchMajor ? steps * s.inputs : s.inputs;
   const Dim spacing = order == Order::kBatchMajor ? s.inputs : (order == Order::kFalling ? -1 : 1) * count * s.inputs;
-  // In time-major order nothing may be read behind the rows of the step that stands last.
-  const Dim end = order == Order::kTimeMajor ? (steps - 1) * spacing + schedule.rows[at(steps - 1)] * row
-                                             : steps * count * s.inputs;
+  // Nothing may be read behind the rows of the step that stands last, nor behind the steps of the row that does.
+  const Dim end = order == Order::kTimeMajor    ? (steps - 1) * spacing + schedule.rows[at(steps - 1)] * row
+                  : order == Order::kBatchMajor ? (count - 1) * row + s.lengths[at(last - 1)] * s.inputs
+                                                : steps * count * s.inputs;
   Guarded<T> memory(steps * count * s.inputs);
   T* begin = memory.take(end) + (order == Order::kFalling ? (1 - steps) * spacing : 0);
   LstmWeights<T> weights;
@@ -107,25 +108,21 @@ Wide<T> sigmoid(Wide<T> x) {
   return 1 / (1 + std::exp(-x));
 }
 
-// h of one row alone against the equations, with the errors that pass on from step to step: a sigmoid takes a quarter
-// of its argument's, a tanh all.
+// One row alone, with its gates, against the equations: each step from the state that the one before has left. A
+// sigmoid takes a quarter of its argument's error, a tanh all.
 template <class T>
 void compare(const Sequences<T>& s, Dim row, const Result<T>& alone) {
   const double eps = kEps<T>;
-  const Dim units = s.units;
-  std::vector<Wide<T>> h(s.h.begin() + row * units, s.h.begin() + (row + 1) * units);
-  std::vector<Wide<T>> c(s.c.begin() + row * units, s.c.begin() + (row + 1) * units);
-  std::vector<double> dh(at(units), 0), dc(at(units), 0);
-  for (Dim step = 0; step < s.lengths[at(row)]; ++step) {
-    const std::vector<Wide<T>> before = h;
-    const std::vector<double> d_before = dh;
+  const Dim units = s.units, steps = s.lengths[at(row)];
+  const T *h = alone.data(), *c = h + (steps + 1) * units;  // of step 0; the initial c stands before it
+  for (Dim step = 0; step < steps; ++step) {
+    const T* h_prev = step == 0 ? s.h.data() + row * units : h + (step - 1) * units;
     for (Dim u = 0; u < units; ++u) {
       Wide<T> z[4];
       double dz[4];
       for (Dim g = 0; g < 4; ++g) {
         const Dim column = g * units + u;
         Wide<T> magnitude = std::fabs(s.bias[at(column)]);
-        double passed = 0;
         z[g] = s.bias[at(column)];
         const auto add = [&](Wide<T> term) {
           z[g] += term;
@@ -134,23 +131,20 @@ void compare(const Sequences<T>& s, Dim row, const Result<T>& alone) {
         for (Dim i = 0; i < s.inputs; ++i) {
           add(static_cast<Wide<T>>(s.input(row, step)[i]) * s.kernel[at(i * 4 * units + column)]);
         }
-        for (Dim i = 0; i < units; ++i) {
-          const T weight = s.recurrent[at(i * 4 * units + column)];
-          add(before[at(i)] * weight);
-          passed += std::fabs(static_cast<double>(weight)) * d_before[at(i)];
-        }
-        dz[g] = 0.5 * eps * static_cast<double>(s.inputs + units + 6) * static_cast<double>(magnitude) + passed;
+        for (Dim i = 0; i < units; ++i) add(static_cast<Wide<T>>(h_prev[i]) * s.recurrent[at(i * 4 * units + column)]);
+        dz[g] = 0.5 * eps * static_cast<double>(s.inputs + units + 6) * static_cast<double>(magnitude);
       }
       const Wide<T> i = sigmoid<T>(z[0]), f = sigmoid<T>(z[1]), g = std::tanh(z[2]), o = sigmoid<T>(z[3]);
-      const double c_size = std::fabs(static_cast<double>(c[at(u)]));
-      dc[at(u)] = (dz[1] / 4 + 2.5 * eps) * (c_size + dc[at(u)]) + dc[at(u)] + (dz[0] / 4 + 2.5 * eps) + dz[2] +
-                  4 * eps + 2 * eps * (1 + c_size);
-      c[at(u)] = f * c[at(u)] + i * g;
-      h[at(u)] = o * std::tanh(c[at(u)]);
-      dh[at(u)] = dz[3] / 4 + 2.5 * eps + dc[at(u)] + 5 * eps;
-      const T got = alone[at(step * units + u)];
-      PYLSTM_EXPECT(std::fabs(static_cast<double>(got - h[at(u)])) <= dh[at(u)], "h of row ", row, " at step ", step,
-                    ", unit ", u, " is ", got, ", want ", h[at(u)], " within ", dh[at(u)]);
+      const Wide<T> c_prev = c[(step - 1) * units + u], c_want = f * c_prev + i * g, h_want = o * std::tanh(c_want);
+      const double c_size = std::fabs(static_cast<double>(c_prev));
+      const double dc =
+          (dz[1] / 4 + 2.5 * eps) * c_size + dz[0] / 4 + 2.5 * eps + dz[2] + 4 * eps + 2 * eps * (1 + c_size);
+      const double dh = dz[3] / 4 + 2.5 * eps + dc + 5 * eps;
+      const T c_got = c[step * units + u], h_got = h[step * units + u];
+      PYLSTM_EXPECT(std::fabs(static_cast<double>(c_got - c_want)) <= dc, "c of row ", row, " at step ", step,
+                    ", unit ", u, " is ", c_got, ", want ", c_want, " within ", dc);
+      PYLSTM_EXPECT(std::fabs(static_cast<double>(h_got - h_want)) <= dh, "h of row ", row, " at step ", step,
+                    ", unit ", u, " is ", h_got, ", want ", h_want, " within ", dh);
     }
   }
 }
@@ -215,6 +209,18 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
       sequences_case(k, falling, inputs, units, random);
       sequences_case(k, pairs, inputs, units, random);
     }
+  }
+  // Work for three threads, each with rows of its own; and for two rows, whose units threads share.
+  const Dim units = 8 * k.width + 1;
+  for (const Dim batch : {13, 2}) {
+    const double work = product_flops(batch, 2 * units, 4 * units);
+    const Dim steps = static_cast<Dim>(4e6 / work) + 1;
+    set_num_threads(3);
+    PYLSTM_EXPECT(useful_threads(work * static_cast<double>(steps)) == 3, "too small for threads: ", batch, " rows of ",
+                  steps, " steps");
+    std::vector<Dim> lengths(at(batch), steps);
+    lengths.back() -= lengths.back() > 1;
+    sequences_case(k, lengths, units, units, random);
   }
 }
 

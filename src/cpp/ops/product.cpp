@@ -98,7 +98,8 @@ void run_product(const KernelTable<T>& kernels, GemmArgs<T> args) {
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias) {
-  const bool fits = rows * b.inner() * static_cast<Dim>(sizeof(T)) <= second_level_cache() / 2;
+  const Dim near = second_level_cache() / 2;  // 0: unknown
+  const bool fits = near == 0 || rows * b.inner() * static_cast<Dim>(sizeof(T)) <= near;
   const int parts = static_cast<int>(fits ? 1 : (rows + kRowsTogether - 1) / kRowsTogether);
   for (int i = 0; i < parts; ++i) {
     const Range part = split(rows, i, parts, kernels.tile_rows);
