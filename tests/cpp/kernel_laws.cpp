@@ -12,6 +12,7 @@ namespace {
 
 template <class T>
 void table_laws(const KernelTable<T>& k, const Options& options) {
+  pack_laws(k, options);
   product_laws(k, options);
   row_product_laws(k, options);
   lstm_laws(k, options);

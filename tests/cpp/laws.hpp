@@ -2,6 +2,7 @@
 // checked for the active instruction set against a plain reference of higher precision.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -31,6 +32,13 @@ std::vector<Dim> lengths(const KernelTable<T>& k) {
   return {0, 1, w - 1, w, w + 1, 2 * w - 1, 2 * w, 2 * w + 1, 3 * w + 2};
 }
 
+template <class T>
+Wide<T> sigmoid(Wide<T> x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+template <class T>
+void pack_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void product_laws(const KernelTable<T>& k, const Options& options);
 template <class T>

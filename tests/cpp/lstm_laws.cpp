@@ -6,11 +6,6 @@
 namespace pylstm::test {
 namespace {
 
-template <class T>
-Wide<T> sigmoid(Wide<T> x) {
-  return 1 / (1 + std::exp(-x));
-}
-
 enum class Layout { kTogether, kApart, kCellsOnly };
 
 template <class T>

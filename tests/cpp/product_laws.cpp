@@ -1,70 +1,13 @@
-// Packing and the two products.
+// The two products, and the operand that one packs.
 #include <algorithm>
 
-#include "base/buffer.hpp"
 #include "base/caches.hpp"
 #include "base/index.hpp"
-#include "laws.hpp"
 #include "ops/product.hpp"
+#include "product_problem.hpp"
 
 namespace pylstm::test {
 namespace {
-
-// A and B at random with strides, their product in Wide, and the sum of the magnitudes of its terms.
-template <class T>
-struct Problem {
-  Dim rows, columns, inner;
-  Dim a_row, a_inner, b_row, b_column;
-  T* a;
-  T* b;
-  std::vector<Wide<T>> sum, magnitude;  // [rows, columns]
-};
-
-template <class T>
-struct Memory {
-  explicit Memory(Dim count)
-      : a(count), b(count), packed_a(count), packed_b(count), c(count), alone(count), bias(count) {}
-  Guarded<T> a, b, packed_a, packed_b, c, alone, bias;
-};
-
-// Element (i, j) of i_count x j_count elements with these strides lies below this.
-Dim extent(Dim i_count, Dim i_stride, Dim j_count, Dim j_stride) {
-  return i_count == 0 || j_count == 0 ? 0 : (i_count - 1) * i_stride + (j_count - 1) * j_stride + 1;
-}
-
-template <class T>
-Problem<T> make_problem(Memory<T>& memory, Dim rows, Dim columns, Dim inner, bool transposed_a, bool transposed_b,
-                        Random& random) {
-  Problem<T> p = {};
-  p.rows = rows;
-  p.columns = columns;
-  p.inner = inner;
-  p.a_row = transposed_a ? 1 : inner + 3;
-  p.a_inner = transposed_a ? rows + 2 : 1;
-  p.b_row = transposed_b ? 1 : columns + 1;
-  p.b_column = transposed_b ? inner + 5 : 1;
-  p.a = memory.a.take(extent(rows, p.a_row, inner, p.a_inner));
-  p.b = memory.b.take(extent(inner, p.b_row, columns, p.b_column));
-  for (Dim k = 0; k < inner; ++k) {
-    for (Dim r = 0; r < rows; ++r) p.a[r * p.a_row + k * p.a_inner] = random.uniform<T>(-1, 1);
-    for (Dim n = 0; n < columns; ++n) p.b[k * p.b_row + n * p.b_column] = random.uniform<T>(-1, 1);
-  }
-  const auto size = static_cast<std::size_t>(rows * columns);
-  p.sum.assign(size, 0);
-  p.magnitude.assign(size, 0);
-  for (Dim r = 0; r < rows; ++r) {
-    for (Dim k = 0; k < inner; ++k) {
-      const Wide<T> x = p.a[r * p.a_row + k * p.a_inner];
-      for (Dim n = 0; n < columns; ++n) {
-        const Wide<T> term = x * p.b[k * p.b_row + n * p.b_column];
-        const auto i = static_cast<std::size_t>(r * columns + n);
-        p.sum[i] += term;
-        p.magnitude[i] += term < 0 ? -term : term;
-      }
-    }
-  }
-  return p;
-}
 
 // A sum of n terms with one rounding each, a rounding of each product (no fused multiply-add), up
 // to four chains and the start: half an eps for each rounding.
@@ -321,45 +264,6 @@ void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   }
 }
 
-// A range of columns that begins at a panel is packed as it is inside the whole.
-template <class T>
-void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
-  const Dim panel = k.panel_vectors * k.width, columns = 6 * panel + 1, inner = 19;
-  const Problem<T> p = make_problem(memory, 0, columns, inner, false, false, random);
-  const Dim size = k.packed_b(inner, columns);
-  PYLSTM_EXPECT(size >= inner * columns && size < inner * (columns + k.width), "packed_b(", inner, ", ", columns,
-                ") is ", size);
-  T* whole = memory.packed_b.take(size);
-  k.pack_b(p.b, p.b_row, p.b_column, inner, columns, whole, false);
-  for (Dim first = 0; first < columns; first += panel) {
-    T* part = memory.packed_a.take(k.packed_b(inner, columns - first));
-    k.pack_b(p.b + first * p.b_column, p.b_row, p.b_column, inner, columns - first, part, false);
-    const auto bytes = static_cast<std::size_t>(k.packed_b(inner, columns - first)) * sizeof(T);
-    PYLSTM_EXPECT(std::memcmp(part, whole + first * inner, bytes) == 0, "pack_b from column ", first, " differs");
-  }
-}
-
-// Past the caches or not, panels hold the same.
-template <class T>
-void pack_past_caches(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
-  const Dim units = 2 * k.width + 1, columns = 4 * units, inner = 3 * k.width + 2;
-  for (const bool transposed : {false, true}) {
-    const Problem<T> p = make_problem(memory, 0, columns, inner, false, transposed, random);
-    for (const bool gates : {false, true}) {
-      if (gates && transposed) continue;
-      const Dim size = k.packed_b(inner, gates ? 4 * round_up(units, k.width) : columns);
-      Buffer<T> panels[2];
-      for (const bool past : {false, true}) {
-        T* packed = panels[past].reserve_zeroed(size);
-        gates ? k.pack_gates(p.b, p.b_row, inner, units, packed, past)
-              : k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed, past);
-      }
-      PYLSTM_EXPECT(std::memcmp(panels[0].data(), panels[1].data(), panels[0].bytes()) == 0,
-                    gates ? "gates" : "columns", transposed ? ", transposed," : "", " packed past the caches differ");
-    }
-  }
-}
-
 // Rows that ops takes some at a time, as their A leaves the second level, have the bits of one product.
 template <class T>
 void many_rows(const KernelTable<T>& k, Random& random) {
@@ -424,8 +328,6 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   }
   gemm_ranges(k, memory, random);
   many_rows(k, random);
-  pack_parts(k, memory, random);
-  pack_past_caches(k, memory, random);
 }
 
 template void product_laws<float>(const KernelTable<float>&, const Options&);

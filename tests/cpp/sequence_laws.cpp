@@ -5,7 +5,7 @@
 #include "base/index.hpp"
 #include "base/parallel.hpp"
 #include "laws.hpp"
-#include "ops/lstm.hpp"
+#include "ops/lstm_threads.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -103,12 +103,7 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   return result;
 }
 
-template <class T>
-Wide<T> sigmoid(Wide<T> x) {
-  return 1 / (1 + std::exp(-x));
-}
-
-// One row alone, with its gates, against the equations: each step from the state that the one before has left. A
+// h and c of a training run of one row against the equations: each step from the state that the one before has left. A
 // sigmoid takes a quarter of its argument's error, a tanh all.
 template <class T>
 void compare(const Sequences<T>& s, Dim row, const Result<T>& alone) {
@@ -211,15 +206,19 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
     }
   }
   // Work for three threads, each with rows of its own; and for two rows, whose units threads share.
-  const Dim units = 8 * k.width + 1;
-  for (const Dim batch : {13, 2}) {
-    const double work = product_flops(batch, 2 * units, 4 * units);
-    const Dim steps = static_cast<Dim>(4e6 / work) + 1;
+  const Dim units = 129;
+  for (const std::vector<Dim>& lengths : {std::vector<Dim>{5, 5, 5, 5, 5, 4, 4, 4, 4}, std::vector<Dim>{9, 9}}) {
+    LstmWeights<T> weights;
+    weights.inputs = weights.units = units;
+    const Schedule schedule = schedule_of(lengths);
+    LstmRun<T> run = {};
+    run.weights = &weights;
+    run.schedule = &schedule;
     set_num_threads(3);
-    PYLSTM_EXPECT(useful_threads(work * static_cast<double>(steps)) == 3, "too small for threads: ", batch, " rows of ",
-                  steps, " steps");
-    std::vector<Dim> lengths(at(batch), steps);
-    lengths.back() -= lengths.back() > 1;
+    const int wanted = useful_threads(product_flops(schedule.total, 2 * units, 4 * units));
+    const bool shared = threads_for_units(run, Pass::kForward, wanted, k.width) > 1;
+    PYLSTM_EXPECT(wanted == 3 && shared == (lengths.size() == 2), "not the threads that this is for: ", wanted,
+                  shared ? ", shared" : "");
     sequences_case(k, lengths, units, units, random);
   }
 }

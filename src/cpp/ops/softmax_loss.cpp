@@ -64,7 +64,7 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
                       panels.begin == 0 ? Init::kZero : Init::kKeep};
   args.first_inner = panels.begin * logits.panel;
   args.last_inner = std::min(panels.end * logits.panel, logits.columns);
-  if (panels.end - panels.begin > 1) args.a_panel = logits.panel * logits.rows;
+  args.a_panel = logits.panel * logits.rows;
   k.gemm(args);
 }
 

@@ -115,7 +115,7 @@ void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim fir
     if (head > 0) write(0, head);
     each_vector<T>(p.columns - head, [=](Dim i, Dim m) {
       if (m < W) return write(head + i, m);
-      if (next != nullptr) __builtin_prefetch(next + head + i, 0, 2);
+      ask_for_logits(next, i);
       store_past(out + head + i, load(row + head + i) * factor[r]);
     });
   }
