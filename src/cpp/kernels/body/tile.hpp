@@ -49,11 +49,16 @@ struct TilesOfA {
 template <class T, int MR, int NP, int NV, class Layout>
 PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV], const T* a, Layout layout, const T* b, Dim b_panel) {
   constexpr Dim W = Vec<T>::width;
+  const auto load_b = [&](int v) {
+    const V<T> row = load(b + (v / NV) * b_panel + (v % NV) * W);
+    // Of few rows a compiler makes each fma load it, which must then wait for the same line from far away.
+    return MR == 2 || MR == 3 ? held<T>(row) : row;
+  };
   // The narrower side is held in registers, the wider one passes through.
   if (MR >= NP * NV) {
     V<T> row[NP * NV];
 #pragma GCC unroll 16
-    for (int v = 0; v < NP * NV; ++v) row[v] = load(b + (v / NV) * b_panel + (v % NV) * W);
+    for (int v = 0; v < NP * NV; ++v) row[v] = load_b(v);
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
       const V<T> x = splat<T>(a[r * layout.row]);
@@ -66,7 +71,7 @@ PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV], const T* a, Layout layout
     for (int r = 0; r < MR; ++r) x[r] = splat<T>(a[r * layout.row]);
 #pragma GCC unroll 16
     for (int v = 0; v < NP * NV; ++v) {
-      const V<T> row = load(b + (v / NV) * b_panel + (v % NV) * W);
+      const V<T> row = load_b(v);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) acc[r][v] = fma(x[r], row, acc[r][v]);
     }

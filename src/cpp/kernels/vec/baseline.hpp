@@ -4,6 +4,7 @@
 #define PYLSTM_PANEL_VECTORS 2
 #define PYLSTM_TILE_ROWS 6
 #define PYLSTM_CELLS_TOGETHER 1
+#define PYLSTM_VECTOR_REGISTER "x"
 #include "kernels/vec/vec.hpp"
 
 #include "kernels/vec/tails.hpp"

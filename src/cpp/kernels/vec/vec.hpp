@@ -40,6 +40,12 @@ template <class T>
 PYLSTM_INLINE void store(T* p, V<T> v) {
   *reinterpret_cast<typename Vec<T>::unaligned*>(p) = v;
 }
+// v in a register: a compiler would else load it from memory again for every use.
+template <class T>
+PYLSTM_INLINE V<T> held(V<T> v) {
+  __asm__("" : "+" PYLSTM_VECTOR_REGISTER(v));
+  return v;
+}
 template <class T>
 PYLSTM_INLINE typename Vec<T>::bits as_bits(V<T> v) {
   return reinterpret_cast<typename Vec<T>::bits>(v);
