@@ -48,6 +48,8 @@ void lstm_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void sequence_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
+void interrupt_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
 void softmax_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void elementwise_laws(const KernelTable<T>& k, const Options& options);

@@ -222,7 +222,7 @@ Rows<T> DenseLayer<T>::forward(const CallContext<T>& context, const LayerWeights
     write_probabilities(context, weights, work, own.x_rows.data(), in.rows(), own.y_rows.data(), false);
     return out;
   }
-  dense_forward(kernels, w, in.data, in.rows(), out.data);
+  dense_forward(kernels, w, in.data, in.rows(), out.data, context.interrupt);
   if (activation_ != DenseActivation::kLinear) {
     // Ranges in whole vectors: an element gives the same bits wherever the split falls.
     parallel_for(
@@ -260,7 +260,7 @@ T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* we
   T* dx = want_dx ? own.dx.reserve(rows * in.features) : nullptr;
   dense_backward(kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, dy, rows, false,
                  gradients.empty() ? nullptr : gradients[0], gradients.size() < 2 ? nullptr : gradients[1], dx,
-                 own.scratch);
+                 own.scratch, context.interrupt);
   return dx;
 }
 

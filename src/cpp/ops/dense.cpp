@@ -31,33 +31,34 @@ std::size_t DenseScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim in
 }
 
 template <class T>
-void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* y) {
+void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* y,
+                   Interrupt* interrupt) {
   parallel_region(useful_threads(product_flops(rows, w.inputs, w.units)), [&](int index, int size) {
     const Range part = split(rows, index, size);
     product(kernels, x + part.begin * w.inputs, w.inputs, w.kernel, y + part.begin * w.units, w.units,
-            part.end - part.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
+            part.end - part.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data(), interrupt);
   });
 }
 
 template <class T>
 void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* dz, Dim rows,
-                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch) {
+                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch, Interrupt* interrupt) {
   if (dx != nullptr) {
     parallel_region(useful_threads(product_flops(rows, w.units, w.inputs)), [&](int index, int size) {
       const Range part = split(rows, index, size);
       product(kernels, dz + part.begin * w.units, w.units, w.kernel_t, dx + part.begin * w.inputs, w.inputs,
-              part.end - part.begin, Init::kZero);
+              part.end - part.begin, Init::kZero, static_cast<const T*>(nullptr), interrupt);
     });
   }
   if (d_kernel == nullptr) return;
   kernel_gradient(kernels, w, x, static_cast<const T*>(nullptr), {dz, w.units, 0}, rows, accumulate, d_kernel, d_bias,
-                  scratch);
+                  scratch, interrupt);
 }
 
 template <class T>
 void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* row_scale,
                      const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
-                     DenseScratch<T>& scratch) {
+                     DenseScratch<T>& scratch, Interrupt* interrupt) {
   static const T one = 1;
   scratch.x_rows.resize(static_cast<std::size_t>(rows));
   scratch.one_rows.resize(static_cast<std::size_t>(rows));
@@ -67,17 +68,17 @@ void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, co
   }
   std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, d_kernel, w.units}};
   if (d_bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, d_bias, w.units});
-  product_over_rows(kernels, factors, dz, w.units, rows, accumulate, scratch.rows);
+  product_over_rows(kernels, factors, dz, w.units, rows, accumulate, scratch.rows, interrupt);
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                       \
   template struct DenseWeights<T>;                                                                                  \
   template struct DenseScratch<T>;                                                                                  \
-  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*);                 \
+  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*, Interrupt*);     \
   template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*, \
-                                  T*, T*, DenseScratch<T>&);                                                        \
+                                  T*, T*, DenseScratch<T>&, Interrupt*);                                            \
   template void kernel_gradient<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*,               \
-                                   const RowOperand<T>&, Dim, bool, T*, T*, DenseScratch<T>&);
+                                   const RowOperand<T>&, Dim, bool, T*, T*, DenseScratch<T>&, Interrupt*);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

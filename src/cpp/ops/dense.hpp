@@ -1,4 +1,5 @@
-// y = x W + b over rows, and its gradients. The activation is the caller's next operation.
+// y = x W + b over rows, and its gradients. The activation is the caller's next operation. When an `interrupt` asks to
+// stop, outputs are incomplete.
 #pragma once
 
 #include "ops/product.hpp"
@@ -21,7 +22,8 @@ struct DenseWeights {
 };
 
 template <class T>
-void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows, T* y);
+void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows, T* y,
+                   Interrupt* interrupt = nullptr);
 
 template <class T>
 struct DenseScratch {
@@ -40,12 +42,13 @@ struct DenseScratch {
 template <class T>
 void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const T* row_scale,
                      const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
-                     DenseScratch<T>& scratch);
+                     DenseScratch<T>& scratch, Interrupt* interrupt = nullptr);
 
 // d_kernel [inputs, units], d_bias [units] (+)= sums over rows; dx [rows, inputs] = dz W^T. Each may be null
 // (d_bias is null without d_kernel).
 template <class T>
 void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, const T* dz, Dim rows,
-                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch);
+                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch,
+                    Interrupt* interrupt = nullptr);
 
 }  // namespace pylstm

@@ -94,7 +94,7 @@ void times_kernel_t(const LstmRun<T>& run, const T* dz, Dim rows, int group, T* 
   parallel_region(useful_threads(product_flops(rows, row / w.groups, w.inputs)), [&](int index, int size) {
     const Range part = split(rows, index, size);
     product(*run.kernels, dz + part.begin * row, row, w.kernel_t[at(group)], out + part.begin * w.inputs, w.inputs,
-            part.end - part.begin, init);
+            part.end - part.begin, init, static_cast<const T*>(nullptr), run.interrupt);
   });
 }
 

@@ -309,7 +309,7 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   parallel_region(useful_threads(product_flops(x.count, w.inputs, w.z_columns())), [&](int index, int size) {
     const Range part = split(x.count, index, size);
     product(*run.kernels, x.values + part.begin * w.inputs, w.inputs, w.kernel[0], z + part.begin * w.z_columns(),
-            w.z_columns(), part.end - part.begin, Init::kBias, w.bias.data());
+            w.z_columns(), part.end - part.begin, Init::kBias, w.bias.data(), run.interrupt);
   });
   return z;
 }

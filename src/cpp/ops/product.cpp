@@ -97,11 +97,11 @@ void run_product(const KernelTable<T>& kernels, GemmArgs<T> args) {
 
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
-             Init init, const T* bias) {
+             Init init, const T* bias, Interrupt* interrupt) {
   const Dim near = second_level_cache() / 2;  // 0: unknown
   const bool fits = near == 0 || rows * b.inner() * static_cast<Dim>(sizeof(T)) <= near;
   const int parts = static_cast<int>(fits ? 1 : (rows + kRowsTogether - 1) / kRowsTogether);
-  for (int i = 0; i < parts; ++i) {
+  for (int i = 0; i < parts && !stop_requested(interrupt); ++i) {
     const Range part = split(rows, i, parts, kernels.tile_rows);
     run_product(kernels, {a + part.begin * a_row, a_row, b.data(), c + part.begin * c_row, c_row, bias,
                           part.end - part.begin, b.columns(), b.inner(), init});
@@ -220,7 +220,8 @@ int useful_threads(double flops) {
   template class Panels<T>;                                                                                         \
   template Dim cut_of_features<T>(const KernelTable<T>&, Dim);                                                      \
   template void run_product<T>(const KernelTable<T>&, GemmArgs<T>);                                                 \
-  template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*);   \
+  template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*,    \
+                           Interrupt*);                                                                             \
   template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const RowOperand<T>&, \
                                      Dim, Dim, bool, RowProductScratch<T>&, Interrupt*);                            \
   template RowProductPlan plan_product_over_rows<T>(const KernelTable<T>&, const std::vector<Dim>&, Dim, Dim, bool);

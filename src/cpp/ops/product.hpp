@@ -40,10 +40,11 @@ Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
 template <class T>
 void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
 
-// Sums over features: C[rows, columns] = init + A * B. Serial: callers split rows.
+// Sums over features: C[rows, columns] = init + A * B. Serial: callers split rows. When `interrupt` asks to stop, C is
+// incomplete.
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
-             Init init, const T* bias = nullptr);
+             Init init, const T* bias = nullptr, Interrupt* interrupt = nullptr);
 
 // One factor of a sum over rows: output[columns, D's columns] (+)= sum over m of rows[m][.] * D[m][.]
 template <class T>
