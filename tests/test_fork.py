@@ -200,3 +200,96 @@ assert weights_of(net) == weights_of(twin)
 print("equal")
 """)
     assert run(str(path)) == "equal\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_the_locks_of_models_and_seeds(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("fork") / "locks.py"
+    path.write_text("""
+import os
+import threading
+import time
+
+import numpy as np
+
+from pylstm import Sequential, _runtime, layers
+
+
+def change(lock):
+    with lock:
+        states[lock] = "half done"
+        begun.wait()
+        time.sleep(0.2)
+        states[lock] = "done"
+
+
+model = Sequential([layers.Input((3,)), layers.Dense(2)])
+locks = [model._lock, _runtime._seeds._lock]
+states, begun = {}, threading.Barrier(3)
+threads = [threading.Thread(target=change, args=[lock]) for lock in locks]
+for thread in threads:
+    thread.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    if [states[lock] for lock in locks] != ["done", "done"]:
+        os._exit(3)
+    Sequential([layers.Input((3,)), layers.Dense(2)]).compile("adam", "mse")
+    model.compile("adam", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    os._exit(0)
+code = os.waitstatus_to_exitcode(os.wait()[1])
+for thread in threads:
+    thread.join()
+assert code == 0, code
+with model._lock:  # the parent's are free too
+    Sequential([layers.Input((3,)), layers.Dense(2)])
+print("equal")
+""")
+    assert run(str(path)) == "equal\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_changes_settings_whatever_other_threads_read(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("fork") / "settings.py"
+    path.write_text("""
+import os
+import threading
+
+import numpy as np
+
+from pylstm import Sequential, layers
+
+model = Sequential([layers.Input((200, 64)), layers.LSTM(64), layers.Dense(2)])
+model.compile("adam", "mse")
+x, y, done = np.ones((64, 200, 64), "f"), np.ones((64, 2)), threading.Event()
+model.fit(x, y, verbose=0)  # all is imported: a fork may leave Python's own lock of imports locked
+
+
+def read():
+    while not done.is_set():
+        model.predict(x, verbose=0)
+
+
+threads = [threading.Thread(target=read) for _ in range(2)]  # one of them is always inside
+for thread in threads:
+    thread.start()
+codes = []
+for _ in range(5):
+    if os.fork() == 0:
+        model.compile("sgd", "mae", metrics=["mse"])
+        model.layers[1].trainable = False
+        model.fit(x, y, verbose=0)
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
+done.set()
+for thread in threads:
+    thread.join()
+assert codes == [0] * 5, codes
+print("equal")
+""")
+    assert run(str(path)) == "equal\n"

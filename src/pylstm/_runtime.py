@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 import threading
 import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pylstm import _core
@@ -14,11 +18,53 @@ from pylstm import _core
 _MASK64 = (1 << 64) - 1
 
 
+_numbers: Iterator[int] = itertools.count()
+_fork_locks: dict[int, weakref.ref[Any]] = {}
+
+
+def fork_lock() -> AbstractContextManager[Any]:
+    """A reentrant lock that a fork waits for: a child finds it free, and whole what it guards.
+
+    Who holds one takes at most an older one besides, and never waits for the thread that forks.
+    """
+    number, lock = next(_numbers), threading.RLock()
+    forget = functools.partial(_fork_locks.pop, number)
+    _fork_locks[number] = weakref.ref(lock, forget)  # pop(number, the dead reference)
+    return lock
+
+
+class _Fork(threading.local):
+    """What the thread that forks holds meanwhile."""
+
+    def __init__(self) -> None:
+        self._taken: list[Any] = []
+
+    def before(self) -> None:
+        """Take all locks, the youngest first."""
+        for _, reference in sorted(_fork_locks.items(), reverse=True):
+            lock = reference()
+            if lock is not None:
+                lock.acquire()
+                self._taken.append(lock)
+
+    def after(self) -> None:
+        """Free them, in the parent and in the child."""
+        while self._taken:
+            self._taken.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    _fork = _Fork()
+    os.register_at_fork(
+        before=_fork.before, after_in_parent=_fork.after, after_in_child=_fork.after
+    )
+
+
 class _Seeds:
     """A sequence of seeds: repeatable after `reset(seed)`, from the operating system before."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._base: int | None = None
         self._count = 0
 

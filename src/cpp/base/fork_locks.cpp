@@ -29,18 +29,25 @@ struct ForkRegistry {
     }
     mutex.unlock();
   }
+  void renew_all() {
+    unlock_all();
+    for (ForkLocks* entry : entries) {
+      if (entry->in_child_) entry->in_child_();
+    }
+  }
 };
 
 #if !defined(_WIN32)
 namespace {
 
 const int hook = pthread_atfork([] { ForkRegistry::get().lock_all(); }, [] { ForkRegistry::get().unlock_all(); },
-                                [] { ForkRegistry::get().unlock_all(); });
+                                [] { ForkRegistry::get().renew_all(); });
 
 }  // namespace
 #endif
 
-ForkLocks::ForkLocks(std::vector<std::mutex*> locks) : locks_(std::move(locks)) {
+ForkLocks::ForkLocks(std::vector<std::mutex*> locks, std::function<void()> in_child)
+    : locks_(std::move(locks)), in_child_(std::move(in_child)) {
   ForkRegistry& registry = ForkRegistry::get();
   const std::lock_guard<std::mutex> lock(registry.mutex);
   registry.entries.push_back(this);

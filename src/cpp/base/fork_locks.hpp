@@ -2,16 +2,17 @@
 // locked there, and what it was writing would stay half written.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <vector>
 
 namespace pylstm {
 
-// While it lives, a fork waits for these locks, takes them in this order, and frees them in parent and child. Whoever
-// holds one must never wait for the thread that forks: not for the GIL, for one.
+// While it lives, a fork waits for these locks, takes them in this order, and frees them in parent and child, where
+// `in_child` is called then. Whoever holds one must never wait for the thread that forks: not for the GIL, for one.
 class ForkLocks {
  public:
-  explicit ForkLocks(std::vector<std::mutex*> locks);
+  explicit ForkLocks(std::vector<std::mutex*> locks, std::function<void()> in_child = nullptr);
   ~ForkLocks();
   ForkLocks(const ForkLocks&) = delete;
   ForkLocks& operator=(const ForkLocks&) = delete;
@@ -19,6 +20,7 @@ class ForkLocks {
  private:
   friend struct ForkRegistry;
   std::vector<std::mutex*> locks_;
+  std::function<void()> in_child_;
 };
 
 }  // namespace pylstm

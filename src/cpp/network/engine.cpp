@@ -52,11 +52,11 @@ void Engine<T>::set_trainable(const std::vector<bool>& flags) {
   pylstm::check(flags.size() == ranges_.size(), "flags must have one entry for each of the ", ranges_.size(),
                 " variables, got ", flags.size());
   {
-    const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+    const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
     const auto same = [](const VariableRange& range, bool flag) { return range.trainable == flag; };
     if (std::equal(ranges_.begin(), ranges_.end(), flags.begin(), same)) return;
   }
-  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  const Change alone(*this);
   if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   for (std::size_t i = 0; i < flags.size(); ++i) ranges_[i].trainable = flags[i];
 }
@@ -64,7 +64,7 @@ void Engine<T>::set_trainable(const std::vector<bool>& flags) {
 template <class T>
 void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer) {
   if (training_) throw std::runtime_error(kBeingTrained);  // before waiting, and again after it
-  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  const Change alone(*this);
   if (training_) throw std::runtime_error(kBeingTrained);
   std::vector<Buffer<T>> fresh(slot_names(optimizer).size());
   for (Buffer<T>& slot : fresh) slot.reserve_zeroed(flat_count_);
@@ -78,7 +78,7 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
 
 template <class T>
 std::vector<std::pair<std::string, OwnedArray>> Engine<T>::get_slots() const {
-  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
   std::vector<std::pair<std::string, OwnedArray>> arrays;
   const std::vector<std::string> names = slot_names(optimizer_);
@@ -93,7 +93,7 @@ std::vector<std::pair<std::string, OwnedArray>> Engine<T>::get_slots() const {
 template <class T>
 void Engine<T>::set_slots(const std::vector<ArrayView>& arrays) {
   if (training_) throw std::runtime_error(kBeingTrained);
-  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  const Change alone(*this);
   if (training_) throw std::runtime_error(kBeingTrained);
   const std::vector<std::string> names = slot_names(optimizer_);
   pylstm::check(arrays.size() == slots_.size() * variables_.size(), "slots must be a list of ",
@@ -117,11 +117,11 @@ void Engine<T>::set_metrics(const std::vector<std::string>& names) {
                   "metrics: unknown name '", name, "'");
   }
   {
-    const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+    const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
     if (metrics_ == names) return;
   }
   if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
-  const std::unique_lock<std::shared_mutex> alone(settings_mutex_);
+  const Change alone(*this);
   if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
   metrics_ = names;
 }
@@ -159,7 +159,7 @@ void Engine<T>::check(const Data& data, Mode mode, Interrupt* interrupt) const {
   const FloatEnvironment guard;
   TargetShape target;
   {
-    const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+    const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
     pylstm::check(mode == Mode::kPredict || compiled_, "the model has no loss: call compile first");
     target = target_shape();
   }

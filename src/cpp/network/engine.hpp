@@ -126,6 +126,12 @@ class Engine final : public Network {
     bool training_;
     std::unique_ptr<CallWork<T>> work_;
   };
+  // Alone with the settings, until it dies; a fork waits for that.
+  struct Change {
+    explicit Change(const Engine& engine) : alone(*engine.settings_mutex_), changing(engine.change_mutex_) {}
+    std::unique_lock<std::shared_mutex> alone;
+    std::lock_guard<std::mutex> changing;
+  };
   // What a reader does with a batch: gathered, its state open. False: interrupted, the batch counts as not done.
   using ReadBatch =
       std::function<bool(CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t* rows, Dim count)>;
@@ -194,8 +200,10 @@ class Engine final : public Network {
   Buffer<T> parameters_;
   mutable std::mutex parameters_mutex_;  // held while parameters_ change or are read as a whole
   std::vector<Buffer<T>> slots_;
-  // Shared by every running call; alone for compile and the like, which wait for them.
-  mutable std::shared_mutex settings_mutex_;
+  // Shared by every running call; alone for compile and the like, which wait for them. A forked child has one of its
+  // own: calls of threads that it has not would hold this one for ever.
+  std::unique_ptr<std::shared_mutex> settings_mutex_ = std::make_unique<std::shared_mutex>();
+  mutable std::mutex change_mutex_;  // held while settings change
   LossConfig loss_;
   bool compiled_ = false;
   OptimizerConfig optimizer_;
@@ -225,9 +233,13 @@ class Engine final : public Network {
   mutable std::mutex state_mutex_;
   State<T> fit_state_, predict_state_;
 
-  // A child reads whole weights. Not settings_mutex_: a fork would wait for every running call, and those may wait for
-  // the thread that forks.
-  ForkLocks fork_locks_{{&trainer_mutex_, &snapshot_mutex_, &parameters_mutex_, &pool_mutex_, &state_mutex_}};
+  // A child reads whole weights and settings. Not settings_mutex_: a fork would wait for every running call, and those
+  // may wait for the thread that forks.
+  ForkLocks fork_locks_{
+      {&change_mutex_, &trainer_mutex_, &snapshot_mutex_, &parameters_mutex_, &pool_mutex_, &state_mutex_}, [this] {
+        (void)settings_mutex_.release();  // those calls have it still
+        settings_mutex_ = std::make_unique<std::shared_mutex>();
+      }};
 };
 
 // A copy of `values` in C order; null: not filled.

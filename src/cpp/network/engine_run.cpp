@@ -61,7 +61,7 @@ typename Engine<T>::StepResult Engine<T>::train_window(CallWork<T>& work, Totals
 
 template <class T>
 Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
   pylstm::check(trains_here(), "run: call start for a fit first");
   check_metrics();
   check_windows(request);
@@ -105,7 +105,7 @@ Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const R
 
 template <class T>
 Dim Engine<T>::evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
   check_metrics();
   const auto evaluate = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t*, Dim) {
     StepResult result;
@@ -118,7 +118,7 @@ Dim Engine<T>::evaluate_batches(Data& data, const RunRequest& request, Interrupt
 
 template <class T>
 Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(settings_mutex_);
+  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
   const Dim steps = output_.sequence ? steps_of(data) : 1, features = output_.features;
   T* y = static_cast<T*>(out);
   // Probabilities of many classes are written once, where the caller wants them.

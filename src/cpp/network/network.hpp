@@ -5,9 +5,8 @@
 // last published. One may train. Weights are published by set_weights, when the training thread itself evaluates or
 // predicts, and by the first reader after a training: if another one has begun by then, it publishes what that has made
 // of them so far, after a whole number of steps. To change weights or settings while another thread trains is refused
-// (std::runtime_error). A child that is forked meanwhile can read; for it the fit never ends. A fork must not meet
-// compile, set_slots, set_metrics or set_trainable in another thread: its child might wait for ever. Nor can a child
-// change these settings if another thread was reading.
+// (std::runtime_error). A child that is forked meanwhile can read; for it the fit never ends. A child has whole
+// settings, and can change them whatever other threads were reading.
 #pragma once
 
 #include <memory>

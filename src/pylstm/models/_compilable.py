@@ -18,7 +18,7 @@ class Compilable(Predictor):
     _compiled: Compiled | None = None
     _optimizer_state: tuple[int, list[NDArray[Any]]] | None = None
     """Steps done and slots that wait for a network."""
-    _counted: list[str] | None = None
+    _counted: tuple[_core.Network, list[str]] | None = None
 
     def compile(
         self,
@@ -117,10 +117,10 @@ class Compilable(Predictor):
 
     def _count(self, names: list[str]) -> None:
         """Tell the engine which metrics to count; a set that it has is not set again."""
-        with self._lock:
-            if names != self._counted:
-                self._network().set_metrics(names)
-                self._counted = names
+        now = (self._network(), names)
+        if now != self._counted:
+            now[0].set_metrics(names)
+            self._counted = now
 
     def _ready(self) -> Compiled:
         if self._compiled is None:

@@ -16,8 +16,8 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 class MemoryEstimate:
     """Bytes that a model holds after a batch, at most; `str` of it gives the total.
 
-    The caller's arrays and Python itself are not in it, nor is the copy of `packed_weights` that
-    lives for the moment when a fit ends.
+    The caller's arrays and Python itself are not in it, nor are the weights that a reader still
+    has when newer ones are published.
     """
 
     parameters: int
@@ -125,7 +125,8 @@ def left_in_group(limit: str, used: str) -> int | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
+        # of UTF-8 the codec is there; to import another one takes a lock, which a fork may meet
+        with open(path, encoding="utf-8") as file:
             return file.read()
     except (OSError, ValueError):
         return ""

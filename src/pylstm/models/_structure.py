@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pylstm import _checks, _core, _json
 from pylstm._checks import Shape
-from pylstm._runtime import draw_seed, meet_threadpoolctl
+from pylstm._runtime import draw_seed, fork_lock, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
 from pylstm.layers._shapes import declared_shape, engine_shape, open_shape
@@ -43,7 +42,7 @@ class Structure:
         self._declared: Shape | None = None
         self._input_shape: Shape | None = None
         self._core: _core.Network | None = None
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
         self._seed = draw_seed()
         meet_threadpoolctl()
         if layers is not None and not isinstance(layers, list | tuple):
