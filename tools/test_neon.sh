@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the engine for AArch64 and runs the laws of base and kernels under user-mode emulation.
+# Builds the engine for AArch64 and runs the laws in tests/cpp under user-mode emulation.
 # Without the tools it says so and succeeds. Usage: tools/test_neon.sh [build directory]
 # Debian: apt install cmake g++-aarch64-linux-gnu qemu-user
 set -eu

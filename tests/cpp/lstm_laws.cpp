@@ -214,7 +214,6 @@ void lstm_laws(const KernelTable<T>& k, const Options& options) {
   const Dim most = 5 * k.width;
   Step<T> memory(4 * most * (4 * most + 16) + 13 * (4 * most + 8));
   for (const Dim u : units) {
-    if (u == 0) continue;
     for (const Dim r : rows) {
       for (const Layout layout : {Layout::kTogether, Layout::kApart, Layout::kCellsOnly})
         step_case(k, memory, layout, r, u, random);
