@@ -1,13 +1,14 @@
 """Saving models: what is saved comes back, and training goes on bitwise."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 from models import IDS, NEXT, RNG, fit, many_layers, same
 
 import pylstm
-from pylstm import Sequential, _core, layers, losses, optimizers
+from pylstm import Sequential, _core, initializers, layers, losses, metrics, optimizers
 
 # ---- round trips
 
@@ -150,16 +151,182 @@ def test_weights_go_by_path(tmp_path):
         renamed.load_weights(tmp_path / "w")
 
 
-def test_losses_and_metrics_of_the_user_are_not_stored(tmp_path):
+def half_squares(y, p):
+    return float(np.square(p - y).mean()) / 2, (p - y) / p.size
+
+
+def largest_error(y, p):
+    return np.abs(p - y).max()
+
+
+class Largest(metrics.Metric):
+    def reset_state(self):
+        self.value = 0.0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.value = max(self.value, float(largest_error(y_true, y_pred)))
+
+    def result(self):
+        return self.value
+
+
+class Unnamed(Largest):
+    def __init__(self):
+        super().__init__("unnamed")
+
+
+OWN = {"half_squares": half_squares, "largest_error": largest_error, "Largest": Largest}
+ROWS = (RNG.random((12, 3)), RNG.random((12, 2)))
+
+
+def compiled(loss=half_squares, metrics=None):
+    pylstm.set_seed(2)
     model = Sequential([layers.Input((3,)), layers.Dense(2)])
-    model.compile("adam", "mse", metrics=["mae", lambda y, p: 0.0])
+    four = ["mae", largest_error, Largest("most"), "accuracy"]
+    model.compile("adam", loss, metrics=four if metrics is None else metrics)
+    return model
+
+
+def test_training_goes_on_with_a_loss_and_metrics_of_the_user(tmp_path):
+    model = compiled()
+    fit(model, *ROWS)
     model.save(tmp_path / "m")
-    assert pylstm.load_model(tmp_path / "m").metrics_names == ["loss", "mae"]
-    model.compile("adam", lambda y, p: (0.0, p))
-    with pytest.warns(UserWarning, match="neither the loss nor the optimizer"):
+    again = pylstm.load_model(tmp_path / "m", OWN)
+    assert again.metrics_names == model.metrics_names
+    assert again.optimizer.iterations == model.optimizer.iterations > 0
+    assert again.evaluate(*ROWS, verbose=0) == model.evaluate(*ROWS, verbose=0)
+    for net in (model, again):
+        fit(net, *ROWS)
+    assert same(again, model)
+
+
+def test_names_of_the_users_parts_outlive_a_second_file(tmp_path):
+    one = metrics.FunctionMetric(lambda y, p: 1.0, "one")
+    model = compiled(lambda y, p: half_squares(y, p), [one])
+    given = {"<lambda>": half_squares, "one": lambda y, p: 1.0}
+    for _ in range(3):
+        fit(model, *ROWS)
         model.save(tmp_path / "m")
-    model.save(tmp_path / "m", include_optimizer=False)  # asked for: no warning
-    assert not pylstm.load_model(tmp_path / "m").compiled
+        model = pylstm.load_model(tmp_path / "m", given)
+        assert model.compiled
+        assert model.metrics_names == ["loss", "one"]
+
+
+def test_metrics_of_one_function_are_told_apart(tmp_path):
+    two = [metrics.FunctionMetric(lambda y, p, k=k: float(k), f"top{k}") for k in (1, 5)]
+    compiled("mse", two).save(tmp_path / "m")
+    given = {metric.name: metric.function for metric in two}
+    again = pylstm.load_model(tmp_path / "m", given)
+    assert again.evaluate(*ROWS, verbose=0)[1:] == [1.0, 5.0]
+
+
+def test_the_users_parts_that_are_not_given_are_told(tmp_path):
+    model = compiled()
+    model.save(tmp_path / "m")
+    with pytest.warns(UserWarning, match="'half_squares', 'largest_error', 'Largest'; it is not"):
+        again = pylstm.load_model(tmp_path / "m")
+    assert not again.compiled
+    assert same(again, model)
+    pylstm.load_model(tmp_path / "m", compile=False)  # asked for: no warning
+    compiled("mse").save(tmp_path / "m")
+    with pytest.warns(UserWarning, match="pylstm's: 'largest_error'; they are left out") as seen:
+        again = pylstm.load_model(tmp_path / "m", {"Largest": Largest})
+    assert seen[0].filename == __file__
+    assert again.metrics_names == ["loss", "mae", "most", "accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([half_squares], "custom_objects: expected a dict, got list"),
+        ({3: half_squares}, "custom_objects: expected names as keys, got 3"),
+        ({"half_squares": 3}, "custom_objects: expected a function or a class for 'half_squares'"),
+        (
+            {**OWN, "half_squares": Largest},
+            "custom_objects: expected a function for 'half_squares'",
+        ),
+        ({**OWN, "Largest": half_squares}, "custom_objects: expected a class of metrics, got"),
+        ({**OWN, "Largest": Unnamed}, r"Unnamed cannot be made .* \{'name': 'most'\}: "),
+    ],
+)
+def test_what_is_given_for_names_is_checked(tmp_path, given, message):
+    compiled().save(tmp_path / "m")
+    with pytest.raises(TypeError, match=message):
+        pylstm.load_model(tmp_path / "m", given)
+
+
+def test_the_users_parts_are_only_made_of_what_is_given():
+    for module, argument in ((losses, "loss"), (metrics, "metrics")):
+        kind = "FunctionLoss" if module is losses else "FunctionMetric"
+        with pytest.raises(ValueError, match=f"{argument}: 'print' .* custom_objects"):
+            module.deserialize({"class_name": kind, "custom": "print", "config": {}})
+        with pytest.raises(TypeError, match=f"{argument}: expected the name of a function"):
+            module.deserialize({"class_name": kind, "config": {}})
+
+
+def test_a_metric_that_json_cannot_hold_does_not_keep_a_model_from_its_file(tmp_path):
+    class Odd(Largest):
+        def get_config(self):
+            return {"name": self.name, "limits": np.zeros(2)}
+
+    model = compiled("mse", [Odd("odd"), "mae"])
+    fit(model, *ROWS)
+    with pytest.warns(UserWarning, match="metric 'odd' is left out: its get_config"):
+        model.save(tmp_path / "m")
+    again = pylstm.load_model(tmp_path / "m")
+    assert again.metrics_names == ["loss", "mae"]
+    assert again.optimizer.iterations > 0
+
+
+def test_subclasses_come_back_as_what_they_inherit(tmp_path):
+    class Slow(optimizers.SGD):
+        pass
+
+    class Squares(losses.MeanSquaredError):
+        pass
+
+    model = Sequential([layers.Input((3,)), layers.Dense(2)])
+    model.compile(Slow(0.5), Squares())
+    model.save(tmp_path / "m")
+    again = pylstm.load_model(tmp_path / "m")
+    assert type(again.optimizer) is optimizers.SGD
+    assert again.optimizer.learning_rate == 0.5
+    assert type(again.loss) is losses.MeanSquaredError
+
+    class Hits(metrics.Accuracy):
+        pass
+
+    model.compile("sgd", "mse", metrics=[Hits("hits")])
+    model.save(tmp_path / "m")
+    assert pylstm.load_model(tmp_path / "m", {"Hits": Hits}).metrics_names == ["loss", "hits"]
+
+    class Mine(losses.Loss):
+        pass
+
+    with pytest.raises(TypeError, match="loss: Mine is not one of the engine's"):
+        model.compile("sgd", Mine())
+
+
+class Sevens(initializers.Initializer):
+    def draw(self, shape, seed, stream):
+        return np.full(shape, 7.0)
+
+
+def test_an_initializer_of_the_user_is_in_copies_and_named_in_files(tmp_path):
+    lstm = layers.LSTM(2, kernel_initializer=Sevens())
+    model = Sequential([layers.Input((None, 3)), layers.Bidirectional(lstm), layers.Dense(1)])
+    for net in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert (net.get_weights()[0] == 7).all()
+        assert (net.get_weights()[3] == 7).all()
+        fresh = layers.Bidirectional.from_config(net.layers[0].get_config())
+        assert (fresh(np.ones((1, 2, 3)))[0] != 0).any()
+    model.save(tmp_path / "m")
+    for _ in range(2):
+        again = pylstm.load_model(tmp_path / "m")
+        assert same(again, model)
+        again.save(tmp_path / "m")
+    with pytest.raises(RuntimeError, match="initializer 'Sevens' is not pylstm's"):
+        layers.Bidirectional.from_config(again.layers[0].get_config())(np.ones((1, 2, 3)))
 
 
 def test_settings_of_the_loss_come_back(tmp_path):

@@ -129,6 +129,9 @@ HOSTILE = {
     "name is taken": in_layer(2, name="dense"),
     "activation is code": in_layer(4, activation="__import__('os')"),
     "initializer is a class": in_layer(4, kernel_initializer={"class_name": "object"}),
+    "initializer's name is a number": in_layer(
+        4, kernel_initializer={"class_name": "Initializer", "custom": 3}
+    ),
     "initializer is private": in_layer(4, kernel_initializer={"class_name": "ForgetBias"}),
     "initializer is bad": in_layer(4, kernel_initializer={"class_name": "zeros", "config": [1]}),
     "bidirectional of dense": in_layer(1, layer={"class_name": "Dense", "config": {"units": 3}}),
@@ -159,6 +162,20 @@ HOSTILE = {
     "optimizer argument": in_json("compile", optimizer={"class_name": "SGD", "config": {"x": 1}}),
     "unknown loss": in_json("compile", loss={"class_name": "FunctionLoss", "config": {}}),
     "unknown metric": in_json("compile", metrics=[{"class_name": "FunctionMetric"}]),
+    "name is a number": in_json("compile", loss={"class_name": "FunctionLoss", "custom": 3}),
+    "foreign class with a name": in_json(
+        "compile", loss={"class_name": "os.system", "custom": "f", "config": {}}
+    ),
+    "metric's name is a list": in_json("compile", metrics=[{"class_name": "Metric", "custom": []}]),
+    "metric in place of the loss": in_json(
+        "compile", loss={"class_name": "Metric", "custom": "f", "config": {}}
+    ),
+    "loss among the metrics": in_json(
+        "compile", metrics=[{"class_name": "FunctionLoss", "custom": "f", "config": {}}]
+    ),
+    "config of the user's is a number": in_json(
+        "compile", metrics=[{"class_name": "FunctionMetric", "custom": "f", "config": 3}]
+    ),
     "metrics is text": in_json("compile", metrics="acc"),
 }
 
@@ -169,5 +186,6 @@ def test_a_hostile_file_is_refused(tmp_path, change):
     fit(model, IDS, NEXT)
     model.save(tmp_path / "m")
     rewrite(tmp_path / "m", tmp_path / "hostile", change)
-    with pytest.raises(ModelFileError, match="hostile"):
-        pylstm.load_model(tmp_path / "hostile")
+    for given in ({}, {"f": len}):
+        with pytest.raises(ModelFileError, match="hostile"):
+            pylstm.load_model(tmp_path / "hostile", given)

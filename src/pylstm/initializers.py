@@ -214,6 +214,38 @@ class ForgetBias(Initializer):
         return values
 
 
+class _Absent(Initializer):
+    """An initializer of the user that a file names: its weights are there, it is not."""
+
+    def __init__(self, custom: str, config: dict[str, Any]) -> None:
+        self.custom, self._config = custom, config
+
+    def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
+        """Raise RuntimeError: there is nothing to draw with."""
+        raise RuntimeError(
+            f"the initializer {self.custom!r} is not pylstm's, and a file only names it; make the "
+            f"layer anew with yours"
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """What the file has for it."""
+        return self._config
+
+
+class _Own(dict[str, Any]):
+    """What `serialize` gives for an initializer of the user: copies of a layer still have it."""
+
+    def __init__(self, initializer: Initializer) -> None:
+        name = type(initializer).__name__
+        if isinstance(initializer, _Absent):
+            name = initializer.custom
+        super().__init__(class_name="Initializer", custom=name, config=initializer.get_config())
+        self.initializer = initializer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Own, (self.initializer,)
+
+
 _CLASSES: dict[str, type[Initializer]] = {
     "glorot_uniform": GlorotUniform,
     "glorot_normal": GlorotNormal,
@@ -255,13 +287,21 @@ def get(identifier: object, argument: str = "initializer") -> Initializer:
 
 
 def serialize(initializer: Initializer) -> dict[str, Any]:
-    """`initializer` as {"class_name": …, "config": {…}}."""
+    """`initializer` as {"class_name": …, "config": {…}}; one of the user as the name of its class,
+    beside "custom"."""
+    if type(initializer) not in _CLASSES.values():
+        return _Own(initializer)
     return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
 
 
 def deserialize(config: dict[str, Any], argument: str = "initializer") -> Initializer:
-    """The initializer of a serialized dict; only classes of this module can be named."""
+    """The initializer of a serialized dict; only classes of this module can be named. One of the
+    user is the one that was serialized, or, from a file, one that cannot draw."""
+    if isinstance(config, _Own):
+        return config.initializer
     name, arguments = _checks.class_and_arguments(argument, config)
+    if name == Initializer.__name__ and isinstance(config.get("custom"), str):
+        return _Absent(config["custom"], arguments)
     if name not in _BY_NAME:
         raise _checks.unknown(argument, name, _CLASSES)
     try:

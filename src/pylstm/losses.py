@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks, _json
+from pylstm import _checks, _custom, _json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,8 +166,8 @@ class FunctionLoss(Loss):
 
     engine_name = "external"
 
-    def __init__(self, function: LossFunction) -> None:
-        super().__init__(name=getattr(function, "__name__", "loss"))
+    def __init__(self, function: LossFunction, name: str | None = None) -> None:
+        super().__init__(name=name or getattr(function, "__name__", "loss"))
         self.function = function
         self.takes_weights = _has_parameter(function, "sample_weight")
 
@@ -251,6 +251,11 @@ def get(identifier: object) -> Loss:
             raise TypeError(f"loss: expected a loss, not its class {identifier.__name__}")
         identifier = identifier()
     if isinstance(identifier, Loss):
+        if not isinstance(identifier, FunctionLoss) and identifier.engine_name not in _CLASSES:
+            raise TypeError(
+                f"loss: {type(identifier).__name__} is not one of the engine's; a loss of your own "
+                f"is a function that returns loss and gradient"
+            )
         return identifier
     if isinstance(identifier, str):
         return deserialize({"class_name": identifier, "config": {}})
@@ -262,13 +267,26 @@ def get(identifier: object) -> Loss:
 
 
 def serialize(loss: Loss) -> dict[str, Any]:
-    """`loss` as {"class_name": …, "config": {…}}."""
-    return {"class_name": type(loss).__name__, "config": loss.get_config()}
+    """`loss` as {"class_name": …, "config": {…}}; a function as its name, beside "custom", and a
+    subclass as what it inherits."""
+    if isinstance(loss, FunctionLoss):
+        return {"class_name": FunctionLoss.__name__, "custom": loss.name, "config": {}}
+    kind = _CLASSES[loss.engine_name]
+    return {"class_name": kind.__name__, "config": kind.get_config(loss)}
 
 
-def deserialize(config: dict[str, Any]) -> Loss:
-    """The loss of a serialized dict; only classes of this module can be named."""
+def deserialize(
+    config: dict[str, Any], custom_objects: Mapping[str, LossFunction] | None = None
+) -> Loss:
+    """The loss of a serialized dict: of a class of this module, or a function in `custom_objects`.
+
+    Raises:
+        TypeError, ValueError: not such a dict, an unknown name, a function that is not given.
+    """
     name, arguments = _checks.class_and_arguments("loss", config)
+    if name == FunctionLoss.__name__:
+        function = _custom.find_function("loss", config, custom_objects)
+        return FunctionLoss(function, config["custom"])
     if name not in _BY_NAME:
         raise _checks.unknown("loss", name, _CLASSES)
     return _BY_NAME[name](**arguments)

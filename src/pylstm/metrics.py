@@ -8,12 +8,12 @@ the update and without dropout.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks
+from pylstm import _checks, _custom
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,8 @@ class Named:
 
 class Metric(Named, ABC):
     """Base of metrics written in Python; a subclass defines the three methods, and calls
-    `super().__init__(name)` if it has an `__init__` of its own.
+    `super().__init__(name)` if it has an `__init__` of its own. `load_model` makes it of what its
+    `get_config` gave, {"name": name} unless it gives more.
 
     Raises:
         TypeError: the subclass lacks one of them.
@@ -52,6 +53,7 @@ class Metric(Named, ABC):
     ...     def result(self):
     ...         return self.value
     >>> metric = Largest("largest")
+    >>> metric.reset_state()
     >>> metric.update_state(np.zeros(2), np.array([0.5, -2.0]))
     >>> float(metric.result())
     2.0
@@ -143,9 +145,9 @@ class EngineMetric(Named):
         """The engine's name of it: `sparse` targets are labels, `binary` ones a single output."""
         return self._default_name
 
-    def in_python(self) -> FunctionMetric:
+    def in_python(self) -> Metric:
         """The same for a loss written in Python, where the engine does not count."""
-        return FunctionMetric(self._hits, self.name)
+        return _CountedInPython(self, self._hits)
 
     def _hits(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
         single = y_pred.shape[-1] == 1
@@ -158,6 +160,14 @@ class EngineMetric(Named):
         sparse = sparse or kind == "sparse_categorical_accuracy"
         labels = y_true if sparse else y_true.argmax(axis=-1)
         return labels.reshape(y_pred.shape[:-1]) == y_pred.argmax(axis=-1)
+
+
+class _CountedInPython(FunctionMetric):
+    """A metric of the engine where the engine does not count."""
+
+    def __init__(self, metric: EngineMetric, hits: MetricFunction) -> None:
+        super().__init__(hits, metric.name)
+        self.metric = metric
 
 
 class Accuracy(EngineMetric):
@@ -258,17 +268,48 @@ def _made(kind: type) -> Named:
     raise TypeError(f"metrics: expected a metric, not the class {kind.__name__}")
 
 
-def serialize(metric: Named) -> dict[str, Any] | None:
-    """`metric` as {"class_name": …, "config": {…}}; None if it is the user's own."""
-    name = type(metric).__name__
-    if _BY_CLASS.get(name) is not type(metric):
-        return None
-    return {"class_name": name, "config": metric.get_config()}
+def serialize(metric: Named) -> dict[str, Any]:
+    """`metric` as {"class_name": …, "config": {…}}; a function of the user as the metric's name,
+    a class of theirs as its own, beside "custom"."""
+    if isinstance(metric, _CountedInPython):
+        metric = metric.metric
+    kind, config = type(metric), metric.get_config()
+    if _BY_CLASS.get(kind.__name__) is kind:
+        return {"class_name": kind.__name__, "config": config}
+    if kind is FunctionMetric:
+        return {"class_name": kind.__name__, "custom": metric.name, "config": config}
+    return {"class_name": Metric.__name__, "custom": kind.__name__, "config": config}
 
 
-def deserialize(config: dict[str, Any]) -> Named:
-    """The metric of a serialized dict; only classes of this module can be named."""
+def deserialize(
+    config: dict[str, Any], custom_objects: Mapping[str, Callable[..., Any]] | None = None
+) -> Named:
+    """The metric of a serialized dict: of a class of this module, or a function or a class of
+    metrics in `custom_objects`.
+
+    Raises:
+        TypeError, ValueError: not such a dict, an unknown name, one of the user's that is not
+            given, or that is not made of what the dict has for it.
+    """
     name, arguments = _checks.class_and_arguments("metrics", config)
+    if name == FunctionMetric.__name__:
+        function = _custom.find_function("metrics", config, custom_objects)
+        return FunctionMetric(function, config["custom"])
+    if name == Metric.__name__:
+        return _made_of(_custom.find("metrics", config, custom_objects), arguments)
     if name not in _BY_CLASS:
         raise _checks.unknown("metrics", name, _CLASSES)
     return _BY_CLASS[name](**arguments)
+
+
+def _made_of(kind: object, arguments: dict[str, Any]) -> Named:
+    """A metric of a class of the user."""
+    if not (isinstance(kind, type) and issubclass(kind, Named)):
+        raise TypeError(f"custom_objects: expected a class of metrics, got {kind!r}")
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise TypeError(
+            f"custom_objects: {kind.__name__} cannot be made of what its get_config gave, "
+            f"{arguments!r}: {error}"
+        ) from error

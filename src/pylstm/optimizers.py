@@ -290,8 +290,9 @@ def get(identifier: object) -> Optimizer:
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """`optimizer` as {"class_name": …, "config": {…}}."""
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+    """`optimizer` as {"class_name": …, "config": {…}}; of a subclass, the rule that it inherits."""
+    kind = _CLASSES[optimizer.engine_name]
+    return {"class_name": kind.__name__, "config": kind.get_config(optimizer)}
 
 
 def deserialize(config: dict[str, Any]) -> Optimizer:

@@ -1,15 +1,19 @@
 """Model files: a .safetensors file with the configuration as JSON and a test vector.
 
 Nothing in a file is executed, imported or used as a path: names of classes are looked up in closed
-tables, and sizes in the configuration are compared with the tensors before anything is built.
+tables, or in those that the caller gives, and sizes in the configuration are compared with the
+tensors before anything is built.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pylstm import _checks, _core, _json
+from pylstm import _checks, _core, _custom, _json, losses, metrics
 from pylstm._core import ModelFileError
 from pylstm.models import Sequential
 from pylstm.models._test_vector import check_test_vector
@@ -21,33 +25,59 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    filepath: str | os.PathLike[str], verify: bool = True, compile: bool = True
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Callable[..., Any]] | None = None,
+    compile: bool = True,
+    verify: bool = True,
 ) -> Sequential:
     """Read a model that `save` wrote.
 
     Args:
         filepath: The file.
-        verify: Check the file's digest, and that the model computes what it did when it was saved.
+        custom_objects: Functions and classes of your own that were the model's loss and metrics,
+            by their names, those of metrics in logs. Without its loss the model is not compiled,
+            a metric is left out; a UserWarning says so.
         compile: Whether to compile the model as it was when it was saved, with its optimizer's
             state, if the file has that.
+        verify: Check the file's digest, and that the model computes what it did when it was saved.
 
     Raises:
         ModelFileError: the file is truncated, altered, foreign or hostile, or the model computes
             something else than when it was saved.
         OSError: the file cannot be read.
+        TypeError: `custom_objects` has something else than a function or class for a name.
     """
     path = _checks.path("filepath", filepath)
+    own = _custom.checked(custom_objects)
     compile = _checks.boolean("compile", compile)
-    metadata, found = _core.read_model_file(path, bool(verify))
-    try:
-        model = _model(metadata, dict(found), compile)
+    verify = _checks.boolean("verify", verify)
+    metadata, found = _core.read_model_file(path, verify)
+    tensors = dict(found)
+    with _damage(path):
+        state = _stored(metadata, "state")
+        model = _model(metadata, state, tensors)
         if verify:
-            check_test_vector(model, dict(found))
+            check_test_vector(model, tensors)
+        parts = _parts(metadata, own) if compile and "compile" in metadata else None
+    if parts is None:
+        return model
+    optimizer, *rest = parts
+    loss, *known = [_made(path, *part, own) for part in rest]
+    with _damage(path):
+        model.compile(optimizer[1], loss, metrics=known)
+        _take_slots(model, state, tensors)
+    return model
+
+
+@contextmanager
+def _damage(path: str) -> Iterator[None]:
+    """What goes wrong inside is the file's fault."""
+    try:
+        yield
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         raise ModelFileError(f"{path}: {error}") from error
-    return model
 
 
 def _stored(metadata: dict[str, str], key: str) -> dict[str, Any]:
@@ -59,13 +89,12 @@ def _stored(metadata: dict[str, str], key: str) -> dict[str, Any]:
     return value
 
 
-def _model(metadata: dict[str, str], tensors: Tensors, compiled: bool) -> Sequential:
-    """The model that a file describes, `compiled` if the file says how."""
+def _model(metadata: dict[str, str], state: dict[str, Any], tensors: Tensors) -> Sequential:
+    """The model that a file describes."""
     model = Sequential.from_config(_stored(metadata, "config"))
     if not model.built:
         raise ModelFileError("config: the model in the file is not built")
     weights = _weights(model, tensors)
-    state = _stored(metadata, "state")
     kept: dict[str, Any] = {
         "seed": _checks.seed("state: seed", state.get("seed")),
         "epochs": _checks.natural("state: epochs", state.get("epochs")),
@@ -74,8 +103,6 @@ def _model(metadata: dict[str, str], tensors: Tensors, compiled: bool) -> Sequen
         "optimizer": None,
     }
     model._put_back(kept)
-    if compiled and "compile" in metadata:
-        _compile(model, _stored(metadata, "compile"), state, tensors)
     return model
 
 
@@ -110,20 +137,56 @@ def _carried(model: Sequential, tensors: Tensors) -> dict[str, list[NDArray[Any]
     return found
 
 
-def _compile(
-    model: Sequential, stored: dict[str, Any], state: dict[str, Any], tensors: Tensors
-) -> None:
-    parts = [stored.get("optimizer"), stored.get("loss")]
-    if not all(isinstance(part, dict) for part in parts):
+Part = tuple[str, dict[str, Any]]
+"""Argument of `compile`, and what it is made of."""
+
+_OWN = {"loss": ("FunctionLoss",), "metrics": ("FunctionMetric", "Metric")}
+
+
+def _parts(metadata: dict[str, str], own: Mapping[str, Any]) -> list[Part] | None:
+    """The optimizer, the loss and the metrics that are there; None if the loss is not."""
+    stored = _stored(metadata, "compile")
+    optimizer, loss, found = (stored.get(key) for key in ("optimizer", "loss", "metrics"))
+    if not (isinstance(optimizer, dict) and isinstance(loss, dict)):
         raise ModelFileError("compile: expected an optimizer and a loss")
-    found = stored.get("metrics")
     if not isinstance(found, list) or not all(isinstance(metric, dict) for metric in found):
         raise ModelFileError("compile: expected a list of metrics")
-    model.compile(parts[0], parts[1], metrics=found)
+    parts = [("loss", loss), *(("metrics", metric) for metric in found)]
+    absent = [part for part in parts if _is_own(*part) and part[1]["custom"] not in own]
+    if absent:
+        names = ", ".join(repr(part["custom"]) for _, part in absent)
+        so = "it is not compiled" if parts[0] in absent else "they are left out"
+        warnings.warn(
+            f"load_model: the file names parts that are not pylstm's: {names}; {so} unless they "
+            f"are given as custom_objects={{name: function or class}}",
+            UserWarning,
+            stacklevel=3,
+        )
+    if parts[0] in absent:
+        return None
+    return [("optimizer", optimizer), *(part for part in parts if part not in absent)]
+
+
+def _is_own(argument: str, part: dict[str, Any]) -> bool:
+    """Whether a loss or metric of a file is a function or class of the user."""
+    name, _ = _checks.class_and_arguments(argument, part)
+    return name in _OWN[argument] and isinstance(part.get("custom"), str)
+
+
+def _made(path: str, argument: str, part: dict[str, Any], own: Mapping[str, Any]) -> Any:
+    """A loss or metric; if one of the user cannot be made, that is not the file's fault."""
+    deserialize: Any = losses.deserialize if argument == "loss" else metrics.deserialize
+    if _is_own(argument, part):
+        return deserialize(part, own)
+    with _damage(path):
+        return deserialize(part)
+
+
+def _take_slots(model: Sequential, state: dict[str, Any], tensors: Tensors) -> None:
+    """Give the optimizer its state."""
     network = model._network()
-    expected = network.get_slots()
     slots = []
-    for name, slot in expected:
+    for name, slot in network.get_slots():
         stored_slot = tensors.get(f"optimizer/{name}")
         if stored_slot is None or stored_slot.shape != slot.shape:
             raise ModelFileError(f"the tensor 'optimizer/{name}' is missing or of another shape")

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         OSError: the file cannot be read.
         ValueError: it is not a language model of this command line, or the prompt is empty.
     """
-    model = pylstm.load_model(arguments.model)
+    model = pylstm.load_model(arguments.model, compile=False)
     language_model.check(model, arguments.model)
     prompt = os.fsencode(arguments.prompt)
     if not prompt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
         ModelFileError: it is not a whole, unaltered model file.
     """
     path = Path(arguments.model)
-    model = pylstm.load_model(path)  # checks the digest and that the model computes what it did
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        # also checks the digest, and that the model computes what it did
+        model = pylstm.load_model(path)
     metadata, tensors = _core.read_model_file(str(path), False)
     say("file", str(path.resolve()))
     say("size", f"{path.stat().st_size:,} bytes")
@@ -47,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     say("parameters", f"{model.count_params():,}")
     _layers(model)
     _training(model)
+    for note in notes:
+        say("note", str(note.message).removeprefix("load_model: "))
     say("tensors", f"{len(tensors)}")
     width = max(len(name) for name, _ in tensors)
     for name, tensor in tensors:

@@ -40,14 +40,6 @@ def save_model(
             metadata["compile"] = _json.dumps(stored)
             state["iterations"] = network.iterations
             tensors += [(f"optimizer/{name}", slot) for name, slot in network.get_slots()]
-        elif model._compiled.function is not None:
-            warnings.warn(
-                "save: the loss is a Python function, which a file cannot hold: neither the loss "
-                "nor the optimizer and its state are stored; compile the loaded model again "
-                "(include_optimizer=False saves without them)",
-                UserWarning,
-                stacklevel=3,
-            )
         for mode, states in model._carried_states().items():
             if any(array.size for array in states):
                 tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
@@ -72,12 +64,25 @@ def read_weights(filepath: str | os.PathLike[str], paths: list[str]) -> list[NDA
 
 
 def _serialized(compiled: Compiled) -> dict[str, Any] | None:
-    """What `compile` was given, for JSON; None if the loss is written in Python."""
-    if compiled.loss is None or compiled.function is not None:
+    """What `compile` was given, for JSON; None if there is no loss."""
+    if compiled.loss is None:
         return None
-    known = [metrics.serialize(metric) for metric in compiled.metrics]
+    known = []
+    for metric in compiled.metrics:
+        try:
+            part = metrics.serialize(metric)
+            _json.dumps(part)
+        except Exception as error:  # from a get_config of the user: no reason to lose the weights
+            warnings.warn(
+                f"save: the metric {metric.name!r} is left out: its get_config must give a dict "
+                f"for JSON: {error}",
+                UserWarning,
+                stacklevel=4,
+            )
+        else:
+            known.append(part)
     return {
         "optimizer": optimizers.serialize(compiled.optimizer),
         "loss": losses.serialize(compiled.loss),
-        "metrics": [metric for metric in known if metric is not None],
+        "metrics": known,
     }

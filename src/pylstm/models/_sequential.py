@@ -73,6 +73,8 @@ class Sequential(Trainer):
             return self.predict_on_batch(x)
         self._enter()
         y, mask = _checks.array("x", x), None
+        with self._checking():
+            self._build_for(y)
         for layer in self._layers:
             if isinstance(layer, Recurrent):
                 y = layer(y, mask=mask, training=True)
@@ -181,9 +183,9 @@ class Sequential(Trainer):
     ) -> None:
         """Write the model to a .safetensors file that `pylstm.load_model` reads.
 
-        An existing file is replaced only when the new one is complete. Loss functions and metrics
-        written in Python are not stored; with such a loss the optimizer and its state are not
-        either, and a UserWarning says so.
+        An existing file is replaced only when the new one is complete. Of losses and metrics
+        written in Python it has the names, of classes what `get_config` gives;
+        `load_model(custom_objects=…)` is given the functions and classes.
 
         Args:
             filepath: Where.
