@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pylstm
-from pylstm import Sequential, _ngram, callbacks
+from pylstm import Sequential, _ngram, callbacks, layers
 from pylstm.cli import _corpus, _job, _language_model, main
 
 TINY = ["--units", "8", "--epochs", "2", "--batch-size", "4", "--seq-length", "10"]
@@ -121,6 +121,62 @@ def test_layers_are_stacked(text_file: Path, tmp_path: Path) -> None:
     assert main(["train", str(text_file), *TINY, "--layers", "2", "-o", str(output)]) == 0
     kinds = [type(layer).__name__ for layer in pylstm.load_model(output).layers]
     assert kinds == ["Embedding", "LSTM", "LSTM", "Dense"]
+
+
+def test_training_goes_on_from_a_model(
+    text_file: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "more.safetensors"
+    options = [*TINY[2:], "--from", str(trained), "-o", str(output)]
+    bits = []
+    for rate in ("1e-30", "0.01"):  # the first leaves the weights as they are
+        assert main(["train", str(text_file), *options, "--learning-rate", rate]) == 0
+        bits.append(held_out_bits(capsys.readouterr().out))
+        if rate == "1e-30":
+            pairs = [pylstm.load_model(path).get_weights() for path in (trained, output)]
+            for a, b in zip(*pairs, strict=True):
+                np.testing.assert_array_equal(a, b)
+    assert bits[1] < bits[0]
+    again = pylstm.load_model(output)
+    assert again.layers[1].units == 8
+    assert not again.layers[1].stateful
+    for option in ("--units", "--layers"):
+        error = one_line_error(capsys, ["train", str(text_file), *options, option, "3"])
+        assert f"{option}: not with --from" in error
+    error = one_line_error(capsys, ["train", str(text_file), "--from", str(text_file)])
+    assert str(text_file) in error
+    error = one_line_error(
+        capsys, ["train", str(text_file), "--from", str(output), "-o", str(output)]
+    )
+    assert "expected another file" in error
+
+
+@pytest.mark.parametrize(
+    ("masked", "backward", "last", "message"),
+    [
+        (False, True, "softmax", "reads time backwards"),
+        (False, False, None, "softmax"),
+        (True, False, "softmax", "mask_zero"),
+    ],
+)
+def test_training_goes_on_only_from_a_model_that_predicts_bytes(
+    text_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    masked: bool,
+    backward: bool,
+    last: str | None,
+    message: str,
+) -> None:
+    first = layers.Embedding(256, 3, mask_zero=masked)
+    lstm = layers.LSTM(2, return_sequences=True, go_backwards=backward)
+    model = Sequential([first, lstm, layers.Dense(256, last)])
+    model.build((None, None))
+    path = str(tmp_path / "model.safetensors")
+    model.save(path)
+    error = one_line_error(capsys, ["train", str(text_file), "--from", path])
+    assert path in error
+    assert message in error
 
 
 def test_saved_model_carries_no_state(trained: Path) -> None:
@@ -231,7 +287,13 @@ def test_info_tells_what_the_file_holds(trained: Path, capsys: pytest.CaptureFix
     assert f"{trained.stat().st_size:,} bytes" in output
     assert f"{pylstm.load_model(trained).count_params():,}" in output
     assert pylstm.__version__ in output
-    for text in ("lstm/recurrent_kernel", "(8, 32)", "float32", "return_sequences"):
+    for text in (
+        "compiled   no",
+        "lstm/recurrent_kernel",
+        "(8, 32)",
+        "float32",
+        "return_sequences",
+    ):
         assert text in output
 
 

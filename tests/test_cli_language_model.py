@@ -17,7 +17,7 @@ TEXT = "Grüße aus Köln — the quick brown fox. " * 5
 
 def stateful_model(units: int = 8) -> Sequential:
     pylstm.set_seed(3)
-    return _language_model.build(Settings(units=units, embedding=4), stateful=True)
+    return _language_model.build(Settings(units=units, embedding=4))
 
 
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 55])
@@ -28,7 +28,7 @@ def test_held_out_bytes_are_each_predicted_once_by_one_running_state(
     model = stateful_model()
     monkeypatch.setattr(_language_model, "EVALUATION_STEPS", 10)
     bits = _language_model.bits_per_byte(model, 65, text)
-    whole = _language_model.for_use(model, Settings(units=8, embedding=4))
+    whole = _language_model.for_use(model)
     probabilities = whole.predict(np.frombuffer(b"A" + text[:-1], np.uint8)[None], verbose=0)[0]
     expected = -np.log2(probabilities[np.arange(size), list(text)].astype(float)).mean()
     # the loss comes from logits and is summed by window: some float32 roundings of 8 bits

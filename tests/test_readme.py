@@ -57,7 +57,7 @@ def test_develop_knows_the_two_commands() -> None:
 
 def test_command_line_knows_what_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
     shown = commands("pylstm") + commands("python -m pylstm")
-    assert [command for command, *_ in shown] == ["train", "generate", "info"]
+    assert [command for command, *_ in shown] == ["train", "generate", "train", "info"]
     for command, *arguments in shown:
         with pytest.raises(SystemExit, match="0"):
             cli.main([command, "--help"])
@@ -71,10 +71,12 @@ def test_commands_run(
 ) -> None:
     """As they are shown, but for a small model: the last of two equal options counts."""
     monkeypatch.chdir(tmp_path)
-    Path("book.txt").write_text("It was the best of times, it was the worst of times.\n" * 40)
-    small = {"train": ["--units", "8", "--epochs", "1"], "generate": ["--max-new-tokens", "9"]}
+    for name in ("book.txt", "letters.txt"):
+        Path(name).write_text("It was the best of times, it was the worst of times.\n" * 40)
+    small = {"train": ["--epochs", "1"], "generate": ["--max-new-tokens", "9"]}
     for command, *arguments in commands("pylstm") + commands("python -m pylstm"):
-        assert cli.main([command, *arguments, *small.get(command, [])]) == 0
+        units = ["--units", "8"] if "--units" in arguments else []
+        assert cli.main([command, *arguments, *small.get(command, []), *units]) == 0
     assert "book.safetensors" in capsys.readouterr().out
 
 

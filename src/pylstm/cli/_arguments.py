@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -50,35 +51,21 @@ def number(
 
 def add_training(parser: argparse.ArgumentParser, defaults: Settings, output: str) -> None:
     """The sizes of the model, the schedule, and where the model goes."""
-    options = [
-        ("units", "units of each LSTM layer"),
-        ("layers", "LSTM layers"),
-        ("epochs", "passes over the text"),
-        ("batch-size", "streams of text read side by side"),
-        ("seq-length", "bytes between two steps of the optimizer"),
+    count = whole_number(1)
+    options: list[tuple[str, Callable[[str], object], str, str]] = [
+        ("units", count, "N", "units of each LSTM layer"),
+        ("layers", count, "N", "LSTM layers"),
+        ("epochs", count, "N", "passes over the text"),
+        ("batch-size", count, "N", "streams of text read side by side"),
+        ("seq-length", count, "N", "bytes between two steps of the optimizer"),
+        ("learning-rate", number(0.0, above=True), "R", "of Adam, at the start; it decays"),
+        ("seed", whole_number(0), "N", "same seed, same model"),
     ]
-    for name, meaning in options:
+    for name, kind, value, meaning in options:
+        default = getattr(defaults, name.replace("-", "_"))
         parser.add_argument(
-            f"--{name}",
-            type=whole_number(1),
-            default=getattr(defaults, name.replace("-", "_")),
-            metavar="N",
-            help=f"{meaning} (default: %(default)s)",
+            f"--{name}", type=kind, metavar=value, help=f"{meaning} (default: {default})"
         )
-    parser.add_argument(
-        "--learning-rate",
-        type=number(0.0, above=True),
-        default=defaults.learning_rate,
-        metavar="R",
-        help="of Adam, at the start; it decays (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=whole_number(0),
-        default=defaults.seed,
-        metavar="N",
-        help="same seed, same model (default: %(default)s)",
-    )
     parser.add_argument(
         "-o",
         "--output",
@@ -86,16 +73,12 @@ def add_training(parser: argparse.ArgumentParser, defaults: Settings, output: st
         metavar="MODEL",
         help="where to save the model (default: %(default)s)",
     )
+    parser.set_defaults(defaults=defaults)
 
 
 def settings(arguments: argparse.Namespace) -> Settings:
-    """The settings in parsed arguments."""
-    return Settings(
-        units=arguments.units,
-        layers=arguments.layers,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        seq_length=arguments.seq_length,
-        learning_rate=arguments.learning_rate,
-        seed=arguments.seed,
-    )
+    """What the parsed arguments give, and the command's defaults."""
+    names = {field.name for field in dataclasses.fields(Settings)}
+    given = {k: v for k, v in vars(arguments).items() if k in names and v is not None}
+    defaults: Settings = arguments.defaults
+    return dataclasses.replace(defaults, **given)

@@ -25,18 +25,22 @@ class Job:
     held_out: bytes
     prompt: bytes
     output: str
+    start: str | None = None  # the file of a model to go on from
 
 
 def run(job: Job, settings: language_model.Settings) -> int:
     """Do the job and print the report; returns the exit code.
 
     Raises:
-        OSError: the model cannot be saved where ``job.output`` says.
-        ValueError: there is too little text.
+        OSError: the model cannot be saved where ``job.output`` says, or ``job.start`` not be read.
+        ValueError: there is too little text, or ``job.start`` holds no such model.
     """
     _check_output(job.output)
     pylstm.set_seed(settings.seed)
-    model = language_model.build(settings, stateful=True)
+    if job.start is None:
+        model = language_model.build(settings)
+    else:
+        model = language_model.load(job.start, settings)
     say("text", f"{job.name}: {len(job.train):,} bytes to learn, {len(job.held_out):,} held out")
     say("model", _describe(model))
     say("machine", f"{pylstm.active_isa()}, threads: {pylstm.get_num_threads()}")
@@ -47,7 +51,7 @@ def run(job: Job, settings: language_model.Settings) -> int:
     say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")
     say("speed", f"{speed:,.0f} tokens per second")
 
-    saved = language_model.for_use(model, settings)
+    saved = language_model.for_use(model)
     saved.save(job.output, include_optimizer=False)
     try:
         if not training.interrupted:
@@ -85,7 +89,7 @@ def _describe(model: Sequential) -> str:
     for layer in model.layers:
         config = layer.get_config()
         size = config.get("units", config.get("output_dim"))
-        parts.append(f"{type(layer).__name__}({size})")
+        parts.append(type(layer).__name__ + ("" if size is None else f"({size})"))
     return f"{' -> '.join(parts)}, {model.count_params():,} parameters"
 
 

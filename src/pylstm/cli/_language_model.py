@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import pylstm
 from pylstm import Sequential, callbacks, initializers, layers, optimizers
 from pylstm.cli._corpus import windows
 
@@ -50,10 +51,10 @@ class Training:
     interrupted: bool
 
 
-def build(settings: Settings, *, stateful: bool) -> Sequential:
-    """Embedding, LSTMs and a softmax over the next byte, compiled with Adam; weights drawn."""
+def build(settings: Settings) -> Sequential:
+    """Embedding, LSTMs that carry their state, a softmax over the next byte; weights drawn."""
     stack = [
-        layers.LSTM(settings.units, return_sequences=True, stateful=stateful)
+        layers.LSTM(settings.units, return_sequences=True, stateful=True)
         for _ in range(settings.layers)
     ]
     # Keras' default of +-0.05 is so small that the first epoch would go by in growing it
@@ -66,6 +67,44 @@ def build(settings: Settings, *, stateful: bool) -> Sequential:
         ]
     )
     model.build((None, None))
+    return _compiled(model, settings)
+
+
+def load(path: str, settings: Settings) -> Sequential:
+    """The model of a file, to be trained on: it carries state, and Adam starts anew.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a model that reads and predicts bytes.
+    """
+    model = pylstm.load_model(path, compile=False)
+    check(model, path)
+    if getattr(model.layers[0], "mask_zero", False):
+        raise ValueError(f"{path}: expected a model that reads every byte, got mask_zero=True")
+    try:
+        model.generate(np.zeros(1, np.uint8), 0)  # refuses what sees later bytes or has no softmax
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return _compiled(_copy(model, stateful=True), settings)
+
+
+def for_use(model: Sequential) -> Sequential:
+    """The model without carried state: what is saved, so that every call starts afresh."""
+    return _copy(model, stateful=False)
+
+
+def _copy(model: Sequential, *, stateful: bool) -> Sequential:
+    config = model.get_config()
+    for layer in config["layers"]:
+        if layer["class_name"] == "LSTM":
+            layer["config"]["stateful"] = stateful
+    result = Sequential.from_config(config)
+    for new, old in zip(result.layers, model.layers, strict=True):
+        new.hold(old.get_weights())
+    return result
+
+
+def _compiled(model: Sequential, settings: Settings) -> Sequential:
     model.compile(
         optimizer=optimizers.Adam(settings.learning_rate, global_clipnorm=MAX_NORM),
         loss="sparse_categorical_crossentropy",
@@ -137,13 +176,6 @@ def bits_per_byte(model: Sequential, before: int, text: bytes) -> float:
         loss = model.evaluate(data[None, -rest - 1 : -1], data[None, -rest:], verbose=0)
         nats += float(loss) * rest
     return nats / len(text) / math.log(2.0)
-
-
-def for_use(model: Sequential, settings: Settings) -> Sequential:
-    """The model without carried state: what is saved, so that every call starts afresh."""
-    result = build(settings, stateful=False)
-    result.set_weights(model.get_weights())
-    return result
 
 
 def check(model: Sequential, path: str) -> None:

@@ -24,15 +24,26 @@ def add_parser(commands: _arguments.Commands) -> None:
         metavar="FILE",
         help="text to measure on (default: the last tenth of the text is held out)",
     )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="go on from this model, saved by `pylstm train`, in place of new weights; it has "
+        "units and layers of its own",
+    )
     _arguments.add_training(parser, Settings(epochs=10), "pylstm-model.safetensors")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    for path in [*arguments.files, *(arguments.validation or ())]:
+    start = [] if arguments.start is None else [arguments.start]
+    for path in [*arguments.files, *(arguments.validation or ()), *start]:
         if Path(path).resolve() == Path(arguments.output).resolve():
-            raise ValueError(f"--output: expected another file than the text {path}")
+            raise ValueError(f"--output: expected another file than {path}, which is read")
+    for name in ("units", "layers"):
+        if start and getattr(arguments, name) is not None:
+            raise ValueError(f"--{name}: not with --from, whose model has its own")
     text = _corpus.read_files(arguments.files)
     if arguments.validation:
         train, held_out = text, _corpus.read_files(arguments.validation)
@@ -40,5 +51,5 @@ def run(arguments: argparse.Namespace) -> int:
         train, held_out = _corpus.hold_out(text)
     files = arguments.files
     name = files[0] if len(files) == 1 else f"{len(files)} files"
-    job = _job.Job(name, train, held_out, held_out[:16], arguments.output)
+    job = _job.Job(name, train, held_out, held_out[:16], arguments.output, arguments.start)
     return _job.run(job, _arguments.settings(arguments))
