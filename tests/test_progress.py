@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -89,6 +90,44 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert terminal.text == ""  # too short for a bar
     regression().predict(X, verbose=1)
     assert "100%" in terminal.text
+    terminal.text = ""
+    regression().predict(iter([X, X]))
+    assert terminal.text == ""
+    monkeypatch.setattr("pylstm.models._predict.BUDGET_MS", -1)
+    regression().predict(iter([X, X]))
+    assert "2 [" in terminal.text
+    monkeypatch.undo()
+    monkeypatch.setattr("sys.stdout", terminal)
+    terminal.text = ""
+    regression().predict(iter([X, X]), verbose=1, steps=2)
+    assert "100%" in terminal.text
+    assert "2/2 [" in terminal.text
+    with pytest.raises(ValueError, match="verbose: expected"):
+        regression().predict(iter([X]), verbose=7)
+
+
+def test_the_bar_shows_the_rate_and_the_time_left(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr(_progress, "_REFRESH_SECONDS", 0.0)
+    language().fit(IDS, IDS, batch_size=1)
+    bars = [frame for frame in terminal.text.split("\r") if "%|" in frame]
+    shown = re.compile(r"\[\d\d:\d\d<\d\d:\d\d, .*loss: [\d.]+, [\d,]+ tokens/s")
+    assert any(shown.search(frame) for frame in bars)
+
+
+def test_a_notebook_gets_a_bar(monkeypatch):
+    class ZMQInteractiveShell:
+        pass
+
+    class IPython:
+        @staticmethod
+        def get_ipython():
+            return ZMQInteractiveShell()
+
+    monkeypatch.setitem(sys.modules, "IPython", IPython)
+    assert _progress.interactive()
+    assert isinstance(_progress.make("auto"), _progress.Bar)
 
 
 def test_an_interrupted_bar_leaves_the_line(monkeypatch):

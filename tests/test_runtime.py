@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+from helpers import run_python
 
 import pylstm
 from pylstm import _core, _runtime
@@ -49,6 +50,27 @@ def test_every_instruction_set_here_can_be_used():
             assert pylstm.active_isa() == isa
     finally:
         pylstm.use_isa(before)
+
+
+def test_the_environment_forces_an_instruction_set(monkeypatch):
+    for isa in pylstm.available_isas():
+        monkeypatch.setenv("PYLSTM_ISA", isa)
+        assert run_python("-c", "import pylstm; print(pylstm.active_isa())") == f"{isa}\n"
+    refused = """
+import pylstm
+try:
+    pylstm.active_isa()
+except ValueError as error:
+    print(error)
+"""
+    monkeypatch.setenv("PYLSTM_ISA", "pentium")
+    printed = run_python("-c", refused)
+    assert printed.startswith("PYLSTM_ISA must be one of ")
+    compiled = printed.partition(", got ")[0].removeprefix("PYLSTM_ISA must be one of ").split(", ")
+    assert set(pylstm.available_isas()) <= set(compiled)
+    for isa in set(compiled) - set(pylstm.available_isas()):
+        monkeypatch.setenv("PYLSTM_ISA", isa)
+        assert f"this processor does not support '{isa}'" in run_python("-c", refused)
 
 
 def test_the_configuration_is_what_a_bug_report_needs(capsys):

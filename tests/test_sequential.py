@@ -261,6 +261,13 @@ def test_calling_a_model_is_predicting():
     noisy = Sequential([layers.Input((50,)), layers.Dropout(0.5)])
     out = noisy(np.ones((4, 50)), training=True)
     assert set(np.unique(out)) == {0.0, 2.0}
+    deferred = Sequential([layers.LSTM(3), layers.Dropout(0.5)])
+    out = deferred(np.ones((40, 2, 5)), training=True)
+    kept = out != 0
+    assert 0 < kept.sum() < kept.size
+    assert np.array_equal(out[kept], 2 * deferred(np.ones((40, 2, 5)))[kept])
+    with pytest.raises(ValueError, match="x: expected"):
+        deferred(np.ones((40, 2, 6)), training=True)
 
 
 def test_generate_takes_the_likeliest_token_at_temperature_0():

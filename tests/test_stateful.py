@@ -28,6 +28,10 @@ def test_tbptt_is_refused_where_it_means_nothing():
         model.compile("sgd", "mse")
         with pytest.raises(ValueError, match="reads backward"):
             fit(model, X, X, tbptt=3)
+    model = Sequential([layers.LSTM(3, return_sequences=True)])
+    model.compile("sgd", lambda y, p: (0.0, p), metrics=["mae"])
+    with pytest.raises(ValueError, match="computed in Python: <lambda>, mae"):
+        fit(model, X, X, tbptt=3)
 
 
 def test_stateful_training_needs_equal_batches():

@@ -56,7 +56,7 @@ class Estimated(Structure):
 
         >>> from pylstm import Sequential, layers
         >>> model = Sequential([layers.Input((None, 3)), layers.LSTM(8)])
-        >>> model.estimate_memory(32, 100).total < 1 << 20
+        >>> model.estimate_memory(32, 100).total < 2 << 20
         True
         """
         self._enter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ class Predictor(Estimated):
         """
         self._enter()
         if type(x) is not np.ndarray and is_batches(x, None):
-            return self._predict_batches(x, batch_size, steps, callbacks)
+            return self._predict_batches(x, batch_size, verbose, steps, callbacks)
         x = _checks.array("x", x)
         size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
         count = len(x) if x.ndim else 0
@@ -129,25 +130,39 @@ class Predictor(Estimated):
         callback_list.call("on_predict_end", None)
 
     def _predict_batches(
-        self, batches: Any, batch_size: int | None, steps: int | None, callbacks: Any
+        self, batches: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
     ) -> NDArray[Any]:
         """The outputs for an iterable of batches, one after another."""
         if batch_size is not None:
             raise ValueError("batch_size: must be None when x is an iterable of batches")
         limit = optional_count("steps", steps)
+        waits, amount = verbose == "auto", _Amount()  # for what takes long
+        progress = _progress.make(0 if waits else verbose)
         callback_list = CallbackList(callbacks)
-        callback_list.begin(self, None, {"verbose": 0, "steps": limit})
+        callback_list.begin(self, None, {"verbose": verbose, "steps": limit})
         callback_list.call("on_predict_begin", None)
-        found = []
-        for number, item in enumerate(_items(batches)):
-            callback_list.call("on_predict_batch_begin", number, None)
-            with _checks.naming(f"x: batch {number}"):
-                found.append(self.predict_on_batch(item[0] if isinstance(item, tuple) else item))
-            callback_list.call("on_predict_batch_end", number, {})
-            if number + 1 == limit:
-                break
-        if not found:
-            raise ValueError("x: the iterable gives no batch")
+        found: list[NDArray[Any]] = []
+        until = time.monotonic() + BUDGET_MS / 1000
+        try:
+            progress.begin("", limit, amount)
+            for number, item in enumerate(_items(batches)):
+                callback_list.call("on_predict_batch_begin", number, None)
+                with _checks.naming(f"x: batch {number}"):
+                    x = item[0] if isinstance(item, tuple) else item
+                    found.append(self.predict_on_batch(x))
+                callback_list.call("on_predict_batch_end", number, {})
+                amount.rows += len(found[-1])
+                if waits and time.monotonic() > until:
+                    waits, progress = False, _progress.make("auto", quiet_lines=True)
+                    progress.begin("", limit, amount)
+                progress.update(number + 1)
+                if number + 1 == limit:
+                    break
+            if not found:
+                raise ValueError("x: the iterable gives no batch")
+            progress.end(len(found), {})
+        finally:
+            progress.close()
         callback_list.call("on_predict_end", None)
         return np.concatenate(found)
 

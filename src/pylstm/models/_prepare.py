@@ -222,7 +222,10 @@ class Preparer:
         if len(self._model.output_shape) != 3:
             raise ValueError("tbptt: the model gives one output a row; every step needs one")
         if self._compiled.in_python:
-            raise ValueError("tbptt: not with a loss or a metric written in Python")
+            loss = self._compiled.function
+            names = [] if loss is None else [loss.name]
+            names += [metric.name for metric in self._compiled.own_metrics]
+            raise ValueError(f"tbptt: not with what is computed in Python: {', '.join(names)}")
         for layer in self._model.layers:
             if isinstance(layer, Recurrent) and layer.reads_backward:
                 raise ValueError(f"tbptt: layer {layer.name!r} reads backward")

@@ -88,7 +88,8 @@ class Trainer(Compilable):
             validation_batch_size: Rows a batch in validation; batch_size if not given.
             validation_freq: Validate every so many epochs, or after the epochs (from 1) in a list.
             tbptt: Cut each batch into windows of this many steps: one optimizer step each, states
-                carried over, gradients not.
+                carried over, gradients not. Not with a loss or a metric that is computed in
+                Python, as squared and absolute error are among metrics.
 
         Returns:
             The history; `history.history` maps names to one value an epoch.
