@@ -87,7 +87,7 @@ PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWh
 
 template <class T>
 void lstm_step(const LstmStepArgs<T>& p) {
-  if (p.rows == 0) return;
+  if (p.rows == 0 || p.units == 0) return;
   constexpr Dim W = Vec<T>::width;
   constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
   const Dim blocks = (p.units + W - 1) / W;
