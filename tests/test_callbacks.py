@@ -206,7 +206,7 @@ def test_early_stopping_restores_the_best_weights():
     net, seen = model(), []
     watch = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(net.get_weights()))
     rising = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: logs.update(rising=e))
-    stop = callbacks.EarlyStopping("rising", patience=3, restore_best_weights=True)
+    stop = callbacks.EarlyStopping("rising", patience=3, mode="min", restore_best_weights=True)
     fit(net, watch, rising, stop, epochs=9)
     assert len(seen) == 4
     for a, b in zip(net.get_weights(), seen[0], strict=True):
@@ -216,6 +216,15 @@ def test_early_stopping_restores_the_best_weights():
 def test_a_value_that_is_not_there_is_told():
     with pytest.warns(RuntimeWarning, match="no 'val_loss' in logs, which have loss"):
         fit(model(), callbacks.EarlyStopping(), epochs=1)
+
+
+def test_a_direction_that_no_name_tells_is_told():
+    stop = callbacks.EarlyStopping(monitor="val_r2")
+    with pytest.warns(UserWarning, match="mode: of 'val_r2' a lower value is taken"):
+        stop.value({"val_r2": 1.0})
+    stop.value({"val_r2": 1.0})  # once
+    for name, mode in (("val_r2", "max"), ("val_mae", "auto"), ("val_accuracy", "auto")):
+        callbacks.EarlyStopping(monitor=name, mode=mode).value({name: 1.0})
 
 
 # ---- ModelCheckpoint

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pylstm
-from pylstm import Sequential, layers, optimizers
+from pylstm import Sequential, layers, metrics, optimizers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 5, 3))
@@ -114,13 +114,31 @@ def test_a_sequence_of_batches_is_shuffled_by_the_seed():
 
 def test_an_iterable_that_ends_too_early_ends_training():
     net = model()
-    with pytest.warns(RuntimeWarning, match="ended after 0 batches of epoch 2"):
+    with pytest.warns(RuntimeWarning, match="ended after 0 batches of a pass"):
         history = net.fit(batches(), epochs=3, verbose=0)
     assert history.epoch == [0]
-    with pytest.warns(RuntimeWarning, match="ended after 2 batches of epoch 2"):
+    with pytest.warns(RuntimeWarning, match="ended after 2 batches of a pass"):
         history = net.fit(batches(times=2), epochs=3, steps_per_epoch=6, verbose=0)
     assert history.epoch == [0, 1]
     assert net.optimizer.iterations == 4 + 8
+
+
+def test_validation_batches_that_have_run_out_give_no_values():
+    class Share(metrics.Metric):
+        def reset_state(self):
+            self.count = 0
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.count += len(y_true)
+
+        def result(self):
+            return 1 / self.count
+
+    net = model()
+    net.compile("sgd", "mse", metrics=[Share("share")])
+    with pytest.warns(RuntimeWarning, match="validation_data: the iterable ended after 0 batches"):
+        history = net.fit(X, Y, epochs=2, validation_data=batches(), verbose=0).history
+    assert [len(history[name]) for name in ("loss", "val_loss", "val_share")] == [2, 1, 1]
 
 
 def test_validation_evaluation_and_prediction_on_batches():

@@ -1,5 +1,7 @@
 """Losses and metrics of whole models: what evaluate counts, what Python functions may do."""
 
+import functools
+
 import numpy as np
 import pytest
 from models import IDS, NEXT, RNG, X, Y, close, fit, language, regression, same
@@ -237,3 +239,38 @@ def test_outputs_that_fit_the_loss_are_taken_without_a_warning(loss, activation)
     model = Sequential(head(activation))
     model.compile("adam", loss)  # a warning would be an error
     model.predict(X)
+
+
+def test_a_metric_cannot_change_what_others_see():
+    def careless(y_true, y_pred):
+        y_pred -= y_true
+        return np.abs(y_pred)
+
+    model = Sequential([layers.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=[careless, "mae"])
+    with pytest.raises(ValueError, match="read-only"):
+        model.evaluate(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+
+
+def test_one_number_for_a_batch_with_padding_is_told():
+    model = Sequential([layers.Embedding(5, 3, mask_zero=True), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[lambda y, p: float(np.abs(p - y).mean())])
+    x, y = np.array([[1, 2, 0], [3, 0, 0]]), np.zeros((2, 3, 1))
+    with pytest.warns(UserWarning, match="one number for a batch, so steps that are padding count"):
+        model.evaluate(x, y, verbose=0)
+    model.evaluate(np.ones((2, 3), int), y, verbose=0)
+
+
+def test_names_of_functions():
+    def quantile(y, p, level):
+        return np.abs(p - y) * level
+
+    class Called:
+        def __call__(self, y, p):
+            return 0.0
+
+    parts = [functools.partial(functools.partial(quantile), level=0.1), Called(), lambda y, p: 0.0]
+    assert [metrics.get(part).name for part in parts] == ["quantile", "Called", "<lambda>"]
+    assert losses.get(parts[0]).name == "quantile"
+    with pytest.raises(ValueError, match=r"metrics\.FunctionMetric\(function, name\) has a name"):
+        Sequential([layers.Dense(1)]).compile("sgd", "mse", metrics=[parts[0], parts[0]])

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name of a function, of the one that a partial calls, of the class of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def checked(value: object) -> Mapping[str, Any]:

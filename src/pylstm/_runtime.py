@@ -128,7 +128,7 @@ def _warn_of_cores() -> None:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads one call may use; results do not depend on it.
+    """Set how many threads one call may use; results do not depend on it. A forked child has one.
 
     The first number above that of the processors this process may use gives a RuntimeWarning.
 

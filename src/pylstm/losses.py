@@ -167,7 +167,7 @@ class FunctionLoss(Loss):
     engine_name = "external"
 
     def __init__(self, function: LossFunction, name: str | None = None) -> None:
-        super().__init__(name=name or getattr(function, "__name__", "loss"))
+        super().__init__(name=name or _custom.name_of(function))
         self.function = function
         self.takes_weights = _has_parameter(function, "sample_weight")
 

@@ -7,6 +7,7 @@ the update and without dropout.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,8 @@ class FunctionMetric(Metric):
     or each output."""
 
     def __init__(self, function: MetricFunction, name: str | None = None) -> None:
-        super().__init__(name or getattr(function, "__name__", "metric"))
+        super().__init__(name or _custom.name_of(function))
+        self._warned = False
         self.function = function
         self.reset_state()
 
@@ -95,6 +97,14 @@ class FunctionMetric(Metric):
         shape = y_pred.shape
         values = _checks.returned(f"metrics: {self.name}", self.function(y_true, y_pred))
         if values.ndim == 0:
+            if sample_weight is not None and not self._warned and not sample_weight.all():
+                self._warned = True
+                warnings.warn(
+                    f"metrics: {self.name} returns one number for a batch, so steps that are "
+                    f"padding count; return one for each step",
+                    UserWarning,
+                    stacklevel=2,
+                )
             self._sum += float(values) * len(y_pred)
             self._count += len(y_pred)
             return

@@ -36,7 +36,8 @@ def load_model(
         filepath: The file.
         custom_objects: Functions and classes of your own that were the model's loss and metrics,
             by their names, those of metrics in logs. Without its loss the model is not compiled,
-            a metric is left out; a UserWarning says so.
+            a metric is left out; a UserWarning says so. Initializers of your own are not needed:
+            the weights are there.
         compile: Whether to compile the model as it was when it was saved, with its optimizer's
             state, if the file has that.
         verify: Check the file's digest, and that the model computes what it did when it was saved.
@@ -158,7 +159,8 @@ def _parts(metadata: dict[str, str], own: Mapping[str, Any]) -> list[Part] | Non
         so = "it is not compiled" if parts[0] in absent else "they are left out"
         warnings.warn(
             f"load_model: the file names parts that are not pylstm's: {names}; {so} unless they "
-            f"are given as custom_objects={{name: function or class}}",
+            f"are given as custom_objects={{name: function or class}}; a file made of this model "
+            f"would lack them too",
             UserWarning,
             stacklevel=3,
         )

@@ -21,7 +21,8 @@ class ModelCheckpoint(Monitor):
         verbose: 1 prints each save.
         save_best_only: Save only when the value has become better.
         save_weights_only: Leave the optimizer out.
-        mode: "min", "max", or "auto" by the name.
+        mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
+            with a UserWarning if nothing in the name tells.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: Value to be beaten by the first save.
 

@@ -17,7 +17,8 @@ class ReduceLROnPlateau(Monitor):
         factor: Below 1.
         patience: Epochs to wait.
         verbose: 1 prints each change.
-        mode: "min", "max", or "auto" by the name.
+        mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
+            with a UserWarning if nothing in the name tells.
         min_delta: Least change that counts as better.
         cooldown: Epochs after a change in which nothing is counted.
         min_lr: Lower bound of the learning rate.

@@ -8,6 +8,8 @@ import warnings
 from pylstm import _checks
 from pylstm._callback import Callback, Logs
 
+_FALLING = ("loss", "error", "perplexity", "mse", "mae", "entropy")  # known to be better if lower
+
 
 class Monitor(Callback):
     """A callback that compares one value with the best so far."""
@@ -17,6 +19,8 @@ class Monitor(Callback):
         _checks.choice("mode", mode, ("auto", "min", "max"))
         up = mode == "max" or (mode == "auto" and monitor.endswith(("acc", "accuracy", "auc")))
         self._sign = 1.0 if up else -1.0
+        known = up or any(word in monitor for word in _FALLING)
+        self._guesses = mode == "auto" and not known
         self.min_delta = abs(_checks.number("min_delta", min_delta))
 
     def value(self, logs: Logs | None) -> float | None:
@@ -29,6 +33,14 @@ class Monitor(Callback):
                 stacklevel=4,
             )
             return None
+        if self._guesses:
+            self._guesses = False
+            warnings.warn(
+                f"{type(self).__name__}: mode: of {self.monitor!r} a lower value is taken to be "
+                f"better; give mode='min' or mode='max'",
+                UserWarning,
+                stacklevel=4,
+            )
         return logs[self.monitor]
 
     def better(self, value: float, best: float | None) -> bool:

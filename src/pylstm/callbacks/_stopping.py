@@ -19,7 +19,8 @@ class EarlyStopping(Monitor):
         min_delta: Least change that counts as better.
         patience: Epochs to wait.
         verbose: 1 prints when it stops.
-        mode: "min", "max", or "auto" by the name.
+        mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
+            with a UserWarning if nothing in the name tells.
         baseline: Value to be beaten.
         restore_best_weights: Go back to the weights of the best epoch at the end.
         start_from_epoch: Epochs before which nothing is compared.

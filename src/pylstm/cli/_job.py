@@ -41,6 +41,10 @@ def run(job: Job, settings: language_model.Settings) -> int:
         model = language_model.build(settings)
     else:
         model = language_model.load(job.start, settings)
+    if Path(job.output).exists():
+        say("output", f"{job.output} is there and will be replaced")
+    if job.start is not None:
+        say("from", f"{job.start}, with an optimizer that begins anew")
     say("text", f"{job.name}: {len(job.train):,} bytes to learn, {len(job.held_out):,} held out")
     say("model", _describe(model))
     say("machine", f"{pylstm.active_isa()}, threads: {pylstm.get_num_threads()}")

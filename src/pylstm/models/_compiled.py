@@ -36,7 +36,10 @@ class Compiled:
         self.metrics = [self._fitting(metrics.get(m)) for m in metric_list or ()]
         names = self.names()
         if len(set(names)) < len(names):
-            raise ValueError(f"metrics: two have the same name, or that of the loss: {names}")
+            raise ValueError(
+                f"metrics: two have the same name, or that of the loss: {names}; "
+                f"metrics.FunctionMetric(function, name) has a name of your choice"
+            )
         self._looked = self._warned_of_padding = False
 
     def look_at_padding(self) -> None:
@@ -163,8 +166,10 @@ class Tally:
         self, y_true: NDArray[Any], y_pred: NDArray[Any], mask: NDArray[Any] | None
     ) -> None:
         """Show one batch to the metrics written in Python."""
+        shown = y_pred.view()
+        shown.flags.writeable = False  # the loss and other metrics see it too
         for metric in self._compiled.own_metrics:
-            metric.update_state(y_true, y_pred, mask)
+            metric.update_state(y_true, shown, mask)
 
     def add_loss(self, loss: float, rows: int, applied: bool) -> None:
         """Take in the loss of one batch that was computed in Python."""

@@ -152,8 +152,8 @@ class BatchSource:
         if done < (self._limit or 1):
             self.exhausted = True
             warnings.warn(
-                f"{self._argument}: the iterable ended after {done} batches of epoch {index + 1}; "
-                f"training or evaluation stops here",
+                f"{self._argument}: the iterable ended after {done} batches of a pass, which ends "
+                f"with them; a list, or an object that gives its batches anew, does not run out",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -81,13 +81,13 @@ class Loop:
     def evaluate(
         self, source: Source, progress: Progress, callbacks: CallbackList
     ) -> dict[str, float]:
-        """Loss and metrics over `source`."""
+        """Loss and metrics over `source`; nothing if it gives no batch any more."""
         tally = self.tally(source.first().y)
         callbacks.call("on_test_begin", None)
         try:
             progress.begin("", source.steps, tally)
             steps = self.walk(source, 0, "evaluate", tally, progress, callbacks)
-            logs = tally.logs()
+            logs = tally.logs() if steps else {}
             progress.end(steps, logs)
         finally:
             progress.close()

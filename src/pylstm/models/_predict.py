@@ -51,7 +51,7 @@ class Predictor(Estimated):
             x: As in `fit`; or an iterable of batches x, or (x, …).
             batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
                 except in a stateful model, where it decides which rows go on from which.
-            verbose: As in `fit`; "auto" prints nothing but a bar, and that only if it takes long.
+            verbose: As in `fit`; "auto" shows a bar, and only if it takes long.
             steps: Batches to predict; all if not given.
             callbacks: A list of `callbacks.Callback`.
 

@@ -225,7 +225,10 @@ class Preparer:
             loss = self._compiled.function
             names = [] if loss is None else [loss.name]
             names += [metric.name for metric in self._compiled.own_metrics]
-            raise ValueError(f"tbptt: not with what is computed in Python: {', '.join(names)}")
+            raise ValueError(
+                f"tbptt: not with what is computed in Python: {', '.join(names)}; `evaluate` on a "
+                f"model compiled with it computes it"
+            )
         for layer in self._model.layers:
             if isinstance(layer, Recurrent) and layer.reads_backward:
                 raise ValueError(f"tbptt: layer {layer.name!r} reads backward")
