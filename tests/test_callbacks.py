@@ -272,6 +272,8 @@ def test_checkpoints_by_batches(tmp_path):
     fit(net, callbacks.ModelCheckpoint(tmp_path / "m{epoch}", save_freq=3))
     steps = [pylstm.load_model(tmp_path / f"m{i}").optimizer.iterations for i in (1, 2)]
     assert steps == [3, 6]
+    fit(net, callbacks.ModelCheckpoint(tmp_path / "b{epoch}-{batch}", save_freq=2), epochs=1)
+    assert sorted(path.name for path in tmp_path.glob("b*")) == ["b1-2", "b1-4"]
 
 
 def test_a_checkpoint_that_cannot_be_saved_is_refused_early(tmp_path):

@@ -52,7 +52,7 @@ def test_every_instruction_set_here_can_be_used():
         pylstm.use_isa(before)
 
 
-def test_the_environment_forces_an_instruction_set(monkeypatch):
+def test_the_environment_forces_an_instruction_set(monkeypatch, tmp_path):
     for isa in pylstm.available_isas():
         monkeypatch.setenv("PYLSTM_ISA", isa)
         assert run_python("-c", "import pylstm; print(pylstm.active_isa())") == f"{isa}\n"
@@ -63,7 +63,11 @@ try:
 except ValueError as error:
     print(error)
 """
+    model = pylstm.Sequential([pylstm.Input((3,)), pylstm.layers.Dense(1)])
+    model.save(tmp_path / "model")
     monkeypatch.setenv("PYLSTM_ISA", "pentium")
+    load = refused.replace("active_isa()", f"load_model({str(tmp_path / 'model')!r})")
+    assert run_python("-c", load).startswith("PYLSTM_ISA must be one of ")
     printed = run_python("-c", refused)
     assert printed.startswith("PYLSTM_ISA must be one of ")
     compiled = printed.partition(", got ")[0].removeprefix("PYLSTM_ISA must be one of ").split(", ")

@@ -53,6 +53,8 @@ def load_model(
     compile = _checks.boolean("compile", compile)
     verify = _checks.boolean("verify", verify)
     metadata, found = _core.read_model_file(path, verify)
+    _core.active_isa()  # a bad PYLSTM_ISA is not the file's fault, nor is the next one
+    _core.get_num_threads()
     tensors = dict(found)
     with _damage(path):
         state = _stored(metadata, "state")

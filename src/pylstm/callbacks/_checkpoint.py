@@ -15,8 +15,8 @@ class ModelCheckpoint(Monitor):
     """Save the model after each epoch, or when it has become better.
 
     Args:
-        filepath: Where; may name values as in "m-{epoch:02d}-{val_loss:.2f}.safetensors". The
-            folder must be there when training begins.
+        filepath: Where; may name values as in "m-{epoch:02d}-{val_loss:.2f}.safetensors",
+            {batch} if `save_freq` is a number. The folder must be there when training begins.
         monitor: Value that tells the best model.
         verbose: 1 prints each save.
         save_best_only: Save only when the value has become better.
@@ -70,6 +70,8 @@ class ModelCheckpoint(Monitor):
             return
         given = self.model.metrics_names
         known = {"epoch", "learning_rate", *given, *(f"val_{name}" for name in given)}
+        if self.save_freq != "epoch":
+            known.add("batch")
         strange = [name for name in self._named if name not in known]
         if strange:
             warnings.warn(
@@ -87,7 +89,7 @@ class ModelCheckpoint(Monitor):
         """Save if the number of batches is reached."""
         self._batches += 1
         if isinstance(self.save_freq, int) and self._batches % self.save_freq == 0:
-            self._save(self._epoch, logs)
+            self._save(self._epoch, {**(logs or {}), "batch": batch + 1})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save if it saves each epoch."""
