@@ -28,23 +28,12 @@ Wide<T> reference(int function, T argument) {
   const Wide<T> x = argument;
   if (function == kExp) return std::exp(x);
   if (function == kTanh) return std::tanh(x);
-  if (x >= 0) return 1 / (1 + std::exp(-x));
-  const Wide<T> e = std::exp(x);  // no overflow, no cancellation
-  return e / (1 + e);
+  return sigmoid<T>(x);
 }
 
 template <class T>
 void apply(const KernelTable<T>& k, int function, Dim n, const T* x, T* y) {
   (function == kExp ? k.exp : function == kSigmoid ? k.sigmoid : k.tanh)(n, x, y);
-}
-
-// Distance in units of the last place of T at `want`.
-template <class T>
-double ulps(T got, Wide<T> want) {
-  int exponent = 0;
-  std::frexp(want, &exponent);
-  const Wide<T> unit = std::ldexp(Wide<T>(1), exponent - std::numeric_limits<T>::digits);
-  return std::fabs(static_cast<double>((got - want) / unit));
 }
 
 template <class T>
@@ -58,9 +47,7 @@ template <class T>
 class Accuracy {
  public:
   explicit Accuracy(const std::vector<std::string>& isas) : isas_(isas), worst_(isas.size() * 3) {
-    if (sizeof(Wide<T>) == 8 || std::numeric_limits<Wide<T>>::digits > std::numeric_limits<double>::digits) return;
-    std::printf("long double is no wider than double here: accuracy of double is not measured\n");
-    measured_ = false;
+    if (!kWider<T>) std::printf("long double is no wider than double here: accuracy of double is not measured\n");
   }
 
   void add(T x) {
@@ -109,8 +96,8 @@ class Accuracy {
       if (size < std::numeric_limits<T>::min() && !count(y == 0)) fail_at("should be 0, as denormals are");
       return;
     }
-    if (!measured_) return;
-    const double distance = ulps(y, want);
+    if (!kWider<T>) return;
+    const double distance = ulps<T>(y, want);
     Worst<T>& worst = worst_[isa * 3 + static_cast<std::size_t>(f)];
     if (distance > worst.ulps) worst = {distance, x};
     if (!count(distance <= kUlps[f])) fail_at((std::to_string(distance) + " ulp away").c_str());
@@ -119,7 +106,6 @@ class Accuracy {
   const std::vector<std::string>& isas_;
   std::vector<Worst<T>> worst_;
   std::vector<T> chunk_;
-  bool measured_ = true;
 };
 
 template <class T>

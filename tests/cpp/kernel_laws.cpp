@@ -16,6 +16,7 @@ void table_laws(const KernelTable<T>& k, const Options& options) {
   product_laws(k, options);
   row_product_laws(k, options);
   lstm_laws(k, options);
+  cell_laws(k, options);
   sequence_laws(k, options);
   softmax_laws(k, options);
   interrupt_laws(k, options);

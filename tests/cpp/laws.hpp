@@ -34,8 +34,22 @@ std::vector<Dim> lengths(const KernelTable<T>& k) {
 
 template <class T>
 Wide<T> sigmoid(Wide<T> x) {
-  return 1 / (1 + std::exp(-x));
+  if (x >= 0) return 1 / (1 + std::exp(-x));
+  const Wide<T> e = std::exp(x);  // no overflow, no cancellation
+  return e / (1 + e);
 }
+
+// Distance in units of the last place of T at `want`.
+template <class T>
+double ulps(Wide<T> got, Wide<T> want) {
+  int exponent = 0;
+  std::frexp(want, &exponent);
+  const Wide<T> unit = std::ldexp(Wide<T>(1), exponent - std::numeric_limits<T>::digits);
+  return std::fabs(static_cast<double>((got - want) / unit));
+}
+// Whether the reference tells anything about T's last places.
+template <class T>
+constexpr bool kWider = std::numeric_limits<Wide<T>>::digits > std::numeric_limits<T>::digits;
 
 template <class T>
 void pack_laws(const KernelTable<T>& k, const Options& options);
@@ -45,6 +59,9 @@ template <class T>
 void row_product_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void lstm_laws(const KernelTable<T>& k, const Options& options);
+// Accuracy of one step of cells.
+template <class T>
+void cell_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void sequence_laws(const KernelTable<T>& k, const Options& options);
 template <class T>

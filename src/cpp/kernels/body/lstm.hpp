@@ -69,20 +69,27 @@ PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   }
 }
 
+// i and g share a division, and o and tanh(c). f would save one more, but its sigmoid would have to stay below the
+// other divisors' room for exponents: that costs an AVX2 processor more than its short divisions take.
 template <class T, int N, bool kWhole>
 PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
   const auto z = [&](int gate) { return cells.read(p.z + gate * p.z_gate, p.z_row, p.z_block); };
-  const X i = vector_sigmoid<T>(z(0)), f = vector_sigmoid<T>(z(1)), g = vector_tanh<T>(z(2));
-  const X c = fma(f, cells.read(p.c_prev, p.units), i * g);
+  const X f = vector_sigmoid<T>(z(1)), i_divisor = sigmoid_divisor<T>(z(0));
+  const Fraction<X> g = tanh_fraction<T>(z(2));
+  const X inner = 1 / (i_divisor * g.below);
+  const X c = fma(f, cells.read(p.c_prev, p.units), g.above * inner);
   cells.write(p.c, p.units, c);
-  const X o = vector_sigmoid<T>(z(3));
-  cells.write(p.h, p.h_row, o * vector_tanh<T>(c));
-  if (p.gates == nullptr) return;
-  cells.write(p.gates, 4 * p.units, i);
-  cells.write(p.gates + p.units, 4 * p.units, f);
-  cells.write(p.gates + 2 * p.units, 4 * p.units, g);
-  cells.write(p.gates + 3 * p.units, 4 * p.units, o);
+  if (p.gates != nullptr) {
+    cells.write(p.gates, 4 * p.units, g.below * inner);
+    cells.write(p.gates + p.units, 4 * p.units, f);
+    cells.write(p.gates + 2 * p.units, 4 * p.units, g.above * (i_divisor * inner));
+  }
+  const X o_divisor = sigmoid_divisor<T>(z(3));
+  const Fraction<X> t = tanh_fraction<T>(c);
+  const X outer = 1 / (o_divisor * t.below);
+  cells.write(p.h, p.h_row, t.above * outer);
+  if (p.gates != nullptr) cells.write(p.gates + 3 * p.units, 4 * p.units, t.below * outer);
 }
 
 template <class T>

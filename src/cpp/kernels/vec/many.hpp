@@ -47,9 +47,6 @@ struct Many {
   friend PYLSTM_INLINE Many larger_of(const Many& a, const Many& b) {
     return each([&](int j) { return larger_of(a.v[j], b.v[j]); });
   }
-  friend PYLSTM_INLINE Many if_number(const Many& x, const Many& value) {
-    return each([&](int j) { return if_number(x.v[j], value.v[j]); });
-  }
 };
 
 template <class T, int N>

@@ -63,11 +63,6 @@ PYLSTM_INLINE V<T> with_sign_of(V<T> magnitude, V<T> sign) {
   const typename Vec<T>::bits mask = typename Vec<T>::bits{} + (typename Vec<T>::bit(1) << (8 * sizeof(T) - 1));
   return from_bits<T>(as_bits<T>(magnitude) | (as_bits<T>(sign) & mask));
 }
-// value, but x where that is NaN.
-template <class Vector>
-PYLSTM_INLINE Vector if_number(Vector x, Vector value) {
-  return x != x ? x : value;
-}
 
 // a0 b0 a1 b1 ... of the first halves, and of the second.
 #if defined(__clang__)
