@@ -23,8 +23,8 @@ struct Cells {
   }
   // z and gates are by gate, then by unit.
   void run(const KernelTable<T>& k) {
-    k.lstm_step({1, units, nullptr, 0, nullptr, z.data(), 4 * units, k.width, units, c_prev.data(), c.data(), h.data(),
-                 units, gates.data()});
+    k.lstm_step({1, units, nullptr, 0, nullptr, z.data(), 4 * units, units, c_prev.data(), c.data(), h.data(), units,
+                 gates.data()});
   }
   T z_of(Dim gate, Dim unit) const { return z[static_cast<std::size_t>(gate * units + unit)]; }
   T gate_of(Dim gate, Dim unit) const { return gates[static_cast<std::size_t>(gate * units + unit)]; }

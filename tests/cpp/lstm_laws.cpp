@@ -1,6 +1,7 @@
 // One step of the LSTM and its cells backward, in both layouts of z.
 #include <algorithm>
 
+#include "base/index.hpp"
 #include "laws.hpp"
 
 namespace pylstm::test {
@@ -15,9 +16,12 @@ struct Step {
   Guarded<T> h_prev, kernel, packed, z, c_prev, c, h, gates;
 };
 
-// Column of gate g of unit u in z.
-Dim column(Layout layout, Dim width, Dim padded, Dim unit, Dim gate) {
-  return layout == Layout::kApart ? gate * padded + unit : (4 * (unit / width) + gate) * width + unit % width;
+// Column of a gate of a unit in z.
+Dim column(Layout layout, Dim width, Dim units, Dim unit, Dim gate) {
+  if (layout == Layout::kApart) return gate * round_up(units, width) + unit;
+  const Dim first = unit / width * width, count = std::min(width, units - first);
+  const Dim gate_width = 4 * count <= width ? width / 4 : 2 * count <= width ? width / 2 : width;
+  return 4 * first + gate * gate_width + unit - first;
 }
 
 template <class T>
@@ -28,13 +32,15 @@ struct StepResult {
 // Rows [first, first + count) of the problem in fresh memory that holds only them.
 template <class T>
 struct StepProblem {
-  Dim rows, units, padded, width;
+  Dim rows, units, width;
   Layout layout;
   std::vector<T> h_prev, recurrent, z, c_prev;  // dense; z by unit and gate [rows, units, 4]
 
   StepResult<T> run(const KernelTable<T>& k, Step<T>& m, Dim first, Dim count, bool in_place, bool keep,
                     Dim cut = 0) const {
-    const Dim h_row = units + 5, z_row = 4 * padded + 3;
+    const bool apart = layout == Layout::kApart;
+    const Dim columns = apart ? 4 * round_up(units, width) : k.gate_columns(units);
+    const Dim h_row = units + 5, z_row = columns + 3;
     const auto size = [](Dim n, Dim row, Dim columns) { return n == 0 ? 0 : (n - 1) * row + columns; };
     T* h = m.h_prev.take(size(count, h_row, units));
     T* packed = nullptr;
@@ -42,11 +48,11 @@ struct StepProblem {
       T* kernel = m.kernel.take(size(units, 4 * units + 1, 4 * units));
       for (Dim i = 0; i < units; ++i)
         std::copy_n(&recurrent[static_cast<std::size_t>(i * 4 * units)], 4 * units, kernel + i * (4 * units + 1));
-      packed = m.packed.take(k.packed_b(units, 4 * padded));
+      packed = m.packed.take(k.packed_b(units, columns));
       k.pack_gates(kernel, 4 * units + 1, units, units, packed, false);
       PYLSTM_EXPECT(m.packed.intact(), "pack_gates wrote in front of its output");
     }
-    T* z_rows = m.z.take(size(count, z_row, 4 * padded));  // lanes past `units` are NaN
+    T* z_rows = m.z.take(size(count, z_row, columns));  // columns of no unit are NaN
     T* before = m.c_prev.take(count * units);
     for (Dim r = 0; r < count; ++r) {
       for (Dim u = 0; u < units; ++u) {
@@ -54,15 +60,14 @@ struct StepProblem {
         h[r * h_row + u] = h_prev[i];
         before[r * units + u] = c_prev[i];
         for (Dim g = 0; g < 4; ++g)
-          z_rows[r * z_row + column(layout, width, padded, u, g)] = z[4 * i + static_cast<std::size_t>(g)];
+          z_rows[r * z_row + column(layout, width, units, u, g)] = z[4 * i + static_cast<std::size_t>(g)];
       }
     }
     T* c_new = in_place ? before : m.c.take(count * units);
     T* h_new = m.h.take(size(count, h_row, units));
     T* gates = keep ? m.gates.take(4 * count * units) : nullptr;
-    const bool apart = layout == Layout::kApart;
-    k.lstm_step({count, units, h, h_row, packed, z_rows, z_row, apart ? width : 4 * width, apart ? padded : width,
-                 before, c_new, h_new, h_row, gates, 0, -1, cut > 0, cut});
+    k.lstm_step({count, units, h, h_row, packed, z_rows, z_row, apart ? round_up(units, width) : 0, before, c_new,
+                 h_new, h_row, gates, 0, -1, cut > 0, cut});
     PYLSTM_EXPECT(m.h.intact() && m.z.intact() && (in_place ? m.c_prev : m.c).intact() && (!keep || m.gates.intact()),
                   "lstm_step wrote in front of an output");
     StepResult<T> result;
@@ -129,7 +134,7 @@ bool same(const std::vector<T>& a, const T* b) {
 
 template <class T>
 void step_case(const KernelTable<T>& k, Step<T>& memory, Layout layout, Dim rows, Dim units, Random& random) {
-  StepProblem<T> p = {rows, units, (units + k.width - 1) / k.width * k.width, k.width, layout, {}, {}, {}, {}};
+  StepProblem<T> p = {rows, units, k.width, layout, {}, {}, {}, {}};
   const auto draw = [&](Dim count, T scale) {
     std::vector<T> values;
     for (Dim i = 0; i < count; ++i) values.push_back(random.uniform<T>(-scale, scale));
@@ -207,7 +212,10 @@ template <class T>
 void lstm_laws(const KernelTable<T>& k, const Options& options) {
   Random random(2);
   std::vector<Dim> units = lengths(k);
+  units.push_back(k.width / 2);
+  units.push_back(k.width + k.width / 2);
   units.push_back(4 * k.width + 1);
+  units.push_back(4 * k.width + k.width / 2 + 1);
   units.push_back(5 * k.width);
   std::vector<Dim> rows = {0, 1, 2, 3, 4, 5, 6, 7, 12, 13};
   if (options.quick) rows = {1, 2, 3, 6, 7};

@@ -1,4 +1,6 @@
 // Panels of B: parts, and ways to store them.
+#include <algorithm>
+
 #include "base/buffer.hpp"
 #include "base/index.hpp"
 #include "product_problem.hpp"
@@ -24,6 +26,33 @@ void pack_parts(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   }
 }
 
+// Gates order as the table tells it, every column that is no unit's 0.
+template <class T>
+void pack_in_gates_order(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
+  const Dim inner = 5, panel = k.panel_vectors * k.width;
+  for (Dim units = 0; units <= 2 * k.width + 1; ++units) {
+    const Problem<T> p = make_problem(memory, 0, 4 * units, inner, false, false, random);
+    const Dim columns = k.gate_columns(units), size = k.packed_b(inner, columns);
+    PYLSTM_EXPECT(columns % k.width == 0 && columns >= 4 * units && columns < 4 * units + 2 * k.width, "gate_columns(",
+                  units, ") is ", columns);
+    T* packed = memory.packed_b.take(size);
+    k.pack_gates(p.b, p.b_row, inner, units, packed, false);
+    std::vector<T> want(static_cast<std::size_t>(columns * inner), 0);
+    for (Dim unit = 0; unit < units; ++unit) {
+      const Dim first = unit / k.width * k.width, count = std::min(k.width, units - first);
+      const Dim gate_width = 4 * count <= k.width ? k.width / 4 : 2 * count <= k.width ? k.width / 2 : k.width;
+      for (Dim gate = 0; gate < 4; ++gate) {
+        const Dim column = 4 * first + gate * gate_width + unit - first, begin = column / panel * panel;
+        for (Dim i = 0; i < inner; ++i)
+          want[at(begin * inner + i * std::min(panel, columns - begin) + column - begin)] =
+              p.b[i * p.b_row + gate * units + unit];
+      }
+    }
+    PYLSTM_EXPECT(std::equal(want.begin(), want.end(), packed), "pack_gates of ", units, " units differs");
+    PYLSTM_EXPECT(memory.packed_b.intact(), "pack_gates wrote in front of its output");
+  }
+}
+
 // Past the caches or not, panels hold the same.
 template <class T>
 void pack_past_caches(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
@@ -32,7 +61,7 @@ void pack_past_caches(const KernelTable<T>& k, Memory<T>& memory, Random& random
     const Problem<T> p = make_problem(memory, 0, columns, inner, false, transposed, random);
     for (const bool gates : {false, true}) {
       if (gates && transposed) continue;
-      const Dim size = k.packed_b(inner, gates ? 4 * round_up(units, k.width) : columns);
+      const Dim size = k.packed_b(inner, gates ? k.gate_columns(units) : columns);
       Buffer<T> panels[2];
       for (const bool past : {false, true}) {
         T* packed = panels[past].reserve_zeroed(size);
@@ -52,6 +81,7 @@ void pack_laws(const KernelTable<T>& k, const Options&) {
   Random random(6);
   Memory<T> memory(32 * k.panel_vectors * k.width * (7 * k.panel_vectors * k.width));
   pack_parts(k, memory, random);
+  pack_in_gates_order(k, memory, random);
   pack_past_caches(k, memory, random);
 }
 

@@ -30,11 +30,11 @@ namespace {
 
 #include "kernels/body/gemm.hpp"
 
+#include "kernels/body/pack.hpp"
+
 #include "kernels/body/lstm.hpp"
 
 #include "kernels/body/optimizers.hpp"
-
-#include "kernels/body/pack.hpp"
 
 #include "kernels/body/softmax.hpp"
 
@@ -50,6 +50,7 @@ constexpr KernelTable<T> make_table() {
           kPanelsTogether,
           packed_b<T>,
           pack_b<T>,
+          gate_columns<T>,
           pack_gates<T>,
           pack_a<T>,
           gemm<T>,

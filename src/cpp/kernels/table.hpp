@@ -72,19 +72,20 @@ struct LogitsBlock {
 };
 
 // One time step of an LSTM for `rows` sequences.
-// z is in gates order: unit block u, gate g (i, f, c, o), lane l at column (4u + g) * width + l.
+// Gates order: blocks of `width` units, of each block the gates i, f, c, o, of `width` columns each. Of a last block of
+// n < width units a gate has width / 4 columns, or half or all of them: as few as hold n.
 template <class T>
 struct LstmStepArgs {
   Dim rows, units;
   const T* h_prev;  // [rows, units], row stride h_prev_row
   Dim h_prev_row;
   const T* recurrent;  // pack_gates(units, recurrent_kernel); null: z is complete, cells only
-  T* z;                // [rows, 4 * padded units] in: x W + b; out: pre-activations
+  T* z;                // [rows, gate_columns(units)] in: x W + b; out: pre-activations
   Dim z_row;
-  Dim z_block, z_gate;  // distance of unit blocks and of gates in z: (4 * width, width) unless dropout splits gates
-  const T* c_prev;      // [rows, units] dense, may equal c
-  T* c;                 // [rows, units] dense
-  T* h;                 // [rows, units], row stride h_row
+  Dim z_gate;       // 0: z is in gates order; else the distance of its gates, each of which has its units side by side
+  const T* c_prev;  // [rows, units] dense, may equal c
+  T* c;             // [rows, units] dense
+  T* h;             // [rows, units], row stride h_row
   Dim h_row;
   T* gates;  // [rows, 4 * units] i|f|c|o after their activation, or null
   // Blocks of `width` units to run, -1: to the last; in falling order with `backwards`, which changes no bit.
@@ -132,13 +133,14 @@ struct KernelTable {
   Dim tile_rows;        // rows of a full tile of A in pack_a
   Dim panels_together;  // panels that a row alone runs side by side to keep the fma units busy
 
-  // Packing. packed_b(inner, columns) elements; gates: columns = 4 * units rounded up to 4 * width.
+  // Packing. packed_b(inner, columns) elements; gates: columns = gate_columns(units), whole vectors.
   Dim (*packed_b)(Dim inner, Dim columns);
   // past_caches: not to be kept there, where a vector is a cache line, to one of which `packed` is aligned then.
   // B(k, n) = source[k * row_stride + n * column_stride].
   void (*pack_b)(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed,
                  bool past_caches);
-  // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, lanes past `units` 0.
+  Dim (*gate_columns)(Dim units);
+  // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, other columns 0.
   void (*pack_gates)(const T* source, Dim row_stride, Dim inner, Dim units, T* packed, bool past_caches);
   // Columns [first, first + columns) of `inner` rows become A^T in tiles [inner][tile_rows]; the last
   // tile is filled with 0. round_up(columns, tile_rows) * inner elements.

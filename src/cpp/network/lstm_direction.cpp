@@ -96,10 +96,7 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   s.total = call.rows();
   s.dense = !call.masked;
   LstmWeights<T> w;
-  w.inputs = config_.inputs;
-  w.units = config_.units;
-  w.padded = round_up(w.units, kernels.width);
-  w.groups = call.training ? config_.groups() : 1;
+  w.set_sizes(kernels, config_.inputs, config_.units, call.training ? config_.groups() : 1);
   DirectionSizes z = forward_sizes(s, call.training, call.training), back;
   if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
   const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;

@@ -28,14 +28,16 @@ class LstmWeights {
  public:
   void pack(const KernelTable<T>& kernels, const LstmParameters<T>& parameters, Dim inputs, Dim units, int groups,
             bool backward);
+  // The sizes alone, for a plan.
+  void set_sizes(const KernelTable<T>& kernels, Dim inputs, Dim units, int groups);
 
-  Dim inputs = 0, units = 0, padded = 0;  // padded: units rounded up to the vector width
+  Dim inputs = 0, units = 0;
   int groups = 1;
+  Dim z_columns = 0, z_gate = 0;                 // of z; z_gate as in LstmStepArgs
   std::vector<Panels<T>> kernel, recurrent;      // forward, one for each group
   std::vector<Panels<T>> kernel_t, recurrent_t;  // transposed, for backward; else empty
   Buffer<T> bias;                                // in the order of z
 
-  Dim z_columns() const { return 4 * padded; }
   std::size_t bytes() const;
   // What bytes() is after pack.
   static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, int groups, bool backward);

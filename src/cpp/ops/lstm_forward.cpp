@@ -20,12 +20,18 @@ constexpr Dim kChunkRows = 96;
 }  // namespace
 
 template <class T>
-void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>& p, Dim inputs_, Dim units_,
-                          int groups_, bool backward) {
+void LstmWeights<T>::set_sizes(const KernelTable<T>& kernels, Dim inputs_, Dim units_, int groups_) {
   inputs = inputs_;
   units = units_;
   groups = groups_;
-  padded = round_up(units, kernels.width);
+  z_gate = groups == 1 ? 0 : round_up(units, kernels.width);
+  z_columns = groups == 1 ? kernels.gate_columns(units) : 4 * z_gate;
+}
+
+template <class T>
+void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>& p, Dim inputs_, Dim units_,
+                          int groups_, bool backward) {
+  set_sizes(kernels, inputs_, units_, groups_);
   const auto count = static_cast<std::size_t>(groups);
   kernel.resize(count);
   recurrent.resize(count);
@@ -56,14 +62,10 @@ void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>
       }
     }
   });
-  T* b = bias.reserve_zeroed(z_columns());
+  T* b = bias.reserve_zeroed(z_columns);
   if (p.bias == nullptr) return;
-  for (Dim gate = 0; gate < 4; ++gate) {
-    for (Dim u = 0; u < units; ++u) {
-      const Dim block = u / kernels.width, lane = u % kernels.width;
-      b[groups == 1 ? (4 * block + gate) * kernels.width + lane : gate * padded + u] = p.bias[gate * units + u];
-    }
-  }
+  if (groups == 1) return kernels.pack_gates(p.bias, 4 * units, 1, units, b, false);
+  for (Dim gate = 0; gate < 4; ++gate) std::copy_n(p.bias + gate * units, units, b + gate * z_gate);
 }
 
 template <class T>
@@ -78,11 +80,12 @@ std::size_t LstmWeights<T>::bytes() const {
 template <class T>
 std::size_t LstmWeights<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, int groups,
                                           bool backward) {
-  const Dim padded = round_up(units, kernels.width);
-  const Dim columns = groups == 1 ? 4 * padded : units, rows = 4 * units / groups;
+  LstmWeights<T> sizes;
+  sizes.set_sizes(kernels, inputs, units, groups);
+  const Dim columns = groups == 1 ? sizes.z_columns : units, rows = 4 * units / groups;
   Dim panels = kernels.packed_b(inputs, columns) + kernels.packed_b(units, columns);
   if (backward) panels += kernels.packed_b(rows, inputs) + kernels.packed_b(rows, units);
-  return static_cast<std::size_t>(groups * panels + 4 * padded) * sizeof(T);
+  return static_cast<std::size_t>(groups * panels + sizes.z_columns) * sizeof(T);
 }
 
 template <class T>
@@ -99,14 +102,14 @@ namespace {
 // Steps of a chunk of `height` rows.
 template <class T>
 Dim chunk_steps(const LstmRun<T>& run, Dim height) {
-  const Dim fitting = kChunkBytes / (height * run.weights->z_columns() * static_cast<Dim>(sizeof(T)));
+  const Dim fitting = kChunkBytes / (height * run.weights->z_columns * static_cast<Dim>(sizeof(T)));
   return std::min(run.schedule->steps, std::max(fitting, (kChunkRows + height - 1) / height));
 }
 
 // At least the rows of a chunk of whatever height up to `height`.
 template <class T>
 Dim most_chunk_rows(const LstmRun<T>& run, Dim height) {
-  const Dim fitting = kChunkBytes / (run.weights->z_columns() * static_cast<Dim>(sizeof(T)));
+  const Dim fitting = kChunkBytes / (run.weights->z_columns * static_cast<Dim>(sizeof(T)));
   return std::min(run.schedule->steps * height, std::max(fitting, kChunkRows + height - 1));
 }
 
@@ -150,7 +153,7 @@ class ForwardRows {
   }
 
  private:
-  T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns(); }
+  T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns; }
   Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
 
   // rows of `source` times the mask of `group`, or the rows themselves.
@@ -181,8 +184,8 @@ class ForwardRows {
           const Dim end = alike_until(step, last);
           GemmArgs<T> args = operands_of(step, end - step, z_of(step - first));
           args.b = w_.kernel[at(g)].data();
-          args.c += g * w_.padded;
-          args.bias = w_.bias.data() + g * w_.padded;
+          args.c += g * w_.z_gate;
+          args.bias = w_.bias.data() + g * w_.z_gate;
           args.columns = w.columns();
           args.inner = w.inner();
           args.init = Init::kBias;
@@ -214,29 +217,29 @@ class ForwardRows {
     if (count < 2 * k_.tile_rows && count < steps) {
       // Of few rows a sequence at a time: a step at a time would leave tiles low.
       args.a_row = distance;
-      args.c_row = height * w_.z_columns();
+      args.c_row = height * w_.z_columns;
       args.rows = steps;
       args.row_blocks = count;
       args.a_block = run_.x_row;
-      args.c_block = w_.z_columns();
+      args.c_block = w_.z_columns;
       return args;
     }
     args.a_row = run_.x_row;
-    args.c_row = w_.z_columns();
+    args.c_row = w_.z_columns;
     const bool contiguous = count == height && distance == count * run_.x_row;
     args.rows = contiguous ? steps * count : count;
     args.row_blocks = contiguous ? 1 : steps;
     args.a_block = distance;
-    args.c_block = height * w_.z_columns();
+    args.c_block = height * w_.z_columns;
     return args;
   }
 
   void copy_projected(Dim step, T* z) {
-    const Dim block = 4 * k_.width, begin = blocks_.begin * block, end = blocks_.end * block;
+    const Dim block = 4 * k_.width, begin = blocks_.begin * block, end = std::min(blocks_.end * block, w_.z_columns);
     const std::int32_t* index = run_.repeats.index + s_.packed(step, rows_.begin);
     for (Dim r = 0; r < active(step); ++r) {
-      const T* from = distinct_ + index[r] * w_.z_columns();
-      std::copy(from + begin, from + end, z + r * w_.z_columns() + begin);
+      const T* from = distinct_ + index[r] * w_.z_columns;
+      std::copy(from + begin, from + end, z + r * w_.z_columns + begin);
     }
   }
 
@@ -245,11 +248,11 @@ class ForwardRows {
     const T* x = run_.x[at(step)] + rows_.begin * run_.x_row;
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dropped(x, run_.x_row, count, w_.inputs, run_.dropout.inputs, g);
-      const Dim column = g * w_.padded;
+      const Dim column = g * w_.z_gate;
       const Panels<T>& w = w_.kernel[at(g)];
       const Range panels = own_panels();
-      run_product<T>(k_, {a, w_.inputs, w.data(), z + column, w_.z_columns(), w_.bias.data() + column, count,
-                          w.columns(), w.inner(), Init::kBias, panels.begin, panels.end});
+      run_product<T>(k_, {a, w_.inputs, w.data(), z + column, w_.z_columns, w_.bias.data() + column, count, w.columns(),
+                          w.inner(), Init::kBias, panels.begin, panels.end});
     }
   }
 
@@ -265,25 +268,24 @@ class ForwardRows {
     if (!together) {
       for (int g = 0; g < w_.groups; ++g) {
         const T* a = dropped(h_prev, w_.units, count, w_.units, run_.dropout.recurrent, g);
-        product(k_, a, w_.units, w_.recurrent[at(g)], z + g * w_.padded, w_.z_columns(), count, Init::kKeep);
+        product(k_, a, w_.units, w_.recurrent[at(g)], z + g * w_.z_gate, w_.z_columns, count, Init::kKeep);
       }
     }
     T* c = run_.c + (training ? s_.batch + now : rows_.begin) * w_.units;
-    k_.lstm_step({count, w_.units, h_prev, w_.units, together ? w_.recurrent[0].data() : nullptr, z, w_.z_columns(),
-                  together ? 4 * k_.width : k_.width, together ? k_.width : w_.padded,
-                  training ? run_.c + before * w_.units : c, c, run_.h + (s_.batch + now) * w_.units, w_.units,
-                  training ? run_.gates + now * 4 * w_.units : nullptr, blocks_.begin, blocks_.end,
+    k_.lstm_step({count, w_.units, h_prev, w_.units, together ? w_.recurrent[0].data() : nullptr, z, w_.z_columns,
+                  w_.z_gate, training ? run_.c + before * w_.units : c, c, run_.h + (s_.batch + now) * w_.units,
+                  w_.units, training ? run_.gates + now * 4 * w_.units : nullptr, blocks_.begin, blocks_.end,
                   // Forwards and backwards in turn: the weights used last are still in the cache.
                   step % 2 == 1, cut_of_features(k_, count)});
   }
 
   // Of W: blocks of units are blocks of panels where the gates are together.
   Range own_panels() const {
-    if (w_.groups > 1) return {0, (w_.kernel[0].columns() + panel() - 1) / panel()};
+    const Dim panel = k_.panel_vectors * k_.width, panels = (w_.kernel[0].columns() + panel - 1) / panel;
+    if (w_.groups > 1) return {0, panels};
     const Dim of_block = 4 / k_.panel_vectors;
-    return {blocks_.begin * of_block, blocks_.end * of_block};
+    return {blocks_.begin * of_block, std::min(blocks_.end * of_block, panels)};
   }
-  Dim panel() const { return k_.panel_vectors * k_.width; }
 
   const LstmRun<T>& run_;
   const KernelTable<T>& k_;
@@ -305,11 +307,11 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   if (x.values == nullptr) return nullptr;
   const LstmWeights<T>& w = *run.weights;
   check(w.groups == 1 && run.dropout.inputs == nullptr, "repeats need one group and no dropout of inputs");
-  T* z = scratch.distinct.reserve(x.count * w.z_columns());
-  parallel_region(useful_threads(product_flops(x.count, w.inputs, w.z_columns())), [&](int index, int size) {
+  T* z = scratch.distinct.reserve(x.count * w.z_columns);
+  parallel_region(useful_threads(product_flops(x.count, w.inputs, w.z_columns)), [&](int index, int size) {
     const Range part = split(x.count, index, size);
-    product(*run.kernels, x.values + part.begin * w.inputs, w.inputs, w.kernel[0], z + part.begin * w.z_columns(),
-            w.z_columns(), part.end - part.begin, Init::kBias, w.bias.data(), run.interrupt);
+    product(*run.kernels, x.values + part.begin * w.inputs, w.inputs, w.kernel[0], z + part.begin * w.z_columns,
+            w.z_columns, part.end - part.begin, Init::kBias, w.bias.data(), run.interrupt);
   });
   return z;
 }
@@ -341,7 +343,7 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
   const Dim parts = threads.sharing > 1 ? 1 : std::max(threads.all, 1);
   // Of a masked batch a thread may get any number of rows.
   const Dim height = schedule.dense ? (schedule.batch + parts - 1) / parts : schedule.batch;
-  Dim sum = (parts * most_chunk_rows(run, height) + distinct) * w.z_columns();
+  Dim sum = (parts * most_chunk_rows(run, height) + distinct) * w.z_columns;
   if (input_dropout || recurrent_dropout) {
     sum += std::max(threads.sharing, 1) * schedule.batch * std::max(w.inputs, w.units);
   }
@@ -359,14 +361,14 @@ template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
   const Dim batch = run.schedule->batch;
-  const Range all_blocks = {0, w.padded / run.kernels->width};
+  const Range all_blocks = {0, round_up(w.units, run.kernels->width) / run.kernels->width};
   const auto [sharing, threads] = threads_of(run);
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   const T* distinct = project_repeats(run, scratch);
   const auto reserve_z = [&](Buffer<T>& z, Dim height) {
-    return z.reserve(chunk_steps(run, height) * height * w.z_columns());
+    return z.reserve(chunk_steps(run, height) * height * w.z_columns);
   };
   if (sharing > 1) {
     T* z = reserve_z(scratch.z[0], batch);

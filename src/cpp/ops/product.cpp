@@ -66,7 +66,7 @@ void Panels<T>::pack(const KernelTable<T>& kernels, const T* source, Dim row_str
 template <class T>
 void Panels<T>::pack_gates(const KernelTable<T>& kernels, const T* source, Dim inner, Dim units) {
   inner_ = inner;
-  columns_ = 4 * round_up(units, kernels.width);
+  columns_ = kernels.gate_columns(units);
   const Dim elements = kernels.packed_b(inner, columns_);
   kernels.pack_gates(source, 4 * units, inner, units, data_.reserve(elements), past_caches<T>(elements));
 }

@@ -19,6 +19,19 @@ struct Cells {
     x += row * stride + block * width;
     return X::each([&](int j) { return kWhole ? load(x + j * step) : load_n(x + j * step, n); });
   }
+  // Their pre-activations.
+  PYLSTM_INLINE X gate(const LstmStepArgs<T>& p, Dim gate) const {
+    constexpr Dim W = Vec<T>::width;
+    if (p.z_gate > 0) return read(p.z + gate * p.z_gate, p.z_row);
+    if (kWhole) return read(p.z + gate * W, p.z_row, 4 * W);
+    const Dim columns = gate_width<T>(n);
+    const T* x = p.z + row * p.z_row + block * 4 * W + gate * columns;
+    if (columns == W) return X::each([&](int j) { return load_n(x + j * p.z_row, n); });
+    if constexpr (W > 2) {
+      if (columns < W / 2) return X::each([&](int j) { return load_quarter(x + j * p.z_row); });
+    }
+    return X::each([&](int j) { return load_half(x + j * p.z_row); });
+  }
   PYLSTM_INLINE void write(T* x, Dim stride, const X& value) const {
     const Dim step = along_units ? Vec<T>::width : stride;
     x += row * stride + block * Vec<T>::width;
@@ -74,7 +87,7 @@ PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWh
 template <class T, int N, bool kWhole>
 PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
-  const auto z = [&](int gate) { return cells.read(p.z + gate * p.z_gate, p.z_row, p.z_block); };
+  const auto z = [&](int gate) { return cells.gate(p, gate); };
   const X f = vector_sigmoid<T>(z(1)), i_divisor = sigmoid_divisor<T>(z(0));
   const Fraction<X> g = tanh_fraction<T>(z(2));
   const X inner = 1 / (i_divisor * g.below);
@@ -99,12 +112,13 @@ void lstm_step(const LstmStepArgs<T>& p) {
   constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
   const Dim blocks = (p.units + W - 1) / W;
   const Dim together = p.recurrent == nullptr ? blocks : panels_for(p.rows);
-  GemmArgs<T> product = {p.h_prev, p.h_prev_row, p.recurrent,    p.z,     p.z_row,
-                         nullptr,  p.rows,       4 * W * blocks, p.units, Init::kKeep};
+  GemmArgs<T> product = {p.h_prev, p.h_prev_row, p.recurrent, p.z, p.z_row, nullptr, p.rows, gate_columns<T>(p.units),
+                         p.units,  Init::kKeep};
   product.backwards = p.backwards;
   product.cut = p.cut;
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
   const Dim groups = (end - p.first_block + together - 1) / together;
+  const Dim panels = (product.columns + kPanel<T> - 1) / kPanel<T>;
   for (Dim i = 0; i < groups; ++i) {
     const auto first_of = [&](Dim group) {
       return p.first_block + (p.backwards ? groups - 1 - group : group) * together;
@@ -112,7 +126,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
     const Dim block = first_of(i), last = smaller(block + together, end);
     // Few rows write whole runs of blocks, as prefetchers expect.
     const Dim next = together == 1 && i + 1 < groups ? first_of(i + 1) : -1;
-    if (p.recurrent != nullptr) gemm_panels<T>(product, block * kPanelsOfBlock, last * kPanelsOfBlock);
+    if (p.recurrent != nullptr) gemm_panels<T>(product, block * kPanelsOfBlock, smaller(last * kPanelsOfBlock, panels));
     each_cells<T, kCellsTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
       cells_forward<T>(p, cells);
       if (next >= 0) ask_for_block<T>(p, cells, next);

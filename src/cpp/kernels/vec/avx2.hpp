@@ -30,3 +30,10 @@ PYLSTM_INLINE V<float> load_n(const float* p, Dim n) { return _mm256_maskload_ps
 PYLSTM_INLINE V<double> load_n(const double* p, Dim n) { return _mm256_maskload_pd(p, lanes_below(0.0, n)); }
 PYLSTM_INLINE void store_n(float* p, V<float> v, Dim n) { _mm256_maskstore_ps(p, lanes_below(0.0f, n), v); }
 PYLSTM_INLINE void store_n(double* p, V<double> v, Dim n) { _mm256_maskstore_pd(p, lanes_below(0.0, n), v); }
+
+PYLSTM_INLINE V<float> load_half(const float* p) { return _mm256_zextps128_ps256(_mm_loadu_ps(p)); }
+PYLSTM_INLINE V<double> load_half(const double* p) { return _mm256_zextpd128_pd256(_mm_loadu_pd(p)); }
+PYLSTM_INLINE V<float> load_quarter(const float* p) {
+  return _mm256_zextps128_ps256(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+PYLSTM_INLINE V<double> load_quarter(const double* p) { return _mm256_zextpd128_pd256(_mm_load_sd(p)); }

@@ -32,3 +32,8 @@ PYLSTM_INLINE void store_n(float* p, V<float> v, Dim n) {
 PYLSTM_INLINE void store_n(double* p, V<double> v, Dim n) {
   _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), v);
 }
+
+PYLSTM_INLINE V<float> load_half(const float* p) { return _mm512_zextps256_ps512(_mm256_loadu_ps(p)); }
+PYLSTM_INLINE V<double> load_half(const double* p) { return _mm512_zextpd256_pd512(_mm256_loadu_pd(p)); }
+PYLSTM_INLINE V<float> load_quarter(const float* p) { return _mm512_zextps128_ps512(_mm_loadu_ps(p)); }
+PYLSTM_INLINE V<double> load_quarter(const double* p) { return _mm512_zextpd128_pd512(_mm_loadu_pd(p)); }

@@ -21,3 +21,9 @@ PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return _mm_min_ps(a,
 PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return _mm_min_pd(a, b); }
 PYLSTM_INLINE V<float> larger_of(V<float> a, V<float> b) { return _mm_max_ps(a, b); }
 PYLSTM_INLINE V<double> larger_of(V<double> a, V<double> b) { return _mm_max_pd(a, b); }
+
+PYLSTM_INLINE V<float> load_half(const float* p) {
+  return _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+PYLSTM_INLINE V<double> load_half(const double* p) { return _mm_load_sd(p); }
+PYLSTM_INLINE V<float> load_quarter(const float* p) { return _mm_load_ss(p); }

@@ -25,3 +25,7 @@ PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return a < b ? a : b
 PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return a < b ? a : b; }
 PYLSTM_INLINE V<float> larger_of(V<float> a, V<float> b) { return a > b ? a : b; }
 PYLSTM_INLINE V<double> larger_of(V<double> a, V<double> b) { return a > b ? a : b; }
+
+PYLSTM_INLINE V<float> load_half(const float* p) { return (V<float>)vcombine_f32(vld1_f32(p), vdup_n_f32(0)); }
+PYLSTM_INLINE V<double> load_half(const double* p) { return (V<double>)vcombine_f64(vld1_f64(p), vdup_n_f64(0)); }
+PYLSTM_INLINE V<float> load_quarter(const float* p) { return (V<float>)vld1q_lane_f32(p, vdupq_n_f32(0), 0); }
