@@ -151,10 +151,12 @@ class Loop:
 
 
 def tile_loops(path: Path) -> dict[str, list[Loop]]:
-    """(type, rows, panels, vectors, layout of A) -> its innermost loops with multiply-adds."""
+    """(type, rows, panels, vectors, of a rest, layout of A) -> innermost loops of multiply-adds."""
     found: dict[str, list[Loop]] = {}
     for name, lines in functions(path).items():
-        tile = re.search(r"run_tile<(float|double), (\d+, \d+, \d+), .*?(Rows|Tiles)OfA>", name)
+        tile = re.search(
+            r"run_tile<(float|double), (\d+, \d+, \d+, \d+), .*?(Rows|Tiles)OfA>", name
+        )
         if tile is None:
             continue
         framed = any(re.search(r"\tmov +%rsp,%rbp$", line) for line in lines)
@@ -173,7 +175,7 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
     path = object_of(isa, compiler, build)
     loops = tile_loops(path)
     wanted = {
-        f"{dtype}, {rows}, 1, 4, {layout}"
+        f"{dtype}, {rows}, 1, 4, 0, {layout}"
         for dtype in ("float", "double")
         for rows in range(1, 7)
         for layout in ("Rows", "Tiles")
@@ -183,9 +185,9 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
     for name, bodies in loops.items():
         if not bodies:
             wrong.append(f"{name}: no loop with fused multiply-adds")
-        rows, panels, vectors = (int(size) for size in name.split(", ")[1:4])
+        rows, panels, vectors, rest = (int(size) for size in name.split(", ")[1:5])
         for loop in bodies:
-            steps = sum("vfmadd" in line for line in loop.body) / (rows * panels * vectors)
+            steps = sum("vfmadd" in line for line in loop.body) / (rows * (panels * vectors + rest))
             # more, and two hyperthreads' loops leave the cache of decoded instructions
             most = 2 if rows >= 4 else 1
             wrong += [f"{name}: {steps:g} steps between two branches"] if steps > most else []

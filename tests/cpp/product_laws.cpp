@@ -292,12 +292,24 @@ template <class T>
 void product_laws(const KernelTable<T>& k, const Options& options) {
   Random random(1);
   const Dim w = k.width, panel = k.panel_vectors * w;
-  std::vector<Dim> columns = {
-      0, 1, w - 1, w, w + 1, panel - 1, panel, panel + 1, 2 * panel, 2 * panel + 3, 4 * panel, 4 * panel + w + 1};
+  std::vector<Dim> columns = {0,
+                              1,
+                              w - 1,
+                              w,
+                              w + 1,
+                              panel - 1,
+                              panel,
+                              panel + 1,
+                              panel + w + 1,
+                              2 * panel,
+                              2 * panel + 3,
+                              3 * panel + 1,
+                              4 * panel,
+                              4 * panel + w + 1};
   std::vector<Dim> inner = {0, 1, 7, 8, 9, 31, 32, 33, 127, 128, 129, 300};
   std::vector<Dim> rows = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
   if (options.quick) {
-    columns = {1, w + 1, panel - 1, panel, 4 * panel + w + 1};
+    columns = {1, w + 1, panel - 1, panel, panel + w + 1, 3 * panel + 1, 4 * panel + w + 1};
     inner = {0, 1, 8, 33, 129};
     rows = {0, 1, 2, 3, 4, 5, 6, 7, 13};
   }

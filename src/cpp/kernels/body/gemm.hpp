@@ -28,7 +28,7 @@ PYLSTM_INLINE Dim smaller(Dim a, Dim b) { return a < b ? a : b; }
 template <class T>
 PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
   const Dim vectors = (columns + Vec<T>::width - 1) / Vec<T>::width;
-  const Dim wanted = vectors >= 8 ? 1 : vectors >= 4 ? 2 : 4;
+  const Dim wanted = vectors > 4 ? 1 : vectors == 4 ? 2 : 4;
   return inner >= 8 * wanted ? wanted : 1;
 }
 
@@ -38,6 +38,7 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Layout layout;
   const T* b;
   Dim b_panel;
+  const T* rest;  // the narrower last panel, which one row runs beside the one before
   T* c;
   Dim c_row, c_panel;
   const T* bias;
@@ -51,7 +52,7 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   const T* c_after;  // those after the last one's; null: unknown
 };
 
-template <class T, int MR, int NP, int NV, class Layout>
+template <class T, int MR, int NP, int NV, int NT = 0, class Layout>
 __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim t) {
   // Of tiles after those that have asked for all there is nothing to ask.
   const bool asks = t >= 0 && t * p.stride < NV * Vec<T>::width;
@@ -62,8 +63,9 @@ __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim 
     runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
   }
   const auto run = [&](auto whole) {
-    tile<T, MR, NP, NV, decltype(whole)::value>(p.a + row * p.layout.row, p.layout, p.b, p.b_panel, p.c + row * p.c_row,
-                                                p.c_row, p.c_panel, p.inner, p.init, p.bias, p.valid, runs, ahead);
+    tile<T, MR, NP, NV, NT, decltype(whole)::value>(p.a + row * p.layout.row, p.layout, p.b, p.b_panel, p.rest,
+                                                    p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
+                                                    p.valid, runs, ahead);
   };
   p.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
@@ -136,8 +138,11 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
 constexpr Dim kPanelsTogether = 4;
 PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : rows <= 3 ? 2 : 1; }
 
+// `rest`: vectors of the last panel that runs with one panel of one row.
 template <class T, class Layout>
-PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors) {
+PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors, Dim rest) {
+  if (rest == 1) return run_tile<T, 1, 1, kPanelVectors, 1>(p, 0, 0);
+  if (kPanelVectors > 2 && rest == 2) return run_tile<T, 1, 1, kPanelVectors, 2>(p, 0, 0);
   if (panels == 4) return run_tile<T, 1, 4, kPanelVectors>(p, 0, 0);
   if (panels == 2) {
     if (p.rows == 1) return run_tile<T, 1, 2, kPanelVectors>(p, 0, 0);
@@ -188,6 +193,9 @@ PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
 // Of so few tiles none asks for C: the block of B that they all use comes from as far away, and would wait behind.
 constexpr Dim kFewTiles = 4;
 
+// Vectors of a last panel that one row runs with the one before.
+constexpr Dim kMostRest = kPanelVectors / 2;
+
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
 template <class T>
 PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim begin, Dim end, Start init) {
@@ -203,13 +211,19 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
         break;
       }
     }
-    const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    // One row takes a narrow last panel along: it has sums to spare, and no time for a loop more.
+    const Dim beyond = columns - kPanel<T>, last_vectors = (beyond + W - 1) / W;
+    const bool takes_rest =
+        p.rows == 1 && together == 1 && beyond > 0 && panel + 2 == last && last_vectors <= kMostRest;
+    const Dim rest = takes_rest ? last_vectors : 0;
+    const Dim valid = takes_rest ? beyond - (rest - 1) * W : columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
     const Dim tiles = tiles_of(p.rows);
     const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
     Block<T, RowsOfA> block = {p.a + (begin - p.first_inner),
                                {p.a_row},
                                p.b + place_of(p, panel, begin),
                                kPanel<T> * p.inner,
+                               takes_rest ? p.b + place_of(p, panel + 1, begin) : nullptr,
                                p.c + panel * c_panel,
                                p.c_row,
                                c_panel,
@@ -225,6 +239,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles,
                                nullptr};
     if (p.a_panel > 0) block.runs = {kPanel<T>, p.a_panel - kPanel<T>};
+    if (takes_rest) ++together;
     const bool more = panel + together < last;
     block.next = p.b + (more ? place_of(p, panel + together, begin) : next_block<T>(p, panel, first, last, begin, end));
     const T* a = block.a;
@@ -236,7 +251,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       block.c = c + i * p.c_block;
       block.c_after = i + 1 < p.row_blocks ? block.c + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
       block.first_asker = asking.first_asker + i * tiles;
-      run_block<T>(block, together, vectors);
+      run_block<T>(block, takes_rest ? 1 : together, vectors, rest);
     }
     panel += together;
   }
@@ -296,15 +311,25 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       // Written once: a tile that read fields just stored, several at a time, would wait for the stores of the one
       // before.
-      Block<T, TilesOfA> block = {nullptr, {},
-                                  b,       0,
-                                  nullptr, p.c_row,
-                                  0,       nullptr,
-                                  0,       end - begin,
-                                  valid,   i == 0 ? start_of(p.init) : Start::kKeep,
-                                  next,    asking.stride,
-                                  0,       {end - begin, 0},
-                                  i == 0,  nullptr};
+      Block<T, TilesOfA> block = {nullptr,
+                                  {},
+                                  b,
+                                  0,
+                                  nullptr,
+                                  nullptr,
+                                  p.c_row,
+                                  0,
+                                  nullptr,
+                                  0,
+                                  end - begin,
+                                  valid,
+                                  i == 0 ? start_of(p.init) : Start::kKeep,
+                                  next,
+                                  asking.stride,
+                                  0,
+                                  {end - begin, 0},
+                                  i == 0,
+                                  nullptr};
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
         block.a = p.a + row * p.inner + begin * kTileRows;
@@ -312,7 +337,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
         block.c_after = t + 1 < tiles ? block.c + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
         block.rows = smaller(kTileRows, p.rows - row);
         block.first_asker = asking.first_asker + t;
-        run_block<T>(block, 1, vectors);
+        run_block<T>(block, 1, vectors, 0);
       }
     }
   }

@@ -45,32 +45,34 @@ struct TilesOfA {
   }
 };
 
-// One step of the inner sum of a tile: acc[r][v] += a[r] * b[v].
-template <class T, int MR, int NP, int NV, class Layout>
-PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV], const T* a, Layout layout, const T* b, Dim b_panel) {
+// One step of the inner sum of a tile: acc[r][v] += a[r] * b[v], of which the last NT are those of `rest`.
+template <class T, int MR, int NP, int NV, int NT, class Layout>
+PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV + NT], const T* a, Layout layout, const T* b, Dim b_panel,
+                             const T* rest) {
   constexpr Dim W = Vec<T>::width;
   const auto load_b = [&](int v) {
-    const V<T> row = load(b + (v / NV) * b_panel + (v % NV) * W);
+    const V<T> row = load(v < NP * NV ? b + (v / NV) * b_panel + (v % NV) * W : rest + (v - NP * NV) * W);
     // Of few rows a compiler makes each fma load it, which must then wait for the same line from far away.
     return MR == 2 || MR == 3 ? held<T>(row) : row;
   };
   // The narrower side is held in registers, the wider one passes through.
-  if (MR >= NP * NV) {
-    V<T> row[NP * NV];
+  constexpr int N = NP * NV + NT;
+  if (MR >= N) {
+    V<T> row[N];
 #pragma GCC unroll 16
-    for (int v = 0; v < NP * NV; ++v) row[v] = load_b(v);
+    for (int v = 0; v < N; ++v) row[v] = load_b(v);
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
       const V<T> x = splat<T>(a[r * layout.row]);
 #pragma GCC unroll 16
-      for (int v = 0; v < NP * NV; ++v) acc[r][v] = fma(x, row[v], acc[r][v]);
+      for (int v = 0; v < N; ++v) acc[r][v] = fma(x, row[v], acc[r][v]);
     }
   } else {
     V<T> x[MR];
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) x[r] = splat<T>(a[r * layout.row]);
 #pragma GCC unroll 16
-    for (int v = 0; v < NP * NV; ++v) {
+    for (int v = 0; v < N; ++v) {
       const V<T> row = load_b(v);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) acc[r][v] = fma(x[r], row, acc[r][v]);
@@ -97,21 +99,23 @@ struct Ahead {
 // beside a busy hyperthread, which leaves it three operations a cycle. Of four steps, a compiler spills sums.
 constexpr Dim kSteps = 2;
 
-// MR rows x NP adjacent panels of NV vectors. `valid` columns of the last vector exist in C, all of them if kWhole.
-template <class T, int MR, int NP, int NV, bool kWhole, class Layout>
-PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c, Dim c_row, Dim c_panel, Dim inner,
-                        Start init, const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
+// MR rows x NP adjacent panels of NV vectors, and after them one of NT at `rest`. `valid` columns of the last vector
+// exist in C, all of them if kWhole.
+template <class T, int MR, int NP, int NV, int NT, bool kWhole, class Layout>
+PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, const T* rest, T* c, Dim c_row, Dim c_panel,
+                        Dim inner, Start init, const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
   constexpr Dim W = Vec<T>::width;
-  V<T> acc[MR][NP * NV];
+  constexpr int N = NP * NV + NT;
+  V<T> acc[MR][N];
   if (init == Start::kBias || init == Start::kKeep) {
     const T* from = init == Start::kBias ? bias : c;
     const Dim row = init == Start::kBias ? 0 : c_row, panel = init == Start::kBias ? NV * W : c_panel;
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
-      for (int v = 0; v < NP * NV; ++v) {
+      for (int v = 0; v < N; ++v) {
         const T* value = from + (v / NV) * panel + (v % NV) * W;
-        acc[r][v] = !kWhole && v == NP * NV - 1 ? load_n(value, valid) : load(value);
+        acc[r][v] = !kWhole && v == N - 1 ? load_n(value, valid) : load(value);
       }
       from = opaque(from + row);
     }
@@ -119,7 +123,7 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
-      for (int v = 0; v < NP * NV; ++v) acc[r][v] = V<T>{};
+      for (int v = 0; v < N; ++v) acc[r][v] = V<T>{};
     }
   }
   constexpr Dim steps = MR >= 4 ? kSteps : 1;  // few rows need all address registers
@@ -132,7 +136,7 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
       ahead.c += c_row;
     }
     const T* const stop = end - b < runs.length * NV * W ? end : b + runs.length * NV * W;
-    for (; stop - b >= steps * NV * W; b += steps * NV * W) {
+    for (; stop - b >= steps * NV * W; b += steps * NV * W, rest += steps * NT * W) {
       if (MR >= 4 && ahead.stride > 0) {
 #pragma GCC unroll 8
         for (Dim i = 0; i < steps; ++i) {
@@ -144,15 +148,16 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
       }
 #pragma GCC unroll 8
       for (Dim i = 0; i < steps; ++i) {
-        tile_step<T, MR, NP, NV>(acc, a, layout, b + i * NV * W, b_panel);
+        tile_step<T, MR, NP, NV, NT>(acc, a, layout, b + i * NV * W, b_panel, rest + i * NT * W);
         a = Layout::after(a);
       }
     }
 #pragma GCC unroll 1
     while (steps > 1 && b < stop) {
-      tile_step<T, MR, NP, NV>(acc, a, layout, b, b_panel);
+      tile_step<T, MR, NP, NV, NT>(acc, a, layout, b, b_panel, rest);
       a = Layout::after(a);
       b += NV * W;
+      rest += NT * W;
     }
     a += runs.jump;
   } while (b < end);
@@ -161,9 +166,9 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, T* c
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 16
-    for (int v = 0; v < NP * NV; ++v) {
+    for (int v = 0; v < N; ++v) {
       T* out = row + (v / NV) * c_panel + (v % NV) * W;
-      if (!kWhole && v == NP * NV - 1) {
+      if (!kWhole && v == N - 1) {
         if (add) acc[r][v] = load_n(out, valid) + acc[r][v];
         store_n(out, acc[r][v], valid);
       } else {
