@@ -16,7 +16,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `helpers`: tests are not a package
 
+from commands import TEXT, TINY
+
 from pylstm import _core
+from pylstm.cli import main
 
 ROOT = Path(__file__).parents[1]
 CLANGS = ["clang++", *(f"clang++-{version}" for version in range(30, 13, -1))]
@@ -104,3 +107,21 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 def run(command: list[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    """A text for the command line."""
+    path = tmp_path / "text.txt"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that the command line trained."""
+    folder = tmp_path_factory.mktemp("trained")
+    source, model = folder / "text.txt", folder / "model.safetensors"
+    source.write_bytes(TEXT.encode())
+    assert main(["train", str(source), *TINY, "-o", str(model)]) == 0
+    return model

@@ -5,25 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from watched import Fake, X, Y, feed, fit, model
 
-import pylstm
-from pylstm import Sequential, callbacks, layers, optimizers
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(20, 5, 3))
-Y = RNG.normal(size=(20, 2))
-
-
-def model(rate=0.1, **kwargs):
-    pylstm.set_seed(3)
-    net = Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(2)])
-    net.compile(optimizers.SGD(rate), "mse", **kwargs)
-    return net
-
-
-def fit(net, *used, **kwargs):
-    settings = {"batch_size": 5, "epochs": 2, "verbose": 0, "callbacks": list(used), **kwargs}
-    return net.fit(X, Y, **settings)
+from pylstm import callbacks
 
 
 class Recorder(callbacks.Callback):
@@ -43,36 +27,6 @@ def _note(name):
 for _name in dir(callbacks.Callback):
     if _name.startswith("on_") and _name not in ("on_batch_begin", "on_batch_end"):
         setattr(Recorder, _name, _note(_name))
-
-
-class Fake:
-    """As much of a model as a callback needs."""
-
-    def __init__(self, rate=1.0):
-        self.optimizer = optimizers.SGD(rate)
-        self.stop_training = False
-        self.weights = 0
-
-    def get_weights(self):
-        return [self.weights]
-
-    def set_weights(self, weights):
-        (self.weights,) = weights
-
-
-def feed(callback, values, name="val_loss", fake=None):
-    """The epochs that a callback lets run when its value goes like `values`."""
-    fake = fake or Fake()
-    callback.set_model(fake)
-    callback.on_train_begin()
-    for epoch, value in enumerate(values):
-        fake.weights = epoch
-        callback.on_epoch_begin(epoch)
-        callback.on_epoch_end(epoch, {name: value})
-        if fake.stop_training:
-            break
-    callback.on_train_end()
-    return epoch + 1, fake
 
 
 # ---- calls
@@ -225,87 +179,6 @@ def test_a_direction_that_no_name_tells_is_told():
     stop.value({"val_r2": 1.0})  # once
     for name, mode in (("val_r2", "max"), ("val_mae", "auto"), ("val_accuracy", "auto")):
         callbacks.EarlyStopping(monitor=name, mode=mode).value({name: 1.0})
-
-
-# ---- ModelCheckpoint
-
-
-def test_checkpoints_have_the_names_and_the_weights_of_their_epochs(tmp_path):
-    net, seen = model(), []
-    save = callbacks.ModelCheckpoint(tmp_path / "m-{epoch:02d}-{loss:.2f}.safetensors")
-    watch = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(net.get_weights()))
-    history = fit(net, save, watch)
-    names = [
-        f"m-{i + 1:02d}-{loss:.2f}.safetensors" for i, loss in enumerate(history.history["loss"])
-    ]
-    assert sorted(p.name for p in tmp_path.iterdir()) == names
-    for name, weights in zip(names, seen, strict=True):
-        loaded = pylstm.load_model(tmp_path / name)
-        for a, b in zip(loaded.get_weights(), weights, strict=True):
-            assert np.array_equal(a, b)
-
-
-def test_the_best_checkpoint_stays(tmp_path):
-    saved = []
-
-    class Saves(Fake):
-        def save(self, path, include_optimizer):
-            saved.append((self.weights, include_optimizer))
-
-    path = tmp_path / "best"
-    feed(
-        callbacks.ModelCheckpoint(path, save_best_only=True),
-        [3, 4, 2, 2, math.nan, 1],
-        fake=Saves(),
-    )
-    assert saved == [(0, True), (2, True), (5, True)]
-    saved.clear()
-    only = callbacks.ModelCheckpoint(
-        path, save_best_only=True, save_weights_only=True, initial_value_threshold=2.5, mode="min"
-    )
-    feed(only, [3, 2, 4], fake=Saves())
-    assert saved == [(1, False)]
-
-
-def test_checkpoints_by_batches(tmp_path):
-    net = model()
-    fit(net, callbacks.ModelCheckpoint(tmp_path / "m{epoch}", save_freq=3))
-    steps = [pylstm.load_model(tmp_path / f"m{i}").optimizer.iterations for i in (1, 2)]
-    assert steps == [3, 6]
-    fit(net, callbacks.ModelCheckpoint(tmp_path / "b{epoch}-{batch}", save_freq=2), epochs=1)
-    assert sorted(path.name for path in tmp_path.glob("b*")) == ["b1-2", "b1-4"]
-
-
-def test_a_checkpoint_that_cannot_be_saved_is_refused_early(tmp_path):
-    for name in ("m.keras", "m-{epoch}.h5", "m.HDF5"):
-        with pytest.raises(ValueError, match=r"filepath: pylstm writes \.safetensors"):
-            callbacks.ModelCheckpoint(tmp_path / name)
-    for name in ("m{}", "m{0}", "m{epoch", "m{epoch.real}"):
-        with pytest.raises(ValueError, match="filepath"):
-            callbacks.ModelCheckpoint(tmp_path / name)
-    net = model()
-    with pytest.raises(FileNotFoundError, match="filepath: there is no folder"):
-        fit(net, callbacks.ModelCheckpoint(tmp_path / "nowhere" / "m"))
-    assert net.optimizer.iterations == 0
-
-
-def test_a_name_in_a_checkpoint_that_has_no_value(tmp_path):
-    net = model()
-    with (
-        pytest.warns(RuntimeWarning, match="names acc, which neither loss nor metrics give"),
-        pytest.raises(ValueError, match="names 'acc', which is not in logs: loss"),
-    ):
-        fit(net, callbacks.ModelCheckpoint(tmp_path / "m{acc}"), epochs=2)
-    threshold = callbacks.ModelCheckpoint(
-        tmp_path / "m{val_loss}", "loss", save_best_only=True, initial_value_threshold=-1.0
-    )
-    with pytest.raises(ValueError, match="names 'val_loss'"):  # also where no save is due
-        fit(net, threshold)
-    assert not list(tmp_path.iterdir())
-    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(f1=0.5))
-    with pytest.warns(RuntimeWarning, match="names f1"):
-        fit(net, note, callbacks.ModelCheckpoint(tmp_path / "m{f1}"))
-    assert [path.name for path in tmp_path.iterdir()] == ["m0.5"]
 
 
 # ---- learning rates

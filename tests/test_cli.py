@@ -1,4 +1,4 @@
-"""The command line, with models so small that each run is a moment."""
+"""The command line: demo, train, generate, info, and the program."""
 
 from __future__ import annotations
 
@@ -13,46 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import TEXT, TINY, generate, one_line_error
 
 import pylstm
 from pylstm import Sequential, _ngram, callbacks, layers
 from pylstm.cli import _corpus, _job, _language_model, main
-
-TINY = ["--units", "8", "--epochs", "2", "--batch-size", "4", "--seq-length", "10"]
-TEXT = "Grüße aus Köln — the quick brown fox. " * 20
-
-
-@pytest.fixture
-def text_file(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
-    path.write_bytes(TEXT.encode())
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    source, model = folder / "text.txt", folder / "model.safetensors"
-    source.write_bytes(TEXT.encode())
-    assert main(["train", str(source), *TINY, "-o", str(model)]) == 0
-    return model
-
-
-def generate(capsys: pytest.CaptureFixture[str], model: Path, *options: str) -> str:
-    capsys.readouterr()
-    assert main(["generate", str(model), *options]) == 0
-    return capsys.readouterr().out
-
-
-def one_line_error(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
-    """Standard error of a command that fails; it must be one line, with exit code 2."""
-    capsys.readouterr()
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith("pylstm: ")
-    return error
-
 
 # ---- demo and train
 
@@ -295,121 +260,6 @@ def test_info_tells_what_the_file_holds(trained: Path, capsys: pytest.CaptureFix
         "return_sequences",
     ):
         assert text in output
-
-
-# ---- errors
-
-
-def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    missing = str(tmp_path / "missing.txt")
-    for arguments in (["train", missing], ["generate", missing], ["info", missing]):
-        assert missing in one_line_error(capsys, arguments)
-
-
-def test_missing_validation_file_is_told_before_training(
-    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    missing = str(tmp_path / "missing.txt")
-    assert missing in one_line_error(capsys, ["train", str(text_file), "--validation", missing])
-    assert capsys.readouterr().out == ""
-
-
-def test_empty_file_is_one_line(
-    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    empty = tmp_path / "empty.txt"
-    empty.touch()
-    error = one_line_error(capsys, ["train", str(text_file), str(empty)])
-    assert f"{empty}: expected a text file with at least one byte" in error
-
-
-def test_text_too_short_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    short, one = tmp_path / "short.txt", tmp_path / "one.txt"
-    short.write_bytes(b"123456789")
-    one.write_bytes(b"1")
-    assert "at least 10 bytes" in one_line_error(capsys, ["train", str(short)])
-    arguments = ["train", str(one), "--validation", str(short), "-o", str(tmp_path / "model")]
-    assert "at least 2 bytes" in one_line_error(capsys, arguments)
-    assert not (tmp_path / "model").exists()
-
-
-def test_folder_in_place_of_a_file_is_one_line(
-    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert str(tmp_path) in one_line_error(capsys, ["train", str(tmp_path)])
-    assert "got a folder" in one_line_error(capsys, ["train", str(text_file), "-o", str(tmp_path)])
-    nowhere = str(tmp_path / "nowhere" / "model")
-    assert "no folder" in one_line_error(capsys, ["train", str(text_file), "-o", nowhere])
-
-
-@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
-def test_names_of_other_formats_are_refused_before_training(
-    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    assert main(["train", str(text_file), "-o", str(tmp_path / name)]) == 2
-    printed = capsys.readouterr()
-    assert "--output: pylstm writes .safetensors files" in printed.err
-    assert printed.out == ""
-
-
-def test_text_is_never_written_over(text_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = text_file.read_bytes()
-    output = str(text_file.parent / "." / text_file.name)
-    assert "another file" in one_line_error(capsys, ["train", str(text_file), "-o", output])
-    assert text_file.read_bytes() == before
-
-
-def test_foreign_file_is_no_model(text_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("generate", "info"):
-        assert str(text_file) in one_line_error(capsys, [command, str(text_file)])
-
-
-def test_altered_model_is_refused(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    content = bytearray(trained.read_bytes())
-    content[len(content) // 2] ^= 1
-    altered = tmp_path / "altered.safetensors"
-    altered.write_bytes(content)
-    for command in ("generate", "info"):
-        one_line_error(capsys, [command, str(altered)])
-
-
-def test_generate_wants_a_model_of_bytes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = Sequential([pylstm.layers.LSTM(2), pylstm.layers.Dense(1)])
-    model.build((None, None, 3))
-    path = tmp_path / "other.safetensors"
-    model.save(path)
-    assert "expected a model from bytes to bytes" in one_line_error(capsys, ["generate", str(path)])
-
-
-def test_empty_prompt_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--prompt" in one_line_error(capsys, ["generate", str(trained), "--prompt", ""])
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "expected"),
-    [
-        ("--units", "0", "a whole number of at least 1"),
-        ("--epochs", "1.5", "a whole number of at least 1"),
-        ("--seed", "-1", "a whole number of at least 0"),
-        ("--learning-rate", "0", "a number above 0"),
-        ("--learning-rate", "nan", "a number above 0"),
-        ("--learning-rate", "inf", "a number above 0"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(
-    option: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as raised:
-        main(["demo", f"{option}={value}"])
-    assert raised.value.code == 2
-    error = capsys.readouterr().err
-    assert option in error
-    assert expected in error
-    assert repr(value) in error
 
 
 # ---- the program
