@@ -180,6 +180,12 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
         for rows in range(1, 7)
         for layout in ("Rows", "Tiles")
     }
+    wanted |= {
+        f"{dtype}, 1, {panels}, 4, {rest}, Rows"
+        for dtype in ("float", "double")
+        for panels in (1, 2)
+        for rest in (1, 2)
+    }
     assert wanted <= set(loops)
     wrong = []
     for name, bodies in loops.items():

@@ -30,20 +30,30 @@ struct Cells {
   T gate_of(Dim gate, Dim unit) const { return gates[static_cast<std::size_t>(gate * units + unit)]; }
 };
 
+// Below this gates i and o may be 0, and what they multiply.
+template <class T>
+constexpr Wide<T> kSmallest = Wide<T>(1.25) * std::numeric_limits<T>::min();
+
 template <class T>
 class Accuracy {
  public:
   void look(const Cells<T>& cells, Dim unit) {
     const auto at = static_cast<std::size_t>(unit);
-    for (const Dim gate : {0, 1, 3}) compare(gate, cells.gate_of(gate, unit), sigmoid<T>(cells.z_of(gate, unit)));
-    const bool i_is_0 = cells.gate_of(0, unit) == 0;
-    if (!i_is_0) compare(2, cells.gate_of(2, unit), std::tanh(static_cast<Wide<T>>(cells.z_of(2, unit))));
-    const Wide<T> kept = sigmoid<T>(cells.z_of(1, unit)) * cells.c_prev[at];
-    const Wide<T> added = sigmoid<T>(cells.z_of(0, unit)) * std::tanh(static_cast<Wide<T>>(cells.z_of(2, unit)));
-    // Of the larger of the two that are added, which may cancel; a gate that counts as 0 is lost beside none.
+    const Wide<T> i = sigmoid<T>(cells.z_of(0, unit)), f = sigmoid<T>(cells.z_of(1, unit)),
+                  g = std::tanh(static_cast<Wide<T>>(cells.z_of(2, unit))), o = sigmoid<T>(cells.z_of(3, unit));
+    compare(0, cells.gate_of(0, unit), i);
+    compare(1, cells.gate_of(1, unit), f);
+    if (cells.gate_of(0, unit) != 0) compare(2, cells.gate_of(2, unit), g);
+    compare(3, cells.gate_of(3, unit), o);
+    compare(4, cells.h[at], o * std::tanh(static_cast<Wide<T>>(cells.c[at])));
+    // Relative to the larger term, as the two may cancel; it must be far above what a gate that counts as 0 takes away.
+    const Wide<T> kept = f * cells.c_prev[at], added = i * g;
     const Wide<T> larger = std::fabs(kept) > std::fabs(added) ? kept : added;
-    if (std::fabs(larger) > kSmallest / kEps<T>) compare(5, larger + (cells.c[at] - (kept + added)), larger);
-    compare(4, cells.h[at], sigmoid<T>(cells.z_of(3, unit)) * std::tanh(static_cast<Wide<T>>(cells.c[at])));
+    if (std::fabs(larger) > kSmallest<T> / kEps<T>) compare(5, larger + (cells.c[at] - (kept + added)), larger);
+    for (Dim gate = 0; gate < 4; ++gate) {
+      const T value = cells.gate_of(gate, unit);
+      PYLSTM_EXPECT(value <= 1 && value >= (gate == 2 ? -1 : 0), kNames[gate], " is ", value);
+    }
   }
   void report() const {
     for (std::size_t i = 0; i < worst_.size(); ++i) std::printf("  %s %.2f ulp", kNames[i], worst_[i]);
@@ -52,22 +62,32 @@ class Accuracy {
 
  private:
   void compare(Dim what, Wide<T> got, Wide<T> want) {
-    if (std::fabs(want) < kSmallest) return;
+    if (std::fabs(want) < kSmallest<T>) return;
     const double distance = ulps<T>(got, want);
     double& worst = worst_[static_cast<std::size_t>(what)];
     if (distance > worst) worst = distance;
     PYLSTM_EXPECT(distance <= kUlps[what], kNames[what], " is ", got, ", exactly ", want, ": ", distance, " ulp");
   }
-  static constexpr Wide<T> kSmallest = 4 * Wide<T>(std::numeric_limits<T>::min());
   std::array<double, 6> worst_{};
 };
 
-// Every gate at the ends of its range and beside them, with every other gate there too; NaN goes where it is read.
+// Every gate at the ends of its functions' ranges and beside them, with every other gate there too.
 template <class T>
 void extremes(const KernelTable<T>& k) {
   using Limits = std::numeric_limits<T>;
-  const T arguments[] = {-Limits::infinity(), -Limits::max(),     T(-90), -Limits::min(), 0, T(90), Limits::max(),
-                         Limits::infinity(),  Limits::quiet_NaN()};
+  const bool single = sizeof(T) == 4;
+  const T arguments[] = {-Limits::infinity(),
+                         -Limits::max(),
+                         single ? T(-88.4) : T(-709.5),  // beyond where sigmoid is 0
+                         single ? T(-88.2) : T(-709.3),
+                         single ? T(-87.4) : T(-708.4),  // where it is no normal number
+                         T(-9.1),
+                         -Limits::min(),
+                         0,
+                         T(0.17),  // where tanh's denominator is largest
+                         single ? T(87.4) : T(708.4),
+                         Limits::infinity(),
+                         Limits::quiet_NaN()};
   constexpr Dim kCount = std::size(arguments), kCases = kCount * kCount * kCount * kCount;
   Cells<T> cells(kCases);
   for (Dim unit = 0; unit < kCases; ++unit) {
@@ -77,17 +97,22 @@ void extremes(const KernelTable<T>& k) {
     cells.c_prev[static_cast<std::size_t>(unit)] = T(unit % 5 - 2);
   }
   cells.run(k);
+  const auto close = [](T got, Wide<T> want) {
+    return std::isnan(want) ? std::isnan(got) : std::fabs(got - want) <= 8 * kEps<T>;
+  };
   for (Dim unit = 0; unit < kCases; ++unit) {
     const auto at = static_cast<std::size_t>(unit);
-    const Wide<T> c = sigmoid<T>(cells.z_of(1, unit)) * cells.c_prev[at] +
-                      sigmoid<T>(cells.z_of(0, unit)) * std::tanh(static_cast<Wide<T>>(cells.z_of(2, unit)));
-    const Wide<T> h = sigmoid<T>(cells.z_of(3, unit)) * std::tanh(c);
-    const auto as_exact = [](T got, Wide<T> want) {
-      return std::isnan(want) ? std::isnan(got) : std::fabs(got - want) <= 8 * kEps<T>;
-    };
-    PYLSTM_EXPECT(as_exact(cells.c[at], c) && as_exact(cells.h[at], h), "i, f, c, o of ", cells.z_of(0, unit), ", ",
-                  cells.z_of(1, unit), ", ", cells.z_of(2, unit), ", ", cells.z_of(3, unit), " give c ", cells.c[at],
-                  " and h ", cells.h[at], ", exactly ", c, " and ", h);
+    const auto z = [&](Dim gate) { return cells.z_of(gate, unit); };
+    const auto got = [&](Dim gate) { return cells.gate_of(gate, unit); };
+    const Wide<T> i = sigmoid<T>(z(0)), f = sigmoid<T>(z(1)), g = std::tanh(static_cast<Wide<T>>(z(2))),
+                  o = sigmoid<T>(z(3)), c = f * cells.c_prev[at] + i * g, h = o * std::tanh(c);
+    const bool together = std::isnan(i) || std::isnan(g);  // their division is one
+    const bool gates = (together ? std::isnan(got(0)) && std::isnan(got(2))
+                                 : close(got(0), i) && (close(got(2), g) || (got(0) == 0 && got(2) == 0))) &&
+                       close(got(1), f) && (std::isnan(c) || close(got(3), o));
+    PYLSTM_EXPECT(gates && close(cells.c[at], c) && close(cells.h[at], h), "z of ", z(0), ", ", z(1), ", ", z(2), ", ",
+                  z(3), " gives gates ", got(0), ", ", got(1), ", ", got(2), ", ", got(3), ", c ", cells.c[at], ", h ",
+                  cells.h[at], "; exactly ", i, ", ", f, ", ", g, ", ", o, ", ", c, ", ", h);
   }
 }
 
@@ -100,9 +125,9 @@ void cell_laws(const KernelTable<T>& k, const Options& options) {
   Random random(5);
   Cells<T> cells(16 * k.width);
   Accuracy<T> accuracy;
-  const T far = sizeof(T) == 4 ? T(86) : T(707);
+  const T limits[] = {3, sizeof(T) == 4 ? T(87.4) : T(708.4), T(0.3)};
   for (long turn = 0; turn < options.points / (8 * k.width); ++turn) {
-    const T limit = turn % 2 == 0 ? T(3) : far;
+    const T limit = limits[turn % 3];
     for (T& x : cells.z) x = random.uniform<T>(-limit, limit);
     for (T& x : cells.c_prev) x = random.uniform<T>(-2, 2);
     cells.run(k);

@@ -2,6 +2,7 @@
 // checked for the active instruction set against a plain reference of higher precision.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -30,6 +31,13 @@ template <class T>
 std::vector<Dim> lengths(const KernelTable<T>& k) {
   const Dim w = k.width;
   return {0, 1, w - 1, w, w + 1, 2 * w - 1, 2 * w, 2 * w + 1, 3 * w + 2};
+}
+
+// Column of a gate of a unit in gates order, see LstmStepArgs.
+inline Dim gate_column(Dim width, Dim units, Dim unit, Dim gate) {
+  const Dim first = unit / width * width, count = std::min(width, units - first);
+  const Dim gate_width = 4 * count <= width ? width / 4 : 2 * count <= width ? width / 2 : width;
+  return 4 * first + gate * gate_width + unit - first;
 }
 
 template <class T>

@@ -18,10 +18,7 @@ struct Step {
 
 // Column of a gate of a unit in z.
 Dim column(Layout layout, Dim width, Dim units, Dim unit, Dim gate) {
-  if (layout == Layout::kApart) return gate * round_up(units, width) + unit;
-  const Dim first = unit / width * width, count = std::min(width, units - first);
-  const Dim gate_width = 4 * count <= width ? width / 4 : 2 * count <= width ? width / 2 : width;
-  return 4 * first + gate * gate_width + unit - first;
+  return layout == Layout::kApart ? gate * round_up(units, width) + unit : gate_column(width, units, unit, gate);
 }
 
 template <class T>

@@ -39,10 +39,8 @@ void pack_in_gates_order(const KernelTable<T>& k, Memory<T>& memory, Random& ran
     k.pack_gates(p.b, p.b_row, inner, units, packed, false);
     std::vector<T> want(static_cast<std::size_t>(columns * inner), 0);
     for (Dim unit = 0; unit < units; ++unit) {
-      const Dim first = unit / k.width * k.width, count = std::min(k.width, units - first);
-      const Dim gate_width = 4 * count <= k.width ? k.width / 4 : 2 * count <= k.width ? k.width / 2 : k.width;
       for (Dim gate = 0; gate < 4; ++gate) {
-        const Dim column = 4 * first + gate * gate_width + unit - first, begin = column / panel * panel;
+        const Dim column = gate_column(k.width, units, unit, gate), begin = column / panel * panel;
         for (Dim i = 0; i < inner; ++i)
           want[at(begin * inner + i * std::min(panel, columns - begin) + column - begin)] =
               p.b[i * p.b_row + gate * units + unit];

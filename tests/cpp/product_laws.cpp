@@ -228,7 +228,7 @@ T* in_panels(const Problem<T>& p, Guarded<T>& memory, Dim panel, Dim a_panel) {
 template <class T>
 void gemm_ranges(const KernelTable<T>& k, Memory<T>& memory, Random& random) {
   const Dim panel = k.panel_vectors * k.width, inner = 3 * panel + 5;
-  for (const Dim columns : {panel - 1, 3 * panel, 4 * panel + 1}) {
+  for (const Dim columns : {panel - 1, panel + 1, 3 * panel, 3 * panel + 1, 4 * panel + 1}) {
     for (const Dim rows : {1, 2, 3, 4, 6, 13, 25}) {
       const Problem<T> p = make_problem(memory, rows, columns, inner, false, false, random);
       T* packed = memory.packed_b.take(k.packed_b(inner, columns));
@@ -301,6 +301,7 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
                               panel,
                               panel + 1,
                               panel + w + 1,
+                              panel + 2 * w + 1,
                               2 * panel,
                               2 * panel + 3,
                               3 * panel + 1,

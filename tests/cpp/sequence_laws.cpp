@@ -192,7 +192,7 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
   std::vector<Dim> batches = {1, 2, 3, 7, 12, 25};
   if (options.quick) batches = {1, 3, 13};
   for (const Dim batch : batches) {
-    for (const Dim units : {k.width - 1, 2 * k.width + 1}) {
+    for (const Dim units : {k.width - 1, k.width + k.width / 2, 2 * k.width + 1}) {
       const Dim inputs = units + 2;
       sequences_case(k, std::vector<Dim>(at(batch), 5), inputs, units, random);
       if (batch == 1) continue;

@@ -80,7 +80,9 @@ struct LstmStepArgs {
   const T* h_prev;  // [rows, units], row stride h_prev_row
   Dim h_prev_row;
   const T* recurrent;  // pack_gates(units, recurrent_kernel); null: z is complete, cells only
-  T* z;                // [rows, gate_columns(units)] in: x W + b; out: pre-activations
+  // [rows, gate_columns(units)], or with z_gate [rows, 3 * z_gate + units]; in: x W + b, out: pre-activations. Columns
+  // of no unit may hold anything and are overwritten.
+  T* z;
   Dim z_row;
   Dim z_gate;       // 0: z is in gates order; else the distance of its gates, each of which has its units side by side
   const T* c_prev;  // [rows, units] dense, may equal c
@@ -139,7 +141,7 @@ struct KernelTable {
   // B(k, n) = source[k * row_stride + n * column_stride].
   void (*pack_b)(const T* source, Dim row_stride, Dim column_stride, Dim inner, Dim columns, T* packed,
                  bool past_caches);
-  Dim (*gate_columns)(Dim units);
+  Dim (*gate_columns)(Dim units);  // in gates order, see LstmStepArgs
   // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, other columns 0.
   void (*pack_gates)(const T* source, Dim row_stride, Dim inner, Dim units, T* packed, bool past_caches);
   // Columns [first, first + columns) of `inner` rows become A^T in tiles [inner][tile_rows]; the last
@@ -149,8 +151,10 @@ struct KernelTable {
   void (*gemm)(const GemmArgs<T>& args);
   void (*gemm_packed)(const GemmPackedArgs<T>& args);
 
-  // Of exact values of z and of the c that is written: gate f <= 2.5 ulp, i and o <= 4, c <= 6, h <= 6; c <= 6 of the
-  // larger of the two that are added. A gate c beside an i that counts as 0 may be 0.
+  // From exact ones for z, and h for the c that is written: gate f <= 2.5 ulp, i and o <= 4, gate c <= 6, h <= 6; c <=
+  // 6 ulp of the larger of f c_prev and i g. Gates are within their functions' ranges. Below 1.25 times the smallest
+  // normal number i and o may be 0, and what they multiply; a gate c beside an i of 0 may be 0. A NaN makes gates i
+  // and c NaN together, and gate o with the c that is written.
   void (*lstm_step)(const LstmStepArgs<T>& args);
   void (*lstm_cells_backward)(const LstmCellsBackwardArgs<T>& args);
 
@@ -173,7 +177,7 @@ struct KernelTable {
   // With target = keep * given + share (without `given`: share): weighted += sum(target * (z - shift)) and, with
   // `given`, mass += sum(target).
   void (*logits_targets)(const LogitsBlock<T>& block, const T* shift, T keep, T share, double* mass, double* weighted);
-  // z = exp(z - shift[r]); lanes += z.
+  // z = exp(z - shift[r]), 0 where that is no normal number; lanes += z.
   void (*logits_exp)(const LogitsBlock<T>& block, const T* shift, T* lanes);
   // z = factor[r] * z - scale[r] * target
   void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);

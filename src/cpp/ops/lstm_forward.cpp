@@ -64,6 +64,7 @@ void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>
   });
   T* b = bias.reserve_zeroed(z_columns);
   if (p.bias == nullptr) return;
+  // A row of panels is a row of z.
   if (groups == 1) return kernels.pack_gates(p.bias, 4 * units, 1, units, b, false);
   for (Dim gate = 0; gate < 4; ++gate) std::copy_n(p.bias + gate * units, units, b + gate * z_gate);
 }

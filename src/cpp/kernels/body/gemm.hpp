@@ -24,7 +24,8 @@ PYLSTM_INLINE Dim smaller(Dim a, Dim b) { return a < b ? a : b; }
 
 // Parts ("chains") of an inner sum. A product with few columns has too few accumulators to hide
 // the latency of fma for one row; its sum is cut into parts that a row can run side by side.
-// Fixed by sizes, so that one row and a tile add in the same order.
+// Fixed by sizes, so that one row and a tile add in the same order. Five vectors have sums enough, and in a batch each
+// part is a pass over C.
 template <class T>
 PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
   const Dim vectors = (columns + Vec<T>::width - 1) / Vec<T>::width;
@@ -38,7 +39,7 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Layout layout;
   const T* b;
   Dim b_panel;
-  const T* rest;  // the narrower last panel, which one row runs beside the one before
+  const T* rest;  // the narrower last panel, which one row runs beside those before; or null
   T* c;
   Dim c_row, c_panel;
   const T* bias;
@@ -138,11 +139,26 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
 constexpr Dim kPanelsTogether = 4;
 PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : rows <= 3 ? 2 : 1; }
 
-// `rest`: vectors of the last panel that runs with one panel of one row.
+// Panels that run side by side, and vectors of a narrower last one that one row runs with them: it has sums to spare,
+// and each loop costs it a branch that is guessed wrong.
+struct Together {
+  Dim panels, rest;
+};
+constexpr Dim kMostRest = kPanelVectors / 2;
+
+template <class T, int NT, class Layout>
+PYLSTM_INLINE void run_with_rest(const Block<T, Layout>& p, Dim panels) {
+  if (panels == 2) return run_tile<T, 1, 2, kPanelVectors, NT>(p, 0, 0);
+  run_tile<T, 1, 1, kPanelVectors, NT>(p, 0, 0);
+}
+
 template <class T, class Layout>
-PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors, Dim rest) {
-  if (rest == 1) return run_tile<T, 1, 1, kPanelVectors, 1>(p, 0, 0);
-  if (kPanelVectors > 2 && rest == 2) return run_tile<T, 1, 1, kPanelVectors, 2>(p, 0, 0);
+PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Together together, Dim vectors) {
+  const Dim panels = together.panels;
+  if (together.rest == 1) return run_with_rest<T, 1>(p, panels);
+  if constexpr (kMostRest > 1) {
+    if (together.rest == 2) return run_with_rest<T, 2>(p, panels);
+  }
   if (panels == 4) return run_tile<T, 1, 4, kPanelVectors>(p, 0, 0);
   if (panels == 2) {
     if (p.rows == 1) return run_tile<T, 1, 2, kPanelVectors>(p, 0, 0);
@@ -193,8 +209,16 @@ PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
 // Of so few tiles none asks for C: the block of B that they all use comes from as far away, and would wait behind.
 constexpr Dim kFewTiles = 4;
 
-// Vectors of a last panel that one row runs with the one before.
-constexpr Dim kMostRest = kPanelVectors / 2;
+template <class T>
+PYLSTM_INLINE Together together_from(const GemmArgs<T>& p, Dim panel, Dim last) {
+  constexpr Dim W = Vec<T>::width;
+  const Dim columns = p.columns - panel * kPanel<T>;
+  Dim panels = panels_for(p.rows);
+  while (panels > 1 && (panel + panels > last || columns < panels * kPanel<T>)) panels /= 2;
+  const Dim beyond = columns - panels * kPanel<T>, vectors = (beyond + W - 1) / W;
+  const bool rest = p.rows == 1 && panels <= 2 && beyond > 0 && vectors <= kMostRest && panel + panels + 1 == last;
+  return {panels, rest ? vectors : 0};
+}
 
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
 template <class T>
@@ -204,26 +228,17 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
   for (Dim panel = first; panel < last;) {
     const Dim columns = p.columns - panel * kPanel<T>;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
-    Dim together = 1;
-    for (Dim wanted = panels_for(p.rows); wanted > 1; wanted /= 2) {
-      if (panel + wanted <= last && columns >= wanted * kPanel<T>) {
-        together = wanted;
-        break;
-      }
-    }
-    // One row takes a narrow last panel along: it has sums to spare, and no time for a loop more.
-    const Dim beyond = columns - kPanel<T>, last_vectors = (beyond + W - 1) / W;
-    const bool takes_rest =
-        p.rows == 1 && together == 1 && beyond > 0 && panel + 2 == last && last_vectors <= kMostRest;
-    const Dim rest = takes_rest ? last_vectors : 0;
-    const Dim valid = takes_rest ? beyond - (rest - 1) * W : columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    const Together together = together_from(p, panel, last);
+    const Dim taken = together.panels + (together.rest > 0);
+    const Dim last_columns = columns - (taken - 1) * kPanel<T>;
+    const Dim valid = last_columns >= kPanel<T> ? W : last_columns - (last_columns - 1) / W * W;
     const Dim tiles = tiles_of(p.rows);
     const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
     Block<T, RowsOfA> block = {p.a + (begin - p.first_inner),
                                {p.a_row},
                                p.b + place_of(p, panel, begin),
                                kPanel<T> * p.inner,
-                               takes_rest ? p.b + place_of(p, panel + 1, begin) : nullptr,
+                               together.rest > 0 ? p.b + place_of(p, panel + together.panels, begin) : nullptr,
                                p.c + panel * c_panel,
                                p.c_row,
                                c_panel,
@@ -239,9 +254,8 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles,
                                nullptr};
     if (p.a_panel > 0) block.runs = {kPanel<T>, p.a_panel - kPanel<T>};
-    if (takes_rest) ++together;
-    const bool more = panel + together < last;
-    block.next = p.b + (more ? place_of(p, panel + together, begin) : next_block<T>(p, panel, first, last, begin, end));
+    const bool more = panel + taken < last;
+    block.next = p.b + (more ? place_of(p, panel + taken, begin) : next_block<T>(p, panel, first, last, begin, end));
     const T* a = block.a;
     T* c = block.c;
     const Dim after = p.backwards ? panel - 1 : panel + 1;
@@ -251,9 +265,9 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       block.c = c + i * p.c_block;
       block.c_after = i + 1 < p.row_blocks ? block.c + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
       block.first_asker = asking.first_asker + i * tiles;
-      run_block<T>(block, takes_rest ? 1 : together, vectors, rest);
+      run_block<T>(block, together, vectors);
     }
-    panel += together;
+    panel += taken;
   }
 }
 
@@ -337,7 +351,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
         block.c_after = t + 1 < tiles ? block.c + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
         block.rows = smaller(kTileRows, p.rows - row);
         block.first_asker = asking.first_asker + t;
-        run_block<T>(block, 1, vectors, 0);
+        run_block<T>(block, {1, 0}, vectors);
       }
     }
   }

@@ -19,8 +19,7 @@ struct Cells {
     x += row * stride + block * width;
     return X::each([&](int j) { return kWhole ? load(x + j * step) : load_n(x + j * step, n); });
   }
-  // Their pre-activations.
-  PYLSTM_INLINE X gate(const LstmStepArgs<T>& p, Dim gate) const {
+  PYLSTM_INLINE X pre_activation(const LstmStepArgs<T>& p, Dim gate) const {
     constexpr Dim W = Vec<T>::width;
     if (p.z_gate > 0) return read(p.z + gate * p.z_gate, p.z_row);
     if (kWhole) return read(p.z + gate * W, p.z_row, 4 * W);
@@ -82,27 +81,28 @@ PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   }
 }
 
-// i and g share a division, and o and tanh(c). f would save one more, but its sigmoid would have to stay below the
-// other divisors' room for exponents: that costs an AVX2 processor more than its short divisions take.
+// i and g share a division, and o and tanh(c). f would save one more, but three divisors overflow unless sigmoids are
+// taken of -|z|, which costs AVX2 more than its short divisions.
 template <class T, int N, bool kWhole>
 PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
-  const auto z = [&](int gate) { return cells.gate(p, gate); };
+  const auto z = [&](Dim gate) { return cells.pre_activation(p, gate); };
   const X f = vector_sigmoid<T>(z(1)), i_divisor = sigmoid_divisor<T>(z(0));
   const Fraction<X> g = tanh_fraction<T>(z(2));
-  const X inner = 1 / (i_divisor * g.below);
-  const X c = fma(f, cells.read(p.c_prev, p.units), g.above * inner);
+  const X ig_reciprocal = 1 / (i_divisor * g.denominator);
+  const X c = fma(f, cells.read(p.c_prev, p.units), g.numerator * ig_reciprocal);
   cells.write(p.c, p.units, c);
   if (p.gates != nullptr) {
-    cells.write(p.gates, 4 * p.units, g.below * inner);
+    cells.write(p.gates, 4 * p.units, g.denominator * ig_reciprocal);
     cells.write(p.gates + p.units, 4 * p.units, f);
-    cells.write(p.gates + 2 * p.units, 4 * p.units, g.above * (i_divisor * inner));
+    const X g_value = g.numerator * (i_divisor * ig_reciprocal);  // roundings may take it past 1
+    cells.write(p.gates + 2 * p.units, 4 * p.units, at_least<T>(at_most<T>(g_value, T(1)), T(-1)));
   }
   const X o_divisor = sigmoid_divisor<T>(z(3));
   const Fraction<X> t = tanh_fraction<T>(c);
-  const X outer = 1 / (o_divisor * t.below);
-  cells.write(p.h, p.h_row, t.above * outer);
-  if (p.gates != nullptr) cells.write(p.gates + 3 * p.units, 4 * p.units, t.below * outer);
+  const X ot_reciprocal = 1 / (o_divisor * t.denominator);
+  cells.write(p.h, p.h_row, t.numerator * ot_reciprocal);
+  if (p.gates != nullptr) cells.write(p.gates + 3 * p.units, 4 * p.units, t.denominator * ot_reciprocal);
 }
 
 template <class T>

@@ -1,8 +1,8 @@
 // exp, sigmoid and tanh, by one polynomial: exp(r) = 1 + r + r^2 P(r) for |r| <= ln(2) / 2.
 // An argument x of type X is a vector V<T> or Many of them. Coefficients: tools/fit_expm1.py. Relative error of the
 // polynomial 8e-9 (float), 2e-17 (double).
-// Cells of an LSTM take as long as their operations and, with AVX-512 on Intel, as their divisions, each of 16 cycles
-// in which 32 vectors are multiplied. Hence sigmoid and tanh also come undivided.
+// Cells are bound by their operations and, with AVX-512 on Intel, by their divisions: 16 cycles each, in which 32
+// vectors can be multiplied. Hence sigmoid and tanh also come undivided.
 #pragma once
 
 template <class T>
@@ -15,9 +15,11 @@ struct ExpConstants<float> {
   static constexpr float ln2 = 0.69314718055994530942f;
   static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   static constexpr float lowest = -87.33f, highest = 88.72f, infinity = __builtin_inff();
-  static constexpr float tanh_one = 9.02f;         // tanh rounds to 1 from here
-  static constexpr float sigmoid_nothing = 88.3f;  // sigmoid(-x) counts as 0, and exp(x) < 2^127.5
-  static constexpr float exp_nothing = 88;         // exp(-x) counts as 0, and is below 2^-126.5
+  static constexpr float tanh_one = 9.02f;  // tanh rounds to 1 from here
+  // sigmoid(-x) is no normal number, and exp(x) has room for the denominator of a tanh, at most 1.21.
+  static constexpr float sigmoid_zero = 88.3f;
+  // exp(-x) is no normal number, and n so small that 2^n is 0.
+  static constexpr float exp_zero = 88;
   static constexpr int mantissa = 23, bias = 127, degree = 4;
   static constexpr float p[5] = {0.0013926176119935578884f, 0.0083631730745137109028f, 0.041666554662050533982f,
                                  0.1666657702559798819f, 0.5f};
@@ -30,7 +32,7 @@ struct ExpConstants<double> {
   static constexpr double ln2 = 0.69314718055994530942;
   static constexpr double round = 6755399441055744.0;
   static constexpr double lowest = -708.39, highest = 709.78, infinity = __builtin_inf();
-  static constexpr double tanh_one = 19.07, sigmoid_nothing = 709.4, exp_nothing = 709;
+  static constexpr double tanh_one = 19.07, sigmoid_zero = 709.4, exp_zero = 709;
   static constexpr int mantissa = 52, bias = 1023, degree = 9;
   static constexpr double p[10] = {2.5100375832561233664e-8,  2.7620075879983366586e-7,
                                    2.7557268480310025526e-6,  0.000024801521322368693266,
@@ -57,7 +59,8 @@ struct Reduced {
   Bits n;
 };
 
-// For a of 1, -1 and 2, by which constants are multiplied without rounding. kPrecise: for any n, else for small ones.
+// For a of 1, -1 and 2, by which constants are multiplied without rounding. kPrecise: ln(2) in two parts, for any n;
+// else in one, whose error grows with n, as for tanh its argument's matters less and less.
 template <class T, int a, bool kPrecise, class X>
 PYLSTM_INLINE auto reduce(X x) {
   using C = ExpConstants<T>;
@@ -94,25 +97,24 @@ PYLSTM_INLINE V<T> vector_exp(V<T> x) {
   using C = ExpConstants<T>;
   const V<T> y = at_least<T>(at_most<T>(x, C::highest), C::lowest);
   const auto parts = reduce<T, 1, true>(y);
-  // 2^n may be infinite where exp(x) is not, but n may be added to an exponent. A NaN's may change by that.
+  // 2^n may overflow where exp(x) does not, so n is added to the exponent; that may turn a NaN into a number.
   const V<T> scaled = from_bits<T>(as_bits<T>(exp_of_rest<T>(parts)) + (parts.n << C::mantissa));
   const V<T> value = x != x ? x : scaled, bounded = x > C::highest ? splat<T>(C::infinity) : value;
   return x < C::lowest ? V<T>{} : bounded;
 }
 
-// vector_exp for x <= 0 or NaN.
+// exp(x) for x <= 0 or NaN, 0 where it is no normal number.
 template <class T>
 PYLSTM_INLINE V<T> exp_of_negative(V<T> x) {
-  const auto parts = reduce<T, 1, true>(at_least<T>(x, -ExpConstants<T>::exp_nothing));
+  const auto parts = reduce<T, 1, true>(at_least<T>(x, -ExpConstants<T>::exp_zero));
   return exp_of_rest<T>(parts) * power_of_two<T>(parts.n);
 }
 
-// 1 + exp(-x), with the shorter exp: its last half ulp is lost in the sum. 1 + 2^n is exact, or far from the smaller of
-// the two.
+// 1 + exp(-x), with the shorter exp: its last half ulp is lost in the sum. 1 + 2^n loses at most half an ulp of that.
 template <class T, class X>
 PYLSTM_INLINE X sigmoid_divisor(X x) {
   using C = ExpConstants<T>;
-  const auto parts = reduce<T, -1, true>(at_least<T>(at_most<T>(x, -C::lowest), -C::sigmoid_nothing));
+  const auto parts = reduce<T, -1, true>(at_least<T>(at_most<T>(x, -C::lowest), -C::sigmoid_zero));
   const X power = power_of_two<T>(parts.n);
   return fma(power, fma(parts.r * parts.r, parts.p, -parts.r), 1 + power);
 }
@@ -124,22 +126,23 @@ PYLSTM_INLINE X vector_sigmoid(X x) {
 
 template <class X>
 struct Fraction {
-  X above, below;
+  X numerator, denominator;
 };
 
-// tanh(x) = (exp(2|x|) - 1) / (exp(2|x|) + 1), both by 2^-n / 2 for exp(2|x|) = 2^n (1 + 2q): of about 1, so that
-// another divisor may be put to this one. No cancellation near 0, where n is 0; at most 1 far from it.
+// tanh(x) = (exp(2|x|) - 1) / (exp(2|x|) + 1), both times 2^-n / 2 for exp(2|x|) = 2^n (1 + 2q): the denominator is
+// between 0.35 and 1.21, and another divisor may be multiplied with it. No cancellation near 0, where n is 0; at most 1
+// far from it.
 template <class T, class X>
 PYLSTM_INLINE Fraction<X> tanh_fraction(X x) {
   using C = ExpConstants<T>;
   const auto parts = reduce<T, 2, false>(at_most<T>(absolute<T>(x), C::tanh_one));
   const X q = fma(parts.r * parts.r, parts.p, parts.r);
-  const X one = power_of_two<T>(-1 - parts.n);
-  return {with_sign_of<T>(X(q + (T(0.5) - one)), x), q + (T(0.5) + one)};
+  const X half_power = power_of_two<T>(-1 - parts.n);
+  return {with_sign_of<T>(X(q + (T(0.5) - half_power)), x), q + (T(0.5) + half_power)};
 }
 
 template <class T, class X>
 PYLSTM_INLINE X vector_tanh(X x) {
   const auto parts = tanh_fraction<T>(x);
-  return parts.above / parts.below;
+  return parts.numerator / parts.denominator;
 }

@@ -120,41 +120,39 @@ Dim gate_columns(Dim units) {
   return 4 * (units - last + gate_width<T>(last));
 }
 
+// A last block from unit `first`, of which vectors have lanes of several gates. It is one panel.
+template <class T>
+PYLSTM_INLINE void pack_narrow_block(const T* source, Dim row_stride, Dim inner, Dim units, Dim first, T* packed) {
+  const Dim n = units - first, width = gate_width<T>(n);
+  T* to = packed + 4 * first * inner;
+  for (Dim k = 0; k < inner; ++k) {
+    for (Dim gate = 0; gate < 4; ++gate, to += width) {
+      const T* from = source + k * row_stride + gate * units + first;
+      for (Dim lane = 0; lane < width; ++lane) to[lane] = lane < n ? from[lane] : T(0);
+    }
+  }
+}
+
 template <class T, bool kPast>
-PYLSTM_INLINE void pack_whole_blocks(const T* source, Dim row_stride, Dim inner, Dim units, T* packed) {
+PYLSTM_INLINE void pack_blocks(const T* source, Dim row_stride, Dim inner, Dim units, T* packed) {
   constexpr Dim W = Vec<T>::width;
-  for (Dim unit = 0; unit + W <= units; unit += W) {
+  for (Dim unit = 0; unit < units; unit += W) {
+    const Dim n = smaller(W, units - unit);
+    if (gate_width<T>(n) < W) return pack_narrow_block<T>(source, row_stride, inner, units, unit, packed);
     for (Dim gate = 0; gate < 4; ++gate) {
       const Dim column = 4 * unit + gate * W;
       const Dim panel = column / kPanel<T> * kPanel<T>;
-      pack_vector<T, kPast>(source + gate * units + unit, row_stride, 1, inner, W,
+      pack_vector<T, kPast>(source + gate * units + unit, row_stride, 1, inner, n,
                             packed + panel * inner + (column - panel), kPanel<T>);
     }
   }
 }
 
-// A last block of fewer units, in which a vector has lanes of several gates.
-template <class T>
-PYLSTM_INLINE void pack_last_block(const T* source, Dim row_stride, Dim inner, Dim units, T* packed) {
-  const Dim n = units % Vec<T>::width, first = units - n, width = gate_width<T>(n);
-  for (Dim column = 0; column < 4 * width; ++column) {
-    const Dim panel = column / kPanel<T> * kPanel<T>, panel_width = smaller(4 * width - panel, kPanel<T>);
-    const Dim gate = column / width, lane = column % width;
-    const T* from = source + gate * units + first + lane;
-    T* to = packed + (4 * first + panel) * inner + (column - panel);
-    for (Dim k = 0; k < inner; ++k) to[k * panel_width] = lane < n ? from[k * row_stride] : T(0);
-  }
-}
-
 template <class T>
 void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed, bool past_caches) {
-  if (past_caches) {
-    pack_whole_blocks<T, true>(source, row_stride, inner, units, packed);
-    finish_stores();
-  } else {
-    pack_whole_blocks<T, false>(source, row_stride, inner, units, packed);
-  }
-  if (units % Vec<T>::width != 0) pack_last_block<T>(source, row_stride, inner, units, packed);
+  if (!past_caches) return pack_blocks<T, false>(source, row_stride, inner, units, packed);
+  pack_blocks<T, true>(source, row_stride, inner, units, packed);
+  finish_stores();
 }
 
 template <class T>

@@ -1,7 +1,8 @@
 // Vectors of T by the GCC/Clang vector extension: arithmetic, comparison and `m ? a : b` come
 // with the type. What the extension lacks is in the one shim that the instruction set brings; of that, store_past
 // writes a vector past the caches, to an address aligned to it, finish_stores orders such stores before later ones, and
-// load_half and load_quarter read so much of a vector, the rest 0: right after a store of it, where load_n would wait.
+// load_half and load_quarter read the first part of a vector, the rest 0: a processor passes that on from a vector just
+// stored, where a masked load would wait.
 // Included once per instruction set inside an unnamed namespace: nothing here has linkage.
 #pragma once
 
