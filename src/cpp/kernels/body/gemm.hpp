@@ -39,7 +39,6 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Layout layout;
   const T* b;
   Dim b_panel;
-  const T* rest;  // the narrower last panel, which one row runs beside those before; or null
   T* c;
   Dim c_row, c_panel;
   const T* bias;
@@ -49,8 +48,9 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Dim stride;       // elements of it that a tile asks for at each step
   Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
   Runs runs;
-  bool c_is_far;     // tiles ask for the rows of C that follow theirs
-  const T* c_after;  // those after the last one's; null: unknown
+  bool c_is_far;            // tiles ask for the rows of C that follow theirs
+  const T* c_after;         // those after the last one's; null: unknown
+  const T* rest = nullptr;  // the narrower last panel that one row runs beside those before
 };
 
 template <class T, int MR, int NP, int NV, int NT = 0, class Layout>
@@ -238,7 +238,6 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                {p.a_row},
                                p.b + place_of(p, panel, begin),
                                kPanel<T> * p.inner,
-                               together.rest > 0 ? p.b + place_of(p, panel + together.panels, begin) : nullptr,
                                p.c + panel * c_panel,
                                p.c_row,
                                c_panel,
@@ -253,6 +252,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
                                {end - begin, 0},
                                begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles,
                                nullptr};
+    if (together.rest > 0) block.rest = p.b + place_of(p, panel + together.panels, begin);
     if (p.a_panel > 0) block.runs = {kPanel<T>, p.a_panel - kPanel<T>};
     const bool more = panel + taken < last;
     block.next = p.b + (more ? place_of(p, panel + taken, begin) : next_block<T>(p, panel, first, last, begin, end));
@@ -325,25 +325,15 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       // Written once: a tile that read fields just stored, several at a time, would wait for the stores of the one
       // before.
-      Block<T, TilesOfA> block = {nullptr,
-                                  {},
-                                  b,
-                                  0,
-                                  nullptr,
-                                  nullptr,
-                                  p.c_row,
-                                  0,
-                                  nullptr,
-                                  0,
-                                  end - begin,
-                                  valid,
-                                  i == 0 ? start_of(p.init) : Start::kKeep,
-                                  next,
-                                  asking.stride,
-                                  0,
-                                  {end - begin, 0},
-                                  i == 0,
-                                  nullptr};
+      Block<T, TilesOfA> block = {nullptr, {},
+                                  b,       0,
+                                  nullptr, p.c_row,
+                                  0,       nullptr,
+                                  0,       end - begin,
+                                  valid,   i == 0 ? start_of(p.init) : Start::kKeep,
+                                  next,    asking.stride,
+                                  0,       {end - begin, 0},
+                                  i == 0,  nullptr};
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
         block.a = p.a + row * p.inner + begin * kTileRows;
