@@ -81,7 +81,7 @@ struct LstmStepArgs {
   Dim h_prev_row;
   const T* recurrent;  // pack_gates(units, recurrent_kernel); null: z is complete, cells only
   // [rows, gate_columns(units)], or with z_gate [rows, 3 * z_gate + units]; in: x W + b, out: pre-activations. Columns
-  // of no unit may hold anything and are overwritten.
+  // of no unit may hold anything, and be overwritten.
   T* z;
   Dim z_row;
   Dim z_gate;       // 0: z is in gates order; else the distance of its gates, each of which has its units side by side
