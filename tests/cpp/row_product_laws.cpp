@@ -4,7 +4,7 @@
 #include "base/index.hpp"
 #include "base/parallel.hpp"
 #include "laws.hpp"
-#include "ops/product.hpp"
+#include "ops/row_product.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -40,7 +40,7 @@ std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, D
   RowProductScratch<T> scratch;
   product_over_rows<T>(
       k, {{s.x_rows.data(), inputs, out.data(), row}, {s.one_rows.data(), 1, out.data() + inputs * row, row}}, d,
-      columns, rows, accumulate, scratch);
+      columns, rows, scratch, {accumulate});
   const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, in_panels);
   const auto planned = static_cast<std::size_t>(plan.a + plan.d) * sizeof(T);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "a sum over ", rows, " rows reserved ", scratch.bytes(), ", planned ",

@@ -9,4 +9,7 @@ namespace pylstm {
 Dim first_level_cache();
 Dim second_level_cache();
 
+// An Emerald Rapids has 2 MiB a core, and a third level that is slow.
+inline bool second_level_is_large() { return second_level_cache() >= (2 << 20); }
+
 }  // namespace pylstm

@@ -68,7 +68,7 @@ void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, co
   }
   std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, d_kernel, w.units}};
   if (d_bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, d_bias, w.units});
-  product_over_rows(kernels, factors, dz, w.units, rows, accumulate, scratch.rows, interrupt);
+  product_over_rows(kernels, factors, dz, w.units, rows, scratch.rows, {accumulate, interrupt});
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                       \

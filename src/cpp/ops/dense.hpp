@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ops/product.hpp"
+#include "ops/row_product.hpp"
 
 namespace pylstm {
 

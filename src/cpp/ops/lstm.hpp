@@ -10,6 +10,7 @@
 #include "base/interrupt.hpp"
 #include "ops/product.hpp"
 #include "ops/repeats.hpp"
+#include "ops/row_product.hpp"
 #include "ops/schedule.hpp"
 
 namespace pylstm {

@@ -5,6 +5,7 @@
 
 #include "base/index.hpp"
 #include "ops/lstm_threads.hpp"
+#include "ops/sharing.hpp"
 
 namespace pylstm {
 namespace {
@@ -129,35 +130,42 @@ const T* sum_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   constexpr Dim kColumns = 512;  // the sums of some hundred inputs stay in the second-level cache
   const Dim row = 4 * run.weights->units, count = run.repeats.count;
   T* sums = scratch.distinct.reserve_zeroed(count * row);
-  parallel_for((row + kColumns - 1) / kColumns, 1, [&](Range blocks) {
-    for (Dim column = blocks.begin * kColumns; column < std::min(row, blocks.end * kColumns); column += kColumns) {
-      const Dim columns = std::min(kColumns, row - column);
-      for (Dim m = 0; m < run.schedule->total; ++m) {
-        run.kernels->add(columns, run.gates + m * row + column, sums + run.repeats.index[m] * row + column);
-      }
-    }
-  });
+  constexpr Dim kAdditions = 65536;  // a thread is not worth fewer
+  const Dim total = run.schedule->total, line = 64 / static_cast<Dim>(sizeof(T));
+  parallel_for(
+      row, kAdditions / std::max<Dim>(1, total),
+      [&](Range range) {
+        for (Dim column = range.begin; column < range.end; column += kColumns) {
+          const Dim columns = std::min(kColumns, range.end - column);
+          for (Dim m = 0; m < total; ++m) {
+            run.kernels->add(columns, run.gates + m * row + column, sums + run.repeats.index[m] * row + column);
+          }
+        }
+      },
+      line);
   return sums;
 }
 
 template <class T>
-void repeated_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch) {
+void repeated_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch,
+                        const RowProductOptions& options) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units, count = run.repeats.count;
   const T* sums = sum_repeats(run, scratch);
   if (g.kernel != nullptr) {
     collect_rows(run, scratch);
     product_over_rows(*run.kernels, {{scratch.h_rows.data(), w.units, g.recurrent, row}}, {run.gates, row, 0}, row,
-                      run.schedule->total, false, scratch.rows, run.interrupt);
+                      run.schedule->total, scratch.rows, options);
     std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel, row}};
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias, row});
-    product_over_rows(*run.kernels, factors, {sums, row, 0}, row, count, false, scratch.rows, run.interrupt);
+    product_over_rows(*run.kernels, factors, {sums, row, 0}, row, count, scratch.rows, options);
   }
   if (g.dx != nullptr) times_kernel_t(run, sums, count, 0, g.dx, Init::kZero);
 }
 
 template <class T>
-void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch) {
+void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch,
+                         const RowProductOptions& options) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units, columns = row / w.groups, total = run.schedule->total;
   for (int group = 0; group < w.groups; ++group) {
@@ -174,8 +182,7 @@ void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmS
     std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel + at_column, row},
                                          {scratch.h_rows.data(), w.units, g.recurrent + at_column, row}};
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias + at_column, row});
-    product_over_rows(*run.kernels, factors, {run.gates + at_column, row, 0}, columns, total, false, scratch.rows,
-                      run.interrupt);
+    product_over_rows(*run.kernels, factors, {run.gates + at_column, row, 0}, columns, total, scratch.rows, options);
   }
 }
 
@@ -227,8 +234,10 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
     });
   }
   if (stop_requested(run.interrupt)) return;
-  if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch);
-  if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch);
+  RowProductOptions options;
+  options.interrupt = run.interrupt;
+  if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch, options);
+  if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch, options);
   if (gradients.dx != nullptr && !stop_requested(run.interrupt)) input_gradient(run, gradients.dx, scratch);
 }
 

@@ -6,6 +6,7 @@
 #include "base/check.hpp"
 #include "base/index.hpp"
 #include "ops/lstm_threads.hpp"
+#include "ops/sharing.hpp"
 
 namespace pylstm {
 namespace {

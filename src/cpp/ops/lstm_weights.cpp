@@ -25,9 +25,12 @@ void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>
   kernel_t.resize(backward ? count : 0);
   recurrent_t.resize(backward ? count : 0);
   const Dim row = 4 * units, columns = row / groups, tasks = (backward ? 4 : 2) * groups;
-  // The panels are independent; a small layer is packed faster than a thread wakes.
-  parallel_for(tasks, row * (inputs + units) < 65536 ? tasks : 1, [&](Range range) {
-    for (Dim task = range.begin; task < range.end; ++task) {
+  // The panels are independent; a thread packs so many weights of a task in some microseconds.
+  constexpr Dim kPackedByThread = 65536;
+  const Dim grains = row * (inputs + units) / kPackedByThread;
+  parallel_region(threads_for_grains(grains == 0 ? 1 : grains * tasks), [&](int index, int size) {
+    const Range mine = split(tasks, index, size);
+    for (Dim task = mine.begin; task < mine.end; ++task) {
       const auto g = static_cast<std::size_t>(task % groups);
       const T* k = p.kernel + static_cast<Dim>(g) * columns;
       const T* r = p.recurrent + static_cast<Dim>(g) * columns;

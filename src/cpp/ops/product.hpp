@@ -1,4 +1,4 @@
-// Matrix products on packed panels, split over threads by independent outputs.
+// Matrix products on packed panels: sums over features.
 #pragma once
 
 #include <vector>
@@ -40,54 +40,11 @@ Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
 template <class T>
 void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
 
-// Sums over features: C[rows, columns] = init + A * B. Serial: callers split rows. When `interrupt` asks to stop, C is
+// C[rows, columns] = init + A * B. Serial: callers split rows. When `interrupt` asks to stop, C is
 // incomplete.
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias = nullptr, Interrupt* interrupt = nullptr);
-
-// One factor of a sum over rows: output[columns, D's columns] (+)= sum over m of rows[m][.] * D[m][.]
-template <class T>
-struct RowFactor {
-  const T* const* rows;  // [M] pointers to `columns` elements each
-  Dim columns;
-  T* output;  // row stride output_row
-  Dim output_row;
-};
-
-template <class T>
-struct RowProductScratch {
-  Buffer<T> a, d;
-  std::size_t bytes() const { return a.bytes() + d.bytes(); }
-};
-
-// What a sum over rows of `rows` rows will reserve in its scratch, for factors of these columns; of fewer rows, no
-// more.
-struct RowProductPlan {
-  Dim outputs, block, threads;  // padded columns of all factors; rows of a block at most
-  Dim group;                    // columns of D that are packed together
-  Dim a, d;                     // elements of RowProductScratch
-};
-template <class T>
-RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
-                                      Dim rows, bool in_panels);
-
-// D of a sum over rows, [M, columns]: element (m, n) is data[m * row + n]; or, with panel_rows >= M, it stands in
-// panels of the same kernels already, panel after panel [panel_rows][its columns rounded up to a vector].
-template <class T>
-struct RowOperand {
-  const T* data;
-  Dim row;
-  Dim panel_rows;
-};
-
-// Sums over rows: every factor with the same D. The sum runs over m in
-// ascending order, whatever the threads. accumulate: add to what the outputs hold. When `interrupt` asks to stop, the
-// outputs are incomplete.
-template <class T>
-void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
-                       Dim columns, Dim rows, bool accumulate, RowProductScratch<T>& scratch,
-                       Interrupt* interrupt = nullptr);
 
 inline double product_flops(Dim rows, Dim inner, Dim columns) {
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);

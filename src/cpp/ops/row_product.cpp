@@ -1,0 +1,195 @@
+// Sums over rows, a block of them at a time: the factors are packed as tiles and D as panels, and every tile runs over
+// every panel. Threads share panels, or tiles where panels are too few or too uneven for them.
+#include "ops/row_product.hpp"
+
+#include <algorithm>
+
+#include "base/caches.hpp"
+#include "base/index.hpp"
+#include "ops/product.hpp"
+#include "ops/sharing.hpp"
+
+namespace pylstm {
+namespace {
+
+// Rows of a block at most: the kernel cuts a panel of D for the first-level cache, or it streams from the second, where
+// the tiles of A are.
+constexpr Dim kRowBlock = 256;
+
+// Panels of D that are packed together, and outputs at most that run over them in turn: in float, the packed rows of
+// both take three eighths of a second level of 2 MiB. Smaller ones were not measured.
+constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
+
+// The share of their time that threads work if they split so many parts, of which the last may be smaller: together
+// `whole` parts.
+double busy_share(Dim threads, Dim parts, double whole) {
+  return whole / static_cast<double>(threads * ((parts + threads - 1) / threads));
+}
+
+// Threads that split tiles pack D together, and meet for each group of panels.
+constexpr double kTilesGain = 1.1;
+
+template <class T>
+class RowSum {
+ public:
+  RowSum(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d, Dim columns,
+         Dim rows, RowProductScratch<T>& scratch, const RowProductOptions& options)
+      : k_(kernels),
+        factors_(factors),
+        d_(d),
+        columns_(columns),
+        rows_(rows),
+        options_(options),
+        panel_(kernels.panel_vectors * kernels.width),
+        panels_((columns + panel_ - 1) / panel_) {
+    std::vector<Dim> sizes;
+    for (const RowFactor<T>& factor : factors) sizes.push_back(factor.columns);
+    plan_ = plan_product_over_rows(kernels, sizes, columns, rows, in_place());
+    tiles_ = plan_.outputs / kernels.tile_rows;
+    packed_a_ = scratch.a.reserve(plan_.a);
+    packed_d_ = in_place() ? nullptr : scratch.d.reserve(plan_.d);
+    const double panels_busy =
+        busy_share(threads(), panels_, static_cast<double>(columns) / static_cast<double>(panel_));
+    by_tiles_ = threads() > 1 && busy_share(threads(), tiles_, static_cast<double>(tiles_)) > kTilesGain * panels_busy;
+  }
+
+  int threads() const { return std::min(static_cast<int>(plan_.threads), options_.most_threads); }
+
+  // One thread's part. All meet before a block is packed where the last one was, and before what they packed is read.
+  void operator()(int index, int size, Sharer sharer) const {
+    const Range tiles = by_tiles_ ? split(tiles_, index, size) : Range{0, tiles_};
+    const Range panels = by_tiles_ ? Range{0, panels_} : split(panels_, index, size);
+    T* mine = in_place() ? nullptr : packed_d_ + (by_tiles_ ? 0 : index * plan_.group * plan_.block);
+    // Nearly equal blocks: a short one would pay for all the outputs.
+    const Dim blocks = std::max<Dim>(1, (rows_ + kRowBlock - 1) / kRowBlock);
+    for (Dim i = 0; i < blocks; ++i) {
+      if (sharer.stopped(options_.interrupt)) return;
+      const Block block = {rows_ * i / blocks, rows_ * (i + 1) / blocks - rows_ * i / blocks};
+      pack_factors(block, by_tiles_ ? tiles : split(tiles_, index, size));
+      sharer.meet();
+      for (Dim first = panels.begin; first < panels.end; first += kPanelsPacked) {
+        const Range group = {first, std::min(first + kPanelsPacked, panels.end)};
+        if (mine != nullptr) {
+          const Dim count = group.end - first;
+          if (by_tiles_ && first > 0) sharer.meet();  // then nobody reads the group before
+          pack_panels(block, group, by_tiles_ ? split(count, index, size) : Range{0, count}, mine);
+          if (by_tiles_) sharer.meet();
+        }
+        multiply(block, tiles, group, panels.end, mine);
+      }
+    }
+  }
+
+ private:
+  struct Block {
+    Dim begin, rows;
+  };
+
+  bool in_place() const { return d_.panel_rows > 0; }
+  Dim columns_of(Dim panel) const { return std::min(panel_, columns_ - panel * panel_); }
+
+  // f(factor, its outputs, their place in packed rows of A) for all outputs in a range of tiles.
+  template <class F>
+  void each_factor(Range tiles, Dim count, F f) const {
+    const Dim tile = k_.tile_rows;
+    Dim before = 0;
+    for (const RowFactor<T>& factor : factors_) {
+      const Dim end = before + round_up(factor.columns, tile) / tile;
+      const Dim first = std::max(tiles.begin, before), last = std::min(tiles.end, end);
+      const Range outputs = {(first - before) * tile, std::min((last - before) * tile, factor.columns)};
+      if (first < last) f(factor, outputs, packed_a_ + first * tile * count);
+      before = end;
+    }
+  }
+
+  void pack_factors(Block block, Range tiles) const {
+    each_factor(tiles, block.rows, [&](const RowFactor<T>& factor, Range outputs, T* packed) {
+      k_.pack_a(factor.rows + block.begin, outputs.begin, block.rows, outputs.end - outputs.begin, packed);
+    });
+  }
+
+  // Some of the panels of a group, numbered from its first, which stands where `packed` begins.
+  void pack_panels(Block block, Range group, Range some, T* packed) const {
+    if (some.begin == some.end) return;
+    const Dim first = (group.begin + some.begin) * panel_, last = std::min((group.begin + some.end) * panel_, columns_);
+    k_.pack_b(d_.data + block.begin * d_.row + first, d_.row, 1, block.rows, last - first,
+              packed + some.begin * panel_ * block.rows, false);
+  }
+
+  // outputs[., group] (+)= packed rows * D, for the outputs in a range of tiles; of D in place, what follows up to
+  // panel `end` runs next.
+  void multiply(Block block, Range tiles, Range group, Dim end, const T* packed) const {
+    const Init init = block.begin == 0 && !options_.accumulate ? Init::kZero : Init::kKeep;
+    const auto panel_at = [&](Dim p) {
+      if (!in_place()) return packed + (p - group.begin) * panel_ * block.rows;
+      return d_.data + p * panel_ * d_.panel_rows + block.begin * round_up(columns_of(p), k_.width);
+    };
+    each_factor(tiles, block.rows, [&](const RowFactor<T>& factor, Range outputs, const T* packed_a) {
+      // Nearly equal parts: a short one would read the panels for little.
+      const Dim count = outputs.end - outputs.begin;
+      const int parts = static_cast<int>((count + kMostOutputs - 1) / kMostOutputs);
+      for (int i = 0; i < parts; ++i) {
+        const Range part = split(count, i, parts, k_.tile_rows);
+        for (Dim p = group.begin; p < group.end; ++p) {
+          GemmPackedArgs<T> args = {packed_a + part.begin * block.rows,
+                                    panel_at(p),
+                                    factor.output + (outputs.begin + part.begin) * factor.output_row + p * panel_,
+                                    factor.output_row,
+                                    part.end - part.begin,
+                                    columns_of(p),
+                                    block.rows,
+                                    init};
+          if (p + 1 < (in_place() ? end : group.end)) args.next = panel_at(p + 1);
+          // A panel streams from a second-level cache then, and C is read half as often.
+          if (second_level_is_large()) args.cut = block.rows;
+          k_.gemm_packed(args);
+        }
+      }
+    });
+  }
+
+  const KernelTable<T>& k_;
+  const std::vector<RowFactor<T>>& factors_;
+  const RowOperand<T>& d_;
+  Dim columns_, rows_;
+  RowProductOptions options_;
+  Dim panel_, panels_, tiles_;
+  RowProductPlan plan_;
+  bool by_tiles_;
+  T *packed_a_, *packed_d_;
+};
+
+}  // namespace
+
+template <class T>
+RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
+                                      Dim rows, bool in_panels) {
+  RowProductPlan plan = {};
+  for (const Dim factor : factors) plan.outputs += round_up(factor, kernels.tile_rows);
+  // With fewer rows, but just too many for some blocks, nearly equal ones are larger.
+  plan.block = std::min(rows, kRowBlock);
+  // Of less in a block each thread would mostly wait for rows that another core has written.
+  plan.threads = useful_threads(product_flops(plan.outputs, columns, plan.block));
+  plan.a = plan.outputs * plan.block;
+  const Dim panel = kernels.panel_vectors * kernels.width;
+  plan.group = std::min(kPanelsPacked * panel, round_up(columns, panel));
+  plan.d = in_panels ? 0 : plan.threads * plan.group * plan.block;
+  return plan;
+}
+
+template <class T>
+void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
+                       Dim columns, Dim rows, RowProductScratch<T>& scratch, const RowProductOptions& options) {
+  const RowSum<T> sum(kernels, factors, d, columns, rows, scratch, options);
+  sharing_region(sum.threads(), sum);
+}
+
+#define PYLSTM_INSTANTIATE(T)                                                                                        \
+  template RowProductPlan plan_product_over_rows<T>(const KernelTable<T>&, const std::vector<Dim>&, Dim, Dim, bool); \
+  template void product_over_rows<T>(const KernelTable<T>&, const std::vector<RowFactor<T>>&, const RowOperand<T>&,  \
+                                     Dim, Dim, RowProductScratch<T>&, const RowProductOptions&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
+
+}  // namespace pylstm
