@@ -1,9 +1,15 @@
 #include "network/data.hpp"
 
+#include <algorithm>
+
 #include "base/check.hpp"
+#include "base/parallel.hpp"
 
 namespace pylstm {
 namespace {
+
+// Elements that one thread reads before a second one would be awake.
+constexpr Dim kGatheredByThread = 65536;
 
 Dim stride_of(const ArrayView& array, std::size_t dimension) {
   return dimension < array.strides.size() ? array.strides[dimension] : 0;
@@ -25,12 +31,15 @@ void gather(const ArrayView& array, const std::int64_t* rows, Dim count, Dim fir
     }
     return;
   }
-  for (Dim b = 0; b < count; ++b) {
-    for (Dim t = first; t < last; ++t) {
-      read_elements(array, array.data + rows[b] * array.strides[0] + t * step_stride, column_stride, columns,
-                    out + ((t - first) * count + b) * columns);
+  const Dim row_of_thread = (kGatheredByThread + steps * columns - 1) / std::max<Dim>(1, steps * columns);
+  parallel_for(count, row_of_thread, [&](Range some) {
+    for (Dim b = some.begin; b < some.end; ++b) {
+      for (Dim t = first; t < last; ++t) {
+        read_elements(array, array.data + rows[b] * array.strides[0] + t * step_stride, column_stride, columns,
+                      out + ((t - first) * count + b) * columns);
+      }
     }
-  }
+  });
 }
 
 // Consecutive samples of type T, features side by side, that a kernel can read as they are.
