@@ -166,7 +166,7 @@ void teams() {
     callers.emplace_back([&wrong, caller] {
       for (int round = 0; round < 2000; ++round) {
         std::vector<int> parts(100, 0);
-        parallel_for(100, 10, [&](Range range) {
+        parallel_for(100, 5, [&](Range range) {
           for (Dim i = range.begin; i < range.end; ++i) parts[static_cast<std::size_t>(i)] += caller + round;
         });
         for (const int part : parts) wrong += part != caller + round;
@@ -175,6 +175,30 @@ void teams() {
   }
   for (std::thread& caller : callers) caller.join();
   PYLSTM_EXPECT(wrong == 0, wrong, " elements are wrong when regions run at once");
+}
+
+// A few grains of work wake nobody, and are shared with threads that are awake; many are shared in any case.
+void few_grains() {
+  if (std::string(thread_backend()) != "pool") return;
+  set_num_threads(2);
+  const auto parts_of = [](Dim grains) {
+    std::atomic<int> parts{0};
+    parallel_for(grains, 1, [&](Range) { ++parts; });
+    return parts.load();
+  };
+  constexpr int kTries =
+      1000;  // the system may take the core just when a thread is about to sleep or to be found awake
+  int tries = 0;
+  do {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  } while (parts_of(2) != 1 && ++tries < kTries);
+  PYLSTM_EXPECT(tries < kTries, "two grains of work wake a thread");
+  PYLSTM_EXPECT(parts_of(1000) == 2, "1000 grains of work wake nobody");
+  tries = 0;
+  do {
+    parallel_region(2, [](int, int) {});
+  } while (parts_of(2) != 2 && ++tries < kTries);
+  PYLSTM_EXPECT(tries < kTries, "a thread that is awake does not share two grains of work");
 }
 
 #if defined(__linux__)
@@ -307,6 +331,7 @@ int main() {
   splitting();
   regions();
   teams();
+  few_grains();
   sleepers();
   places();
   buffers_and_checks();

@@ -116,6 +116,17 @@ void set_num_threads(int n) {
 
 namespace {
 
+// Grains of work that are worth waking a thread for: a grain takes some microseconds, waking some ten times as long.
+constexpr Dim kGrainsToWake = 16;
+
+bool others_are_awake([[maybe_unused]] int threads) {
+#if defined(PYLSTM_POOL) && !defined(_OPENMP)
+  return team_is_awake(threads);
+#else
+  return true;
+#endif
+}
+
 // body in our floating-point state; an exception stays behind in `first`.
 class Guarded {
  public:
@@ -169,11 +180,14 @@ Range split(Dim n, int index, int size, Dim multiple) {
   return {std::min(begin, n), std::min(end, n)};
 }
 
+int threads_for_grains(Dim grains) {
+  const int threads = static_cast<int>(std::max<Dim>(1, std::min<Dim>(num_threads(), grains)));
+  return threads > 1 && grains < kGrainsToWake && !others_are_awake(threads) ? 1 : threads;
+}
+
 void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple) {
   if (n <= 0) return;
-  const Dim useful = std::max<Dim>(1, n / std::max<Dim>(1, grain));
-  const int threads = static_cast<int>(std::min<Dim>(num_threads(), useful));
-  parallel_region(threads, [&](int index, int size) {
+  parallel_region(threads_for_grains(n / std::max<Dim>(1, grain)), [&](int index, int size) {
     const Range range = split(n, index, size, multiple);
     if (range.begin < range.end) body(range);
   });

@@ -21,8 +21,11 @@ const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 // forked child and with threads <= 1 it runs body(0, 1). The first exception is rethrown.
 void parallel_region(int threads, const std::function<void(int index, int size)>& body);
 
-// Splits [0, n) into at most num_threads() contiguous ranges of at least `grain` elements,
-// whose bounds are multiples of `multiple`.
+// Threads for cheap work of so many grains, each some microseconds: at most one a grain, and the caller alone where a
+// thread would first have to wake for a few.
+int threads_for_grains(Dim grains);
+
+// Splits [0, n) into at most threads_for_grains(n / grain) contiguous ranges, whose bounds are multiples of `multiple`.
 void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple = 1);
 
 // The part of [0, n) that belongs to `index` of `size`, bounds at multiples of `multiple`.

@@ -49,15 +49,19 @@ class Gate {
     sleeper_.wakes();
     wake_.notify_one();
   }
-  // `ours`: the waiting thread is of the team, and not a caller whose affinity is none of our business.
-  void wait(unsigned value, bool ours) {
+  // `awake`: how many of the team are; null: the waiting thread is a caller, whose affinity is none of our business.
+  void wait(unsigned value, std::atomic<int>* awake) {
     if (wait_awake([&] { return value_.load(std::memory_order_acquire) == value; })) return;
     std::unique_lock<std::mutex> lock(mutex_);
-    if (ours) sleeper_.sleeps();
+    if (awake != nullptr) {
+      sleeper_.sleeps();
+      awake->fetch_sub(1, std::memory_order_relaxed);
+    }
     sleeping_.store(true);
     wake_.wait(lock, [&] { return value_.load() == value; });
     sleeping_.store(false);
     sleeper_.woke();
+    if (awake != nullptr) awake->fetch_add(1, std::memory_order_relaxed);
   }
 
  private:
@@ -82,9 +86,11 @@ class Team {
     ++round_;
     for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size); ++i) starts_[i]->set(++rounds_[i]);
     body(0, size);
-    done_.wait(round_, false);
+    done_.wait(round_, nullptr);
     return true;
   }
+
+  int awake() const { return awake_.load(std::memory_order_relaxed); }
 
  private:
   // False if the system has no thread to give.
@@ -96,9 +102,11 @@ class Team {
     Gate* start = starts_.back().get();
     const int index = static_cast<int>(starts_.size());
     try {
+      awake_.fetch_add(1, std::memory_order_relaxed);
       std::thread([this, start, index] { serve(*start, index); }).detach();
       return true;
     } catch (...) {  // std::system_error, std::bad_alloc
+      awake_.fetch_sub(1, std::memory_order_relaxed);
       starts_.pop_back();
       rounds_.pop_back();
       return false;
@@ -107,7 +115,7 @@ class Team {
 
   void serve(Gate& start, int index) {
     for (unsigned next = 1;; ++next) {
-      start.wait(next, true);
+      start.wait(next, &awake_);
       (*body_)(index, size_);
       const unsigned round = round_;  // read before the owner can start another
       if (running_.fetch_sub(1) == 1) done_.set(round);
@@ -121,15 +129,24 @@ class Team {
   int size_ = 0;
   unsigned round_ = 0;
   std::atomic<int> running_{0};
+  std::atomic<int> awake_{0};  // threads, besides callers
   Gate done_;
 };
 
 }  // namespace
 
-bool run_on_team(int size, const Body& body) {
+namespace {
+
+Team& the_team() {
   // Never destroyed: its threads outlive static destructors, and a forked child has none of them to join.
   static Team* const team = new Team;
-  return team->run(size, body);
+  return *team;
 }
+
+}  // namespace
+
+bool run_on_team(int size, const Body& body) { return the_team().run(size, body); }
+
+bool team_is_awake(int size) { return the_team().awake() >= size - 1; }
 
 }  // namespace pylstm

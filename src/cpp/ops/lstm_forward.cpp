@@ -248,20 +248,6 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   return z;
 }
 
-struct ForwardThreads {
-  int sharing;  // > 1: so many share all rows
-  int all;
-};
-
-template <class T>
-ForwardThreads threads_of(const LstmRun<T>& run) {
-  const LstmWeights<T>& w = *run.weights;
-  const Dim flops = 8 * run.schedule->total * w.units * (w.inputs + w.units);
-  const int wanted = useful_threads(static_cast<double>(flops)),
-            sharing = threads_for_units(run, Pass::kForward, wanted, run.kernels->width);
-  return {sharing, sharing > 1 ? sharing : static_cast<int>(std::min<Dim>(wanted, run.schedule->batch))};
-}
-
 }  // namespace
 
 template <class T>
@@ -271,8 +257,8 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
   run.kernels = &kernels;
   run.weights = &w;
   run.schedule = &schedule;
-  const ForwardThreads threads = threads_of(run);
-  const Dim parts = threads.sharing > 1 ? 1 : std::max(threads.all, 1);
+  const LstmThreads threads = lstm_threads(run, training ? Pass::kForward : Pass::kInference, kernels.width);
+  const Dim parts = threads.sharing > 1 ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
   // Of a masked batch a thread may get any number of rows.
   const Dim height = schedule.dense ? (schedule.batch + parts - 1) / parts : schedule.batch;
   Dim sum = (parts * most_chunk_rows(run, height) + distinct) * w.z_columns;
@@ -294,7 +280,9 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
   const Dim batch = run.schedule->batch;
   const Range all_blocks = {0, round_up(w.units, run.kernels->width) / run.kernels->width};
-  const auto [sharing, threads] = threads_of(run);
+  const Pass pass = run.gates == nullptr ? Pass::kInference : Pass::kForward;
+  const LstmThreads plan = lstm_threads(run, pass, run.kernels->width);
+  const int sharing = plan.sharing, threads = plan.all;
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);

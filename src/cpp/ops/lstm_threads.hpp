@@ -5,12 +5,17 @@
 
 namespace pylstm {
 
-enum class Pass { kForward, kBackward };
+enum class Pass { kInference, kForward, kBackward };
 
-// Threads that share all rows, each its own units in multiples of `multiple`, and meet after every step; 1: the rows
-// are split. Units are split where rows are too few, and where weights are so large that each thread should read no
-// more than its part of them; unless a meeting would cost more than it gains.
+struct LstmThreads {
+  int sharing;  // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
+  int all;
+  int most;  // that a batch of no more rows has
+};
+
+// Of units in multiples of `multiple`. Units are split where rows are too few, and where weights are so large that each
+// thread should read no more than its part of them; unless a meeting would cost more than it gains.
 template <class T>
-int threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim multiple);
+LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple);
 
 }  // namespace pylstm
