@@ -8,8 +8,8 @@
 namespace pylstm {
 namespace {
 
-// Elements that one thread reads before a second one would be awake.
-constexpr Dim kGatheredByThread = 65536;
+// Elements that a thread reads in some microseconds.
+constexpr Dim kGatheredByThread = 16384;
 
 Dim stride_of(const ArrayView& array, std::size_t dimension) {
   return dimension < array.strides.size() ? array.strides[dimension] : 0;

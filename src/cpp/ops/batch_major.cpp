@@ -8,8 +8,8 @@
 namespace pylstm {
 namespace {
 
-// Elements that one thread copies before a second one would be awake.
-constexpr Dim kCopiedByThread = 65536;
+// Elements that a thread copies in some microseconds.
+constexpr Dim kCopiedByThread = 16384;
 
 }  // namespace
 
