@@ -186,8 +186,8 @@ void few_grains() {
     parallel_for(grains, 1, [&](Range) { ++parts; });
     return parts.load();
   };
-  constexpr int kTries =
-      1000;  // the system may take the core just when a thread is about to sleep or to be found awake
+  // The system may take the core just when a thread is about to sleep, or to be found awake.
+  constexpr int kTries = 1000;
   int tries = 0;
   do {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -1,5 +1,7 @@
 // Sums over rows: any number of rows, outputs and columns, at the edges of what is packed and run together.
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "base/index.hpp"
 #include "base/parallel.hpp"
@@ -30,8 +32,9 @@ Sums<T> make_sums(Dim rows, Dim inputs, Dim columns, Random& random) {
 // What a run leaves in [inputs + 1, columns + 3]: sums for x, then for the ones; the gaps keep their sentinels.
 template <class T>
 std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, Dim columns, bool accumulate,
-                        bool in_panels) {
+                        bool in_panels, RowProductOptions options = {}) {
   const Dim rows = static_cast<Dim>(s.x_rows.size()), row = columns + 3;
+  options.accumulate = accumulate;
   std::vector<T> out(at((inputs + 1) * row), sentinel(T()));
   for (Dim i = 0; accumulate && i <= inputs; ++i) std::fill_n(out.data() + i * row, columns, T(i % 5));
   std::vector<T> panels(at(k.packed_b(rows, columns)));
@@ -40,7 +43,7 @@ std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, D
   RowProductScratch<T> scratch;
   product_over_rows<T>(
       k, {{s.x_rows.data(), inputs, out.data(), row}, {s.one_rows.data(), 1, out.data() + inputs * row, row}}, d,
-      columns, rows, scratch, {accumulate});
+      columns, rows, scratch, options);
   const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, in_panels);
   const auto planned = static_cast<std::size_t>(plan.a + plan.d) * sizeof(T);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "a sum over ", rows, " rows reserved ", scratch.bytes(), ", planned ",
@@ -75,10 +78,12 @@ void sums_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim columns, Rando
                       " inputs and ", columns, " columns at (", i, ", ", n, "): ", got, ", want ", want);
       }
     }
-    for (const int threads : {1, 2, 3}) {
+    for (const int threads : {1, 2, 3, 5}) {
       set_num_threads(threads);
       for (const bool in_panels : {false, true}) {
-        const std::vector<T> other = run_sums(k, s, inputs, columns, accumulate, in_panels);
+        RowProductOptions options;
+        if (threads == 3) options.most_threads = 2;
+        const std::vector<T> other = run_sums(k, s, inputs, columns, accumulate, in_panels, options);
         PYLSTM_EXPECT(std::memcmp(other.data(), alone.data(), alone.size() * sizeof(T)) == 0, "a sum over ", rows,
                       " rows of ", inputs, " inputs and ", columns, " columns has other bits with ", threads,
                       " threads", in_panels ? " and D in panels" : "");
@@ -89,6 +94,30 @@ void sums_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim columns, Rando
 
 }  // namespace
 
+// What threads of such a sum share, which are several on every instruction set.
+template <class T>
+void threads_share(const KernelTable<T>& k, Dim inputs, Dim columns, Dim rows, bool tiles) {
+  set_num_threads(2);
+  const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, false);
+  PYLSTM_EXPECT(plan.threads == 2 && plan.by_tiles == tiles, "not the sum that this is for: ", plan.threads, " threads",
+                plan.by_tiles ? " by tiles" : " by panels");
+}
+
+// A sum that is asked to stop leaves its outputs, and no thread waits for another.
+template <class T>
+void interrupted(const KernelTable<T>& k, Random& random) {
+  const Dim panel = k.panel_vectors * k.width;
+  Interrupt interrupt([] { return true; });
+  while (!interrupt.requested()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  RowProductOptions options;
+  options.interrupt = &interrupt;
+  for (const Dim columns : {5 * panel, 6 * panel}) {
+    const Sums<T> s = make_sums<T>(257, 200, columns, random);
+    for (const T value : run_sums(k, s, 200, columns, false, false, options))
+      if (!PYLSTM_EXPECT(is_sentinel(value), "a sum that was asked to stop wrote ", value)) break;
+  }
+}
+
 template <class T>
 void row_product_laws(const KernelTable<T>& k, const Options& options) {
   const int threads = num_threads();
@@ -97,7 +126,11 @@ void row_product_laws(const KernelTable<T>& k, const Options& options) {
   sums_case(k, 1, 1, 1, random);
   sums_case(k, 3, k.tile_rows + 1, panel - 1, random);
   sums_case(k, 0, 3, panel + 1, random);
-  sums_case(k, 129, 200, 5 * panel, random);  // enough for two threads on every instruction set
+  sums_case(k, 129, 200, 5 * panel, random);
+  sums_case(k, 257, 200, 6 * panel, random);
+  threads_share<T>(k, 200, 6 * panel, 257, false);
+  threads_share<T>(k, 200, 5 * panel, 257, true);
+  interrupted(k, random);
   if (!options.quick) {
     sums_case(k, 257, 13, 9 * panel + 1, random);    // two blocks of rows; groups of panels and a rest
     sums_case(k, 515, 523, 10 * panel + 3, random);  // more outputs than run together

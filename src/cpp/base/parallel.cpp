@@ -116,14 +116,15 @@ void set_num_threads(int n) {
 
 namespace {
 
-// Grains of work that are worth waking a thread for: a grain takes some microseconds, waking some ten times as long.
-constexpr Dim kGrainsToWake = 16;
+// Grains of work that are worth waking a thread for, which takes as long as some of them. Training with 8 rows of 150
+// steps and 17 units took a fifth longer on two threads where a loss of two grains woke one (benchmarks/small_work.py).
+constexpr Dim kGrainsOfWaking = 4;
 
-bool others_are_awake([[maybe_unused]] int threads) {
+Dim threads_ready() {
 #if defined(PYLSTM_POOL) && !defined(_OPENMP)
-  return team_is_awake(threads);
+  return 1 + threads_awake();
 #else
-  return true;
+  return num_threads();
 #endif
 }
 
@@ -181,8 +182,9 @@ Range split(Dim n, int index, int size, Dim multiple) {
 }
 
 int threads_for_grains(Dim grains) {
-  const int threads = static_cast<int>(std::max<Dim>(1, std::min<Dim>(num_threads(), grains)));
-  return threads > 1 && grains < kGrainsToWake && !others_are_awake(threads) ? 1 : threads;
+  const Dim most = std::min<Dim>(num_threads(), grains);
+  if (most <= 1) return 1;
+  return static_cast<int>(std::min(most, std::max(threads_ready(), grains / kGrainsOfWaking)));
 }
 
 void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple) {

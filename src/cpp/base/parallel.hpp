@@ -21,8 +21,8 @@ const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 // forked child and with threads <= 1 it runs body(0, 1). The first exception is rethrown.
 void parallel_region(int threads, const std::function<void(int index, int size)>& body);
 
-// Threads for cheap work of so many grains, each some microseconds: at most one a grain, and the caller alone where a
-// thread would first have to wake for a few.
+// Threads for cheap work of so many grains, each of some ten microseconds: at most one a grain, and besides those that
+// are awake only as many as have enough to do to be woken.
 int threads_for_grains(Dim grains);
 
 // Splits [0, n) into at most threads_for_grains(n / grain) contiguous ranges, whose bounds are multiples of `multiple`.

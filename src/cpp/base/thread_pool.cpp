@@ -133,10 +133,6 @@ class Team {
   Gate done_;
 };
 
-}  // namespace
-
-namespace {
-
 Team& the_team() {
   // Never destroyed: its threads outlive static destructors, and a forked child has none of them to join.
   static Team* const team = new Team;
@@ -147,6 +143,6 @@ Team& the_team() {
 
 bool run_on_team(int size, const Body& body) { return the_team().run(size, body); }
 
-bool team_is_awake(int size) { return the_team().awake() >= size - 1; }
+int threads_awake() { return the_team().awake(); }
 
 }  // namespace pylstm

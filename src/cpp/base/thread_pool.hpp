@@ -12,7 +12,7 @@ namespace pylstm {
 // body must not throw.
 bool run_on_team(int size, const std::function<void(int index, int size)>& body);
 
-// Whether run_on_team would wake nobody and make no thread, unless somebody falls asleep just now.
-bool team_is_awake(int size);
+// Threads of the team, besides callers, that are awake just now.
+int threads_awake();
 
 }  // namespace pylstm

@@ -13,8 +13,8 @@ namespace {
 constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a look at the clock
 
 // Operations of gradients that are worth sending to others what one thread has written: a second core of a Xeon with
-// 2 MiB of second level made training with a row of 150 steps and 64 units 0.82 times as fast, with a row of 50 and 256
-// units 1.3 times (benchmarks/small_work.py).
+// 2 MiB of second level made training with a row of 150 steps 0.82 times as fast with 64 units, 0.90 with 100
+// (benchmarks/small_work.py).
 constexpr double kFlopsSent = 4e7;
 
 // The rows [first, last) of sorted positions, panels [first, last) of their units, on one thread.
@@ -94,10 +94,11 @@ class BackwardRows {
 
 // out = dz W^T for `rows` rows of one group's dL/dz, row stride 4 * units.
 template <class T>
-void times_kernel_t(const LstmRun<T>& run, const T* dz, Dim rows, int group, T* out, Init init) {
+void times_kernel_t(const LstmRun<T>& run, const T* dz, Dim rows, int group, T* out, Init init, int most_threads) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units;
-  parallel_region(useful_threads(product_flops(rows, row / w.groups, w.inputs)), [&](int index, int size) {
+  const int threads = std::min(most_threads, useful_threads(product_flops(rows, row / w.groups, w.inputs)));
+  parallel_region(threads, [&](int index, int size) {
     const Range part = split(rows, index, size);
     product(*run.kernels, dz + part.begin * row, row, w.kernel_t[at(group)], out + part.begin * w.inputs, w.inputs,
             part.end - part.begin, init, static_cast<const T*>(nullptr), run.interrupt);
@@ -131,14 +132,14 @@ void collect_rows(const LstmRun<T>& run, LstmScratch<T>& scratch) {
 
 // Sums of dL/dz over the rows of each distinct input, rows ascending; threads take columns.
 template <class T>
-const T* sum_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
+const T* sum_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch, int most_threads) {
   constexpr Dim kColumns = 512;  // the sums of some hundred inputs stay in the second-level cache
   const Dim row = 4 * run.weights->units, count = run.repeats.count;
   T* sums = scratch.distinct.reserve_zeroed(count * row);
-  constexpr Dim kAdditions = 65536;  // a thread is not worth fewer
+  constexpr Dim kAdditions = 65536;  // a grain of work
   const Dim total = run.schedule->total, line = 64 / static_cast<Dim>(sizeof(T));
   parallel_for(
-      row, kAdditions / std::max<Dim>(1, total),
+      row, most_threads == 1 ? row : kAdditions / std::max<Dim>(1, total),
       [&](Range range) {
         for (Dim column = range.begin; column < range.end; column += kColumns) {
           const Dim columns = std::min(kColumns, range.end - column);
@@ -156,7 +157,7 @@ void repeated_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmSc
                         const RowProductOptions& options) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units, count = run.repeats.count;
-  const T* sums = sum_repeats(run, scratch);
+  const T* sums = sum_repeats(run, scratch, options.most_threads);
   if (g.kernel != nullptr) {
     collect_rows(run, scratch);
     product_over_rows(*run.kernels, {{scratch.h_rows.data(), w.units, g.recurrent, row}}, {run.gates, row, 0}, row,
@@ -165,7 +166,7 @@ void repeated_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmSc
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias, row});
     product_over_rows(*run.kernels, factors, {sums, row, 0}, row, count, scratch.rows, options);
   }
-  if (g.dx != nullptr) times_kernel_t(run, sums, count, 0, g.dx, Init::kZero);
+  if (g.dx != nullptr) times_kernel_t(run, sums, count, 0, g.dx, Init::kZero, options.most_threads);
 }
 
 template <class T>
@@ -192,14 +193,14 @@ void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmS
 }
 
 template <class T>
-void input_gradient(const LstmRun<T>& run, T* dx, LstmScratch<T>& scratch) {
+void input_gradient(const LstmRun<T>& run, T* dx, LstmScratch<T>& scratch, int most_threads) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units, columns = row / w.groups, total = run.schedule->total;
   const bool drop = run.dropout.inputs != nullptr;
   T* part = drop ? scratch.dropped.reserve(total * w.inputs) : dx;
   for (int group = 0; group < w.groups; ++group) {
     const Init init = group == 0 || drop ? Init::kZero : Init::kKeep;
-    times_kernel_t(run, run.gates + group * columns, total, group, part, init);
+    times_kernel_t(run, run.gates + group * columns, total, group, part, init, most_threads);
     if (!drop) continue;
     const T* masks = run.dropout.inputs + group * run.schedule->batch * w.inputs;
     each_packed_row(*run.schedule, [&](Dim m, Dim, Dim r) {
@@ -244,7 +245,8 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   if (little) options.most_threads = 1;
   if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch, options);
   if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch, options);
-  if (gradients.dx != nullptr && !stop_requested(run.interrupt)) input_gradient(run, gradients.dx, scratch);
+  if (gradients.dx == nullptr || stop_requested(run.interrupt)) return;
+  input_gradient(run, gradients.dx, scratch, options.most_threads);
 }
 
 #define PYLSTM_INSTANTIATE(T) \

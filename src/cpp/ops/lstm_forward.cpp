@@ -258,7 +258,7 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
   run.weights = &w;
   run.schedule = &schedule;
   const LstmThreads threads = lstm_threads(run, training ? Pass::kForward : Pass::kInference, kernels.width);
-  const Dim parts = threads.sharing > 1 ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
+  const Dim parts = threads.sharing > 1 ? 1 : std::max<Dim>(std::min<Dim>(threads.bound, schedule.batch), 1);
   // Of a masked batch a thread may get any number of rows.
   const Dim height = schedule.dense ? (schedule.batch + parts - 1) / parts : schedule.batch;
   Dim sum = (parts * most_chunk_rows(run, height) + distinct) * w.z_columns;

@@ -37,7 +37,8 @@ template <class T>
 int threads_for_rows(const LstmRun<T>& run, int wanted) {
   const LstmWeights<T>& w = *run.weights;
   const auto worth_it = [&](Dim rows) {
-    const bool divides_line = rows * w.units * static_cast<Dim>(sizeof(T)) % 64 != 0;
+    const Dim row = w.units * static_cast<Dim>(sizeof(T));
+    const bool divides_line = rows * row % 64 != 0 || run.schedule->batch * row % 64 != 0;
     return !divides_line || 8 * rows * w.units * (w.inputs + w.units) >= kFlopsOfLine;
   };
   Dim threads = std::max<Dim>(1, std::min<Dim>(wanted, run.schedule->batch));

@@ -10,7 +10,7 @@ enum class Pass { kInference, kForward, kBackward };
 struct LstmThreads {
   int sharing;  // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
   int all;
-  int most;  // that a batch of no more rows has
+  int bound;  // of `all`, for this batch and those of fewer rows
 };
 
 // Of units in multiples of `multiple`. Units are split where rows are too few, and where weights are so large that each

@@ -25,10 +25,10 @@ void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>
   kernel_t.resize(backward ? count : 0);
   recurrent_t.resize(backward ? count : 0);
   const Dim row = 4 * units, columns = row / groups, tasks = (backward ? 4 : 2) * groups;
-  // The panels are independent; a thread packs so many weights of a task in some microseconds.
-  constexpr Dim kPackedByThread = 65536;
-  const Dim grains = row * (inputs + units) / kPackedByThread;
-  parallel_region(threads_for_grains(grains == 0 ? 1 : grains * tasks), [&](int index, int size) {
+  // The panels are independent; so many elements are a grain of work.
+  constexpr Dim kPackedInGrain = 65536;
+  const Dim grains = (backward ? 2 : 1) * row * (inputs + units) / kPackedInGrain;
+  parallel_region(std::min(static_cast<int>(tasks), threads_for_grains(grains)), [&](int index, int size) {
     const Range mine = split(tasks, index, size);
     for (Dim task = mine.begin; task < mine.end; ++task) {
       const auto g = static_cast<std::size_t>(task % groups);

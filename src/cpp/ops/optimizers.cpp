@@ -10,6 +10,9 @@ namespace {
 
 constexpr Dim kBlock = 16384;  // elements: a multiple of every vector, small beside a variable worth two threads
 
+// Fewer blocks stay on one thread, which the next step packs them from.
+constexpr Dim kFewBlocks = 8;
+
 // Blocks of all trainable variables, so that threads share large and small variables alike.
 struct Work {
   std::size_t variable;
@@ -29,7 +32,8 @@ std::vector<Work> blocks_of(const std::vector<VariableRange>& variables) {
 
 template <class F>
 void each_block(const std::vector<Work>& work, F f) {
-  parallel_for(static_cast<Dim>(work.size()), 4, [&](Range range) {
+  const auto blocks = static_cast<Dim>(work.size());
+  parallel_for(blocks, blocks < kFewBlocks ? blocks : 1, [&](Range range) {
     for (Dim i = range.begin; i < range.end; ++i) f(static_cast<std::size_t>(i));
   });
 }

@@ -40,8 +40,7 @@ Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
 template <class T>
 void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
 
-// C[rows, columns] = init + A * B. Serial: callers split rows. When `interrupt` asks to stop, C is
-// incomplete.
+// C[rows, columns] = init + A * B. Serial: callers split rows. When `interrupt` asks to stop, C is incomplete.
 template <class T>
 void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
              Init init, const T* bias = nullptr, Interrupt* interrupt = nullptr);

@@ -3,6 +3,7 @@
 #include "ops/row_product.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/caches.hpp"
 #include "base/index.hpp"
@@ -26,8 +27,12 @@ double busy_share(Dim threads, Dim parts, double whole) {
   return whole / static_cast<double>(threads * ((parts + threads - 1) / threads));
 }
 
-// Threads that split tiles pack D together, and meet for each group of panels.
-constexpr double kTilesGain = 1.1;
+// Whether threads share tiles and not panels: then they pack D together, and meet for each group of panels.
+bool share_tiles(Dim threads, Dim tiles, double panels) {
+  constexpr double kGain = 1.1;
+  const double by_panels = busy_share(threads, static_cast<Dim>(std::ceil(panels)), panels);
+  return threads > 1 && busy_share(threads, tiles, static_cast<double>(tiles)) > kGain * by_panels;
+}
 
 template <class T>
 class RowSum {
@@ -47,10 +52,9 @@ class RowSum {
     plan_ = plan_product_over_rows(kernels, sizes, columns, rows, in_place());
     tiles_ = plan_.outputs / kernels.tile_rows;
     packed_a_ = scratch.a.reserve(plan_.a);
-    packed_d_ = in_place() ? nullptr : scratch.d.reserve(plan_.d);
-    const double panels_busy =
-        busy_share(threads(), panels_, static_cast<double>(columns) / static_cast<double>(panel_));
-    by_tiles_ = threads() > 1 && busy_share(threads(), tiles_, static_cast<double>(tiles_)) > kTilesGain * panels_busy;
+    by_tiles_ = plan_.by_tiles && threads() > 1;
+    const Dim groups = by_tiles_ ? 1 : threads();
+    packed_d_ = in_place() ? nullptr : scratch.d.reserve(groups * plan_.group * plan_.block);
   }
 
   int threads() const { return std::min(static_cast<int>(plan_.threads), options_.most_threads); }
@@ -166,14 +170,20 @@ RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::
                                       Dim rows, bool in_panels) {
   RowProductPlan plan = {};
   for (const Dim factor : factors) plan.outputs += round_up(factor, kernels.tile_rows);
-  // With fewer rows, but just too many for some blocks, nearly equal ones are larger.
+  // The largest of any number of rows up to this.
   plan.block = std::min(rows, kRowBlock);
+  const Dim tiles = plan.outputs / kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
+  const double panels = static_cast<double>(columns) / static_cast<double>(panel);
   // Of less in a block each thread would mostly wait for rows that another core has written.
-  plan.threads = useful_threads(product_flops(plan.outputs, columns, plan.block));
+  const Dim useful = useful_threads(product_flops(plan.outputs, columns, plan.block));
+  plan.threads = std::max<Dim>(1, std::min(useful, std::max(tiles, static_cast<Dim>(std::ceil(panels)))));
+  plan.by_tiles = share_tiles(plan.threads, tiles, panels);
   plan.a = plan.outputs * plan.block;
-  const Dim panel = kernels.panel_vectors * kernels.width;
   plan.group = std::min(kPanelsPacked * panel, round_up(columns, panel));
-  plan.d = in_panels ? 0 : plan.threads * plan.group * plan.block;
+  // With fewer rows there may be fewer threads, who share panels where more would share tiles.
+  Dim groups = plan.threads;
+  while (share_tiles(groups, tiles, panels)) --groups;
+  plan.d = in_panels ? 0 : groups * plan.group * plan.block;
   return plan;
 }
 

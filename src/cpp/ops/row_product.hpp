@@ -28,6 +28,7 @@ struct RowProductScratch {
 // more.
 struct RowProductPlan {
   Dim outputs, block, threads;  // padded columns of all factors; rows of a block at most
+  bool by_tiles;                // threads share tiles of outputs, not panels of D
   Dim group;                    // columns of D that are packed together
   Dim a, d;                     // elements of RowProductScratch
 };

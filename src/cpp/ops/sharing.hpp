@@ -24,7 +24,8 @@ class Sharer {
   void meet() {
     if (team_ != nullptr) team_->meeting.wait();
   }
-  // The same answer for all; between two questions they must meet.
+  // The same answer for all; between two questions they must meet. The first thread may run the caller's signal
+  // handlers to find it, while the others wait awake.
   bool stopped(Interrupt* interrupt) {
     if (team_ == nullptr) return stop_requested(interrupt);
     if (index_ == 0) team_->stop = stop_requested(interrupt);
@@ -37,8 +38,8 @@ class Sharer {
   int index_ = 0;
 };
 
-// Runs body(index, size, sharer) on `threads` threads. If the body throws, the program ends: the
-// others would wait for that thread for ever.
+// Runs body(index, size, sharer) on `threads` threads. If the body throws, the program ends: the others would wait for
+// that thread for ever.
 template <class F>
 void sharing_region(int threads, F body) {
   std::optional<Sharer::Team> team;
