@@ -176,6 +176,25 @@ def test_ctrl_c_saves_what_was_learned(
     assert generate(capsys, output, "--max-new-tokens", "3")
 
 
+def test_ctrl_c_before_the_first_step_leaves_the_file_that_was_there(
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_language_model._EpochStart, "on_epoch_begin", interrupt)
+    output = tmp_path / "model.safetensors"
+    for before in (None, b"the model of yesterday"):
+        if before is not None:
+            output.write_bytes(before)
+        assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 130
+        assert "before the first step" in capsys.readouterr().out
+        assert (output.read_bytes() if output.exists() else None) == before
+
+
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_sigint_stops_a_running_train_and_saves(tmp_path: Path) -> None:

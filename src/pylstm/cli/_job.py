@@ -55,6 +55,9 @@ def run(job: Job, settings: language_model.Settings) -> int:
     say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")
     say("speed", f"{speed:,.0f} tokens per second")
 
+    if training.tokens == 0:
+        say("saved", "nothing: Ctrl-C came before the first step was done")
+        return INTERRUPTED
     saved = language_model.for_use(model)
     saved.save(job.output, include_optimizer=False)
     try:

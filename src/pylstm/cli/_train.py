@@ -15,7 +15,8 @@ def add_parser(commands: _arguments.Commands) -> None:
         "train",
         help="train a language model on text files of yours",
         description="Train an LSTM language model byte by byte on text in any language, compare "
-        "with n-gram models on held-out text, and let it write. Ctrl-C stops and saves.",
+        "with n-gram models on held-out text, and let it write. Ctrl-C stops and saves what it "
+        "has learned.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="text to learn from")
     parser.add_argument(

@@ -48,7 +48,8 @@ class Predictor(Estimated):
         before it left, also that of an earlier call, until `reset_state`.
 
         Args:
-            x: As in `fit`; or an iterable of batches x, or (x, …).
+            x: As in `fit`, but values that are not finite are no error; or an iterable of batches
+                x, or (x, …): a generator, as a list of arrays is rows of one array.
             batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
                 except in a stateful model, where it decides which rows go on from which.
             verbose: As in `fit`; "auto" shows a bar, and only if it takes long.

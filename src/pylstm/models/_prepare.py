@@ -160,11 +160,12 @@ class Preparer:
     def _validation(self, data: FitData) -> Source:
         given = data.validation_data
         size = data.validation_batch_size or data.batch_size
-        if isinstance(given, tuple):
+        batches = is_batches(given, None)
+        if isinstance(given, tuple) or (isinstance(given, list) and not batches):
             with _checks.naming("validation_data"):
                 x, y, weight = split_item(given)
                 return self.source(x, y, weight, size, data.validation_steps)
-        if not is_batches(given, None):
+        if not batches:
             raise TypeError(
                 f"validation_data: expected (x, y), (x, y, sample_weight) or an iterable of such "
                 f"tuples, a batch each, got {type(given).__name__}"

@@ -185,7 +185,8 @@ class Sequential(Trainer):
 
         An existing file is replaced only when the new one is complete. Of losses and metrics
         written in Python it has the names, of classes what `get_config` gives;
-        `load_model(custom_objects=…)` is given the functions and classes.
+        `load_model(custom_objects=…)` is given the functions and classes. The states that stateful
+        layers carry are in it: `reset_state` makes a loaded model begin anew.
 
         Args:
             filepath: Where.

@@ -80,7 +80,8 @@ class Trainer(Compilable):
             validation_split: Share of the rows, the last ones, that is kept for validation.
             validation_data: (x, y), (x, y, sample_weight) or an iterable of batches.
             shuffle: New order of the rows each epoch (of the batches if x is a sequence of them).
-            class_weight: Weight of each class in the loss; 1 for those not named.
+            class_weight: Weight of each class in the loss; 1 for those not named. None with an
+                iterable, whose batches may hold a sample_weight.
             sample_weight: (rows,) or (rows, steps) weights in the loss.
             initial_epoch: Epoch to start at.
             steps_per_epoch: Batches an epoch; all if not given.
