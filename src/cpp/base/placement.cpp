@@ -9,6 +9,8 @@ namespace pylstm {
 
 #if defined(__linux__)
 
+int current_core() { return sched_getcpu(); }
+
 void Sleeper::sleeps() { thread_ = static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void Sleeper::wakes() {
@@ -27,6 +29,8 @@ void Sleeper::woke() {
 }
 
 #else
+
+int current_core() { return -1; }
 
 void Sleeper::sleeps() {}
 void Sleeper::wakes() {}

@@ -9,6 +9,9 @@
 
 namespace pylstm {
 
+// The core that the calling thread runs on; -1 where the system does not tell.
+int current_core();
+
 // One thread's sleep. Calls are made under one lock. Without sleeps(), and where the system knows no affinity, refuses
 // it or leaves one core only, nothing is done. A thread that was moved keeps to the cores that it was allowed then,
 // even if the system widens the process' set later.

@@ -22,9 +22,11 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 // for as long as the call lasts.
 constexpr auto kYield = std::chrono::microseconds(200);
 
-// Spins, then yields, until ready() holds (true) or the time is up (false).
-template <class Ready>
-bool wait_awake(Ready ready) {
+// Spins, then yields, until ready() holds (true) or the time is up (false). Where held_up() tells that who is waited
+// for was last seen on this core, it yields at once: beside a busy process a system may leave two threads on one core,
+// where one that spins only keeps the other from being ready.
+template <class Ready, class HeldUp>
+bool wait_awake(Ready ready, HeldUp held_up) {
   const auto start = std::chrono::steady_clock::now();
   for (;;) {
     for (int i = 0; i < 64; ++i) {
@@ -33,7 +35,7 @@ bool wait_awake(Ready ready) {
     }
     const auto waited = std::chrono::steady_clock::now() - start;
     if (waited > kSpin + kYield) return false;
-    if (waited > kSpin) std::this_thread::yield();
+    if (waited > kSpin || held_up()) std::this_thread::yield();
   }
 }
 
@@ -50,8 +52,9 @@ class Gate {
     wake_.notify_one();
   }
   // `awake`: how many of the team are; null: the waiting thread is a caller, whose affinity is none of our business.
-  void wait(unsigned value, std::atomic<int>* awake) {
-    if (wait_awake([&] { return value_.load(std::memory_order_acquire) == value; })) return;
+  template <class HeldUp>
+  void wait(unsigned value, std::atomic<int>* awake, HeldUp held_up) {
+    if (wait_awake([&] { return value_.load(std::memory_order_acquire) == value; }, held_up)) return;
     std::unique_lock<std::mutex> lock(mutex_);
     if (awake != nullptr) {
       sleeper_.sleeps();
@@ -82,11 +85,18 @@ class Team {
     }
     body_ = &body;
     size_ = size;
+    caller_core_.store(current_core(), std::memory_order_relaxed);
     running_.store(size - 1);
     ++round_;
     for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size); ++i) starts_[i]->set(++rounds_[i]);
     body(0, size);
-    done_.wait(round_, nullptr);
+    done_.wait(round_, nullptr, [this] {
+      const int here = current_core();
+      for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size_); ++i) {
+        if (here >= 0 && cores_[i]->load(std::memory_order_relaxed) == here) return true;
+      }
+      return false;
+    });
     return true;
   }
 
@@ -97,25 +107,33 @@ class Team {
   bool add_worker() {
     starts_.reserve(starts_.size() + 1);
     rounds_.reserve(rounds_.size() + 1);
+    cores_.reserve(cores_.size() + 1);
     starts_.push_back(std::make_unique<Gate>());
     rounds_.push_back(0);
+    cores_.push_back(std::make_unique<std::atomic<int>>(-1));
     Gate* start = starts_.back().get();
+    std::atomic<int>* core = cores_.back().get();
     const int index = static_cast<int>(starts_.size());
     try {
       awake_.fetch_add(1, std::memory_order_relaxed);
-      std::thread([this, start, index] { serve(*start, index); }).detach();
+      std::thread([this, start, core, index] { serve(*start, *core, index); }).detach();
       return true;
     } catch (...) {  // std::system_error, std::bad_alloc
       awake_.fetch_sub(1, std::memory_order_relaxed);
       starts_.pop_back();
       rounds_.pop_back();
+      cores_.pop_back();
       return false;
     }
   }
 
-  void serve(Gate& start, int index) {
+  void serve(Gate& start, std::atomic<int>& core, int index) {
     for (unsigned next = 1;; ++next) {
-      start.wait(next, &awake_);
+      start.wait(next, &awake_, [this] {
+        const int here = current_core();
+        return here >= 0 && caller_core_.load(std::memory_order_relaxed) == here;
+      });
+      core.store(current_core(), std::memory_order_relaxed);
       (*body_)(index, size_);
       const unsigned round = round_;  // read before the owner can start another
       if (running_.fetch_sub(1) == 1) done_.set(round);
@@ -125,6 +143,8 @@ class Team {
   std::mutex owner_;
   std::vector<std::unique_ptr<Gate>> starts_;
   std::vector<unsigned> rounds_;
+  std::vector<std::unique_ptr<std::atomic<int>>> cores_;  // where each was last seen
+  std::atomic<int> caller_core_{-1};
   const Body* body_ = nullptr;
   int size_ = 0;
   unsigned round_ = 0;

@@ -1,6 +1,6 @@
-// A team of threads that waits in three stages: it spins for the next region of a running step, then
-// yields its core to whoever wants it, then sleeps. A runtime that spins longer stalls a busy
-// machine: the thread that waits keeps the core from the thread that it waits for.
+// A team of threads that waits in three stages: it spins for the next region of a running step, then yields its core to
+// whoever wants it, at once if the thread that it waits for was last seen there, then sleeps. A runtime that spins
+// longer stalls a busy machine: the thread that waits keeps the core from the thread that it waits for.
 #pragma once
 
 #include <functional>
