@@ -11,6 +11,7 @@ import pytest
 from helpers import EXACT
 
 from pylstm import Sequential, layers
+from pylstm._keras_names import LAYERS_OF_KERAS
 from pylstm.reference import lstm_forward
 
 
@@ -383,3 +384,11 @@ def test_layers_can_be_pickled_with_their_weights():
     x = normal(2, 3, 3)
     assert np.array_equal(again(x), model.predict(x))
     assert again.owner is None
+
+
+def test_a_layer_that_only_keras_has_is_called_so():
+    with pytest.raises(AttributeError, match="'TimeDistributed': a layer of Keras that pylstm lac"):
+        layers.TimeDistributed  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'Lstm'"):
+        layers.Lstm  # noqa: B018
+    assert not LAYERS_OF_KERAS & set(layers.__all__)

@@ -56,3 +56,38 @@ ONLY_KERAS = frozenset(
         "tversky",
     }
 )
+
+LAYERS_OF_KERAS = frozenset(
+    {
+        "Activation",
+        "Add",
+        "AdditiveAttention",
+        "Attention",
+        "AveragePooling1D",
+        "BatchNormalization",
+        "Concatenate",
+        "Conv1D",
+        "ConvLSTM1D",
+        "Flatten",
+        "GRU",
+        "GRUCell",
+        "GaussianNoise",
+        "GlobalAveragePooling1D",
+        "GlobalMaxPooling1D",
+        "Lambda",
+        "LayerNormalization",
+        "Masking",
+        "MaxPooling1D",
+        "MultiHeadAttention",
+        "Permute",
+        "ReLU",
+        "RepeatVector",
+        "Reshape",
+        "SimpleRNN",
+        "SimpleRNNCell",
+        "Softmax",
+        "SpatialDropout1D",
+        "StackedRNNCells",
+        "TimeDistributed",
+    }
+)

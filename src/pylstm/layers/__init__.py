@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks
+from pylstm._keras_names import LAYERS_OF_KERAS
 from pylstm.layers._base import Layer
 from pylstm.layers._bidirectional import Bidirectional
 from pylstm.layers._dense import Dense, Dropout
@@ -50,3 +51,14 @@ def deserialize(config: dict[str, Any]) -> Layer:
     if not isinstance(name, str) or name not in _CLASSES:
         raise _checks.unknown("layer", name, _CLASSES)
     return _CLASSES[name].from_config(config["config"])
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        if name in LAYERS_OF_KERAS:
+            raise AttributeError(
+                f"{__name__} has no {name!r}: a layer of Keras that pylstm lacks; "
+                f"its README tells what to do instead"
+            )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
