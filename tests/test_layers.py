@@ -388,7 +388,7 @@ def test_layers_can_be_pickled_with_their_weights():
 
 def test_a_layer_that_only_keras_has_is_called_so():
     with pytest.raises(AttributeError, match="'TimeDistributed': a layer of Keras that pylstm lac"):
-        layers.TimeDistributed  # noqa: B018
+        _ = layers.TimeDistributed
     with pytest.raises(AttributeError, match="no attribute 'Lstm'"):
-        layers.Lstm  # noqa: B018
+        _ = layers.Lstm
     assert not LAYERS_OF_KERAS & set(layers.__all__)

@@ -46,7 +46,7 @@ def test_the_history():
 def test_validation_split_is_the_last_rows():
     a, b = regression(metrics=["mae"]), regression(metrics=["mae"])
     one = fit(a, validation_split=0.3, epochs=2)
-    two = fit(b, X[:15], Y[:15], validation_data=[X[15:], Y[15:]], epochs=2)  # as a tuple
+    two = fit(b, X[:15], Y[:15], validation_data=[X[15:], Y[15:]], epochs=2)  # as a tuple would
     assert one.history == two.history
     assert same(a, b)
     assert one.history["val_loss"][-1] == a.evaluate(X[15:], Y[15:], 5, verbose=0)[0]

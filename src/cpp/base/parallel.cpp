@@ -116,8 +116,7 @@ void set_num_threads(int n) {
 
 namespace {
 
-// Grains of work that are worth waking a thread for, which takes as long as some of them. Training with 8 rows of 150
-// steps and 17 units took a fifth longer on two threads where a loss of two grains woke one (benchmarks/small_work.py).
+// Grains of work that are worth waking a thread for, which takes as long as some of them.
 constexpr Dim kGrainsOfWaking = 4;
 
 Dim threads_ready() {

@@ -80,7 +80,7 @@ class Team {
   bool run(int size, const Body& body) {
     const std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
     if (!owner) return false;
-    while (static_cast<int>(starts_.size()) < size - 1) {
+    while (static_cast<int>(workers_.size()) < size - 1) {
       if (!add_worker()) return false;
     }
     body_ = &body;
@@ -88,12 +88,12 @@ class Team {
     caller_core_.store(current_core(), std::memory_order_relaxed);
     running_.store(size - 1);
     ++round_;
-    for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size); ++i) starts_[i]->set(++rounds_[i]);
+    for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size); ++i) workers_[i]->start.set(++workers_[i]->round);
     body(0, size);
     done_.wait(round_, nullptr, [this] {
       const int here = current_core();
       for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(size_); ++i) {
-        if (here >= 0 && cores_[i]->load(std::memory_order_relaxed) == here) return true;
+        if (here >= 0 && workers_[i]->core.load(std::memory_order_relaxed) == here) return true;
       }
       return false;
     });
@@ -103,37 +103,35 @@ class Team {
   int awake() const { return awake_.load(std::memory_order_relaxed); }
 
  private:
+  struct Worker {
+    Gate start;
+    unsigned round = 0;
+    std::atomic<int> core{-1};  // where it was last seen
+  };
+
   // False if the system has no thread to give.
   bool add_worker() {
-    starts_.reserve(starts_.size() + 1);
-    rounds_.reserve(rounds_.size() + 1);
-    cores_.reserve(cores_.size() + 1);
-    starts_.push_back(std::make_unique<Gate>());
-    rounds_.push_back(0);
-    cores_.push_back(std::make_unique<std::atomic<int>>(-1));
-    Gate* start = starts_.back().get();
-    std::atomic<int>* core = cores_.back().get();
-    const int index = static_cast<int>(starts_.size());
+    workers_.push_back(std::make_unique<Worker>());
+    Worker* worker = workers_.back().get();
+    const int index = static_cast<int>(workers_.size());
     try {
       awake_.fetch_add(1, std::memory_order_relaxed);
-      std::thread([this, start, core, index] { serve(*start, *core, index); }).detach();
+      std::thread([this, worker, index] { serve(*worker, index); }).detach();
       return true;
     } catch (...) {  // std::system_error, std::bad_alloc
       awake_.fetch_sub(1, std::memory_order_relaxed);
-      starts_.pop_back();
-      rounds_.pop_back();
-      cores_.pop_back();
+      workers_.pop_back();
       return false;
     }
   }
 
-  void serve(Gate& start, std::atomic<int>& core, int index) {
+  void serve(Worker& worker, int index) {
     for (unsigned next = 1;; ++next) {
-      start.wait(next, &awake_, [this] {
+      worker.start.wait(next, &awake_, [this] {
         const int here = current_core();
         return here >= 0 && caller_core_.load(std::memory_order_relaxed) == here;
       });
-      core.store(current_core(), std::memory_order_relaxed);
+      worker.core.store(current_core(), std::memory_order_relaxed);
       (*body_)(index, size_);
       const unsigned round = round_;  // read before the owner can start another
       if (running_.fetch_sub(1) == 1) done_.set(round);
@@ -141,10 +139,8 @@ class Team {
   }
 
   std::mutex owner_;
-  std::vector<std::unique_ptr<Gate>> starts_;
-  std::vector<unsigned> rounds_;
-  std::vector<std::unique_ptr<std::atomic<int>>> cores_;  // where each was last seen
-  std::atomic<int> caller_core_{-1};
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<int> caller_core_{-1};  // where it was last seen
   const Body* body_ = nullptr;
   int size_ = 0;
   unsigned round_ = 0;

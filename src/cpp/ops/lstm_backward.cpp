@@ -12,11 +12,6 @@ namespace {
 
 constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a look at the clock
 
-// Operations of gradients that are worth sending to others what one thread has written: a second core of a Xeon with
-// 2 MiB of second level made training with a row of 150 steps 0.82 times as fast with 64 units, 0.90 with 100
-// (benchmarks/small_work.py).
-constexpr double kFlopsSent = 4e7;
-
 // The rows [first, last) of sorted positions, panels [first, last) of their units, on one thread.
 template <class T>
 class BackwardRows {
@@ -239,10 +234,9 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
     });
   }
   if (stop_requested(run.interrupt)) return;
-  const bool little = threads == 1 && product_flops(run.schedule->total, w.inputs + w.units, 4 * w.units) < kFlopsSent;
   RowProductOptions options;
   options.interrupt = run.interrupt;
-  if (little) options.most_threads = 1;
+  options.most_threads = plan.gradients;
   if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch, options);
   if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch, options);
   if (gradients.dx == nullptr || stop_requested(run.interrupt)) return;

@@ -10,7 +10,8 @@ enum class Pass { kInference, kForward, kBackward };
 struct LstmThreads {
   int sharing;  // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
   int all;
-  int bound;  // of `all`, for this batch and those of fewer rows
+  int bound;      // of `all`, for this batch and those of fewer rows
+  int gradients;  // at most, for dW, dU, db and dx after backward over time
 };
 
 // Of units in multiples of `multiple`. Units are split where rows are too few, and where weights are so large that each
