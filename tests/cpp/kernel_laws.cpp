@@ -22,6 +22,7 @@ void table_laws(const KernelTable<T>& k, const Options& options) {
   interrupt_laws(k, options);
   elementwise_laws(k, options);
   optimizer_laws(k, options);
+  embedding_laws(k, options);
   activation_laws(k, options);
 }
 

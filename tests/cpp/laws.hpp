@@ -79,6 +79,8 @@ void softmax_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void elementwise_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
+void embedding_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
 void optimizer_laws(const KernelTable<T>& k, const Options& options);
 // Arrays: any length, place and aliasing gives each element the same bits; special values.
 template <class T>

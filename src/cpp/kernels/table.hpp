@@ -115,7 +115,7 @@ template <class T>
 struct UpdateArgs {
   Dim n;
   T* p;              // parameters
-  const T* g;        // gradient
+  const T* g;        // gradient; null: 0
   T* m;              // first slot or null
   T* v;              // second slot or null
   T* u;              // third slot or null

@@ -32,14 +32,20 @@ void Engine<T>::check_windows(const RunRequest& request) const {
 template <class T>
 bool Engine<T>::update(CallWork<T>& work) {
   const KernelTable<T>& kernels = table_of<T>(*training_kernels_);
-  const std::vector<double> norms = squared_norms(kernels, ranges_, work.gradients.data());
+  std::vector<VariableRange> ranges = ranges_;
+  for (std::size_t v = 0; v < ranges.size(); ++v) {
+    const std::size_t layer = at(variables_[v].layer);
+    ranges[v].touched = layers_[layer]->touched_rows(*work.layers[layer]);
+    ranges[v].width = variables_[v].shape.back();
+  }
+  const std::vector<double> norms = squared_norms(kernels, ranges, work.gradients.data());
   if (!std::isfinite(std::accumulate(norms.begin(), norms.end(), 0.0))) return false;
   std::vector<T*> slots;
   for (Buffer<T>& slot : slots_) slots.push_back(slot.data());
   OptimizerConfig optimizer = optimizer_;
   optimizer.learning_rate = learning_rate_;
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
-  optimizer_step(kernels, optimizer, ranges_, norms, ++iterations_, parameters_.data(), work.gradients.data(), slots);
+  optimizer_step(kernels, optimizer, ranges, norms, ++iterations_, parameters_.data(), work.gradients.data(), slots);
   weights_stale_ = true;
   snapshot_is_new_ = false;
   return true;

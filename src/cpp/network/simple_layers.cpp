@@ -23,8 +23,11 @@ struct EmbeddingWork final : LayerWork {
   Buffer<T> values;  // rows of the table that the batch uses, each once
   DistinctIds distinct;
   bool repeats = false;
+  TouchedRows touched;
   Buffer<std::uint8_t> mask;
-  std::size_t bytes() const override { return y.bytes() + values.bytes() + distinct.bytes() + mask.bytes(); }
+  std::size_t bytes() const override {
+    return y.bytes() + values.bytes() + distinct.bytes() + touched.bytes() + mask.bytes();
+  }
 };
 
 template <class T>
@@ -111,7 +114,10 @@ template <class T>
 std::size_t EmbeddingLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
   const Dim rows = call.rows();
   const Dim searched = call.repeats && most_repeats(rows) > 0 ? most_repeats(rows) + 1 + rows + input_dim_ : 0;
-  return at(rows * output_dim_) * sizeof(T) + at(searched) * sizeof(std::int32_t) + (mask_zero_ ? at(rows) : 0);
+  const std::size_t touched =
+      call.training ? at(std::min(rows, input_dim_)) * sizeof(std::int32_t) + at(input_dim_) : 0;
+  return at(rows * output_dim_) * sizeof(T) + at(searched) * sizeof(std::int32_t) + touched +
+         (mask_zero_ ? at(rows) : 0);
 }
 
 template <class T>
@@ -143,14 +149,20 @@ Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>& context, const LayerWei
 template <class T>
 T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork& work, const Rows<T>& in,
                                T* dy, const std::vector<T*>& gradients, bool) const {
-  const auto& own = static_cast<EmbeddingWork<T>&>(work);
+  auto& own = static_cast<EmbeddingWork<T>&>(work);
   if (gradients.empty()) return nullptr;
   if (own.repeats) {
-    embedding_backward_distinct(input_dim_, output_dim_, own.distinct.ids, dy, gradients[0]);
+    embedding_backward_distinct(input_dim_, output_dim_, own.distinct.ids, dy, gradients[0], own.touched);
   } else {
-    embedding_backward(*context.kernels, input_dim_, output_dim_, in.ids, in.rows(), dy, gradients[0]);
+    embedding_backward(*context.kernels, input_dim_, output_dim_, in.ids, in.rows(), dy, gradients[0], own.touched);
   }
   return nullptr;
+}
+
+template <class T>
+const std::vector<std::int32_t>* EmbeddingLayer<T>::touched_rows(const LayerWork& work) const {
+  const TouchedRows& touched = static_cast<const EmbeddingWork<T>&>(work).touched;
+  return touched.all ? nullptr : &touched.rows;
 }
 
 template <class T>

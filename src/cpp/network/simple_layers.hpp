@@ -26,6 +26,7 @@ class EmbeddingLayer final : public Layer<T> {
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;
+  const std::vector<std::int32_t>* touched_rows(const LayerWork&) const override;
 
  private:
   Dim input_dim_, output_dim_;

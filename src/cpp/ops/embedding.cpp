@@ -16,17 +16,61 @@ void embedding_forward(const T* table, Dim width, const std::int32_t* ids, Dim r
   });
 }
 
-// Threads take table entries, so that every sum has one order.
+namespace {
+
+constexpr Dim kGrain = 131072;  // elements of one thread's share
+
+// f(first, last) for ranges of `rows` rows of `width` elements.
+template <class F>
+void each_row(Dim rows, Dim width, F f) {
+  parallel_for(rows, std::max<Dim>(1, kGrain / std::max<Dim>(1, width)), [&](Range range) {
+    for (Dim row = range.begin; row < range.end; ++row) f(row);
+  });
+}
+
+// The gradient is 0, and `touched` are the rows of `ids`, which are about to be written.
+template <class T>
+void touch(Dim entries, Dim width, const std::int32_t* ids, Dim count, T* gradient, TouchedRows& touched) {
+  const auto clear = [&](Dim row) {
+    std::memset(gradient + row * width, 0, static_cast<std::size_t>(width) * sizeof(T));
+  };
+  if (touched.all) {
+    each_row(entries, width, clear);
+  } else {
+    each_row(static_cast<Dim>(touched.rows.size()), width,
+             [&](Dim i) { clear(touched.rows[static_cast<std::size_t>(i)]); });
+  }
+  touched.all = false;
+  touched.rows.clear();
+  touched.rows.reserve(static_cast<std::size_t>(std::min(count, entries)));
+  touched.seen.resize(static_cast<std::size_t>(entries), 0);
+  for (Dim m = 0; m < count; ++m) touched.seen[static_cast<std::size_t>(ids[m])] = 1;
+  std::uint8_t* const seen = touched.seen.data();
+  for (Dim from = 0;;) {
+    void* const found =
+        from < entries ? std::memchr(seen + from, 1, static_cast<std::size_t>(entries - from)) : nullptr;
+    if (found == nullptr) break;
+    *static_cast<std::uint8_t*>(found) = 0;
+    from = static_cast<std::uint8_t*>(found) - seen + 1;
+    touched.rows.push_back(static_cast<std::int32_t>(from - 1));
+  }
+}
+
+}  // namespace
+
+// Threads take columns, so that every sum has one order, whatever tokens are frequent.
 template <class T>
 void embedding_backward(const KernelTable<T>& kernels, Dim entries, Dim width, const std::int32_t* ids, Dim rows,
-                        const T* dy, T* gradient) {
-  parallel_for(entries, std::max<Dim>(1, 131072 / std::max<Dim>(1, width)), [&](Range range) {
-    std::memset(gradient + range.begin * width, 0,
-                static_cast<std::size_t>((range.end - range.begin) * width) * sizeof(T));
+                        const T* dy, T* gradient, TouchedRows& touched) {
+  touch(entries, width, ids, rows, gradient, touched);
+  const Dim line = 64 / static_cast<Dim>(sizeof(T));
+  const auto add = [&](Range columns) {
     for (Dim m = 0; m < rows; ++m) {
-      if (ids[m] >= range.begin && ids[m] < range.end) kernels.add(width, dy + m * width, gradient + ids[m] * width);
+      kernels.add(columns.end - columns.begin, dy + m * width + columns.begin,
+                  gradient + ids[m] * width + columns.begin);
     }
-  });
+  };
+  parallel_for(width, std::max(line, kGrain / std::max<Dim>(1, rows)), add, line);
 }
 
 bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, DistinctIds& found) {
@@ -48,23 +92,20 @@ bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, Dis
 }
 
 template <class T>
-void embedding_backward_distinct(Dim entries, Dim width, const std::vector<std::int32_t>& ids, const T* dy,
-                                 T* gradient) {
-  parallel_for(entries, std::max<Dim>(1, 131072 / std::max<Dim>(1, width)), [&](Range range) {
-    std::memset(gradient + range.begin * width, 0,
-                static_cast<std::size_t>((range.end - range.begin) * width) * sizeof(T));
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] < range.begin || ids[i] >= range.end) continue;
-      std::memcpy(gradient + ids[i] * width, dy + static_cast<Dim>(i) * width,
-                  static_cast<std::size_t>(width) * sizeof(T));
-    }
+void embedding_backward_distinct(Dim entries, Dim width, const std::vector<std::int32_t>& ids, const T* dy, T* gradient,
+                                 TouchedRows& touched) {
+  touch(entries, width, ids.data(), static_cast<Dim>(ids.size()), gradient, touched);
+  each_row(static_cast<Dim>(ids.size()), width, [&](Dim i) {
+    std::memcpy(gradient + ids[static_cast<std::size_t>(i)] * width, dy + i * width,
+                static_cast<std::size_t>(width) * sizeof(T));
   });
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                                   \
-  template void embedding_forward<T>(const T*, Dim, const std::int32_t*, Dim, T*);                              \
-  template void embedding_backward<T>(const KernelTable<T>&, Dim, Dim, const std::int32_t*, Dim, const T*, T*); \
-  template void embedding_backward_distinct<T>(Dim, Dim, const std::vector<std::int32_t>&, const T*, T*);
+#define PYLSTM_INSTANTIATE(T)                                                                                  \
+  template void embedding_forward<T>(const T*, Dim, const std::int32_t*, Dim, T*);                             \
+  template void embedding_backward<T>(const KernelTable<T>&, Dim, Dim, const std::int32_t*, Dim, const T*, T*, \
+                                      TouchedRows&);                                                           \
+  template void embedding_backward_distinct<T>(Dim, Dim, const std::vector<std::int32_t>&, const T*, T*, TouchedRows&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

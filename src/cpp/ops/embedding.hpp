@@ -13,10 +13,20 @@ namespace pylstm {
 template <class T>
 void embedding_forward(const T* table, Dim width, const std::int32_t* ids, Dim rows, T* y);
 
-// gradient[ids[m]] += dy[m], m ascending for every row of the table; gradient [entries, width] is zeroed first.
+// Rows of a table outside which its gradient is 0.
+struct TouchedRows {
+  std::vector<std::int32_t> rows;  // ascending
+  std::vector<std::uint8_t> seen;  // [entries] 0 between searches
+  bool all = true;                 // before the first gradient, of which nothing is known
+
+  std::size_t bytes() const { return rows.capacity() * sizeof(std::int32_t) + seen.capacity(); }
+};
+
+// gradient[ids[m]] += dy[m], m ascending for every row of the table, all others 0. gradient [entries, width] is 0
+// outside the rows of `touched`, which become those of `ids`: as large a table costs no more than its rows in use.
 template <class T>
 void embedding_backward(const KernelTable<T>& kernels, Dim entries, Dim width, const std::int32_t* ids, Dim rows,
-                        const T* dy, T* gradient);
+                        const T* dy, T* gradient, TouchedRows& touched);
 
 struct DistinctIds {
   std::vector<std::int32_t> ids;    // in the order of their first row
@@ -29,9 +39,9 @@ struct DistinctIds {
 // False, with `found` of no use, if there are more than `most` distinct ones.
 bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, DistinctIds& found);
 
-// gradient[ids[i]] = dy[i] for distinct ids, all other rows of the table 0.
+// The same of distinct ids.
 template <class T>
-void embedding_backward_distinct(Dim entries, Dim width, const std::vector<std::int32_t>& ids, const T* dy,
-                                 T* gradient);
+void embedding_backward_distinct(Dim entries, Dim width, const std::vector<std::int32_t>& ids, const T* dy, T* gradient,
+                                 TouchedRows& touched);
 
 }  // namespace pylstm

@@ -38,6 +38,29 @@ void each_block(const std::vector<Work>& work, F f) {
   });
 }
 
+// Touched rows are rounded to as many elements: whole lines, and no rest of an inner loop for each.
+constexpr Dim kPart = 64;
+
+// f(begin, end, touched) for the parts of a block: rows that are touched, which touch each other, and those between.
+template <class F>
+void each_part(const VariableRange& variable, const Work& block, F f) {
+  const Dim end = block.begin + block.count, width = variable.width;
+  if (variable.touched == nullptr) return f(block.begin, end, true);
+  const auto first_part = [&](Dim row) { return row * width / kPart * kPart; };
+  const auto last = variable.touched->end();
+  auto row = std::lower_bound(variable.touched->begin(), last, block.begin / width);
+  for (Dim at = block.begin; at < end;) {
+    const Dim from = row == last ? end : std::min(end, std::max(at, first_part(*row)));
+    Dim to = from;
+    for (; row != last && to < end && first_part(*row) <= to; ++row) {
+      to = std::min(end, ((*row + 1) * width + kPart - 1) / kPart * kPart);
+    }
+    if (at < from) f(at, from, false);
+    if (from < to) f(from, to, true);
+    at = to;
+  }
+}
+
 double limited(double norm, double limit) { return limit > 0 && norm > limit ? limit / norm : 1.0; }
 
 }  // namespace
@@ -63,7 +86,10 @@ std::vector<double> squared_norms(const KernelTable<T>& kernels, const std::vect
   const std::vector<Work> work = blocks_of(variables);
   std::vector<double> partial(work.size());
   each_block(work, [&](std::size_t i) {
-    partial[i] = kernels.sum_of_squares(work[i].count, gradients + variables[work[i].variable].offset + work[i].begin);
+    const VariableRange& variable = variables[work[i].variable];
+    each_part(variable, work[i], [&](Dim begin, Dim end, bool touched) {
+      if (touched) partial[i] += kernels.sum_of_squares(end - begin, gradients + variable.offset + begin);
+    });
   });
   std::vector<double> norms(variables.size(), 0.0);
   for (std::size_t i = 0; i < work.size(); ++i) norms[work[i].variable] += partial[i];
@@ -91,16 +117,21 @@ void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config
   T* const v = slot("velocity");
   T* const u = slot("average_gradient");
   const auto update = adam ? kernels.adam : config.rule == Rule::kSgd ? kernels.sgd : kernels.rmsprop;
+  const bool untouched_stay = config.rule == Rule::kSgd && m == nullptr && config.weight_decay == 0;
   const std::vector<Work> work = blocks_of(variables);
   each_block(work, [&](std::size_t i) {
-    const Dim at = variables[work[i].variable].offset + work[i].begin;
+    const VariableRange& variable = variables[work[i].variable];
     const double norm = std::sqrt(norms[work[i].variable]);
-    update({work[i].count, parameters + at, gradients + at, m == nullptr ? nullptr : m + at,
-            v == nullptr ? nullptr : v + at, u == nullptr ? nullptr : u + at,
-            static_cast<T>(global * limited(norm, config.clipnorm)), static_cast<T>(config.clipvalue),
-            static_cast<T>(rate), static_cast<T>(config.learning_rate * config.weight_decay),
-            static_cast<T>(adam ? config.beta_1 : config.momentum), static_cast<T>(adam ? config.beta_2 : config.rho),
-            static_cast<T>(config.epsilon), config.nesterov, config.centered});
+    each_part(variable, work[i], [&](Dim begin, Dim end, bool touched) {
+      if (!touched && untouched_stay) return;
+      const Dim at = variable.offset + begin;
+      update({end - begin, parameters + at, touched ? gradients + at : nullptr, m == nullptr ? nullptr : m + at,
+              v == nullptr ? nullptr : v + at, u == nullptr ? nullptr : u + at,
+              static_cast<T>(global * limited(norm, config.clipnorm)), static_cast<T>(config.clipvalue),
+              static_cast<T>(rate), static_cast<T>(config.learning_rate * config.weight_decay),
+              static_cast<T>(adam ? config.beta_1 : config.momentum), static_cast<T>(adam ? config.beta_2 : config.rho),
+              static_cast<T>(config.epsilon), config.nesterov, config.centered});
+    });
   });
 }
 

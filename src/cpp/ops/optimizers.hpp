@@ -1,6 +1,7 @@
 // One optimizer step over a list of variables in flat buffers: clip, then update, in one threaded pass.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,12 @@ std::vector<std::string> slot_names(const OptimizerConfig& config);
 struct VariableRange {
   Dim offset, count;  // in the flat buffers
   bool trainable;
+  // Outside these of its rows of `width` elements, ascending, the gradient is 0; null: it may be anything anywhere.
+  const std::vector<std::int32_t>* touched = nullptr;
+  Dim width = 0;
 };
 
-// Squared norm of the gradient of every variable; the sum's order depends on sizes alone.
+// Squared norm of the gradient of every variable; the sum's order depends on sizes and touched rows alone.
 template <class T>
 std::vector<double> squared_norms(const KernelTable<T>& kernels, const std::vector<VariableRange>& variables,
                                   const T* gradients);

@@ -3,6 +3,7 @@
 
 template <class T>
 PYLSTM_INLINE V<T> clipped_gradient(const UpdateArgs<T>& p, Dim i, Dim n) {
+  if (p.g == nullptr) return V<T>{};
   V<T> g = get(p.g + i, n) * p.gradient_scale;
   if (p.clip_value > 0) g = at_least<T>(at_most<T>(g, p.clip_value), -p.clip_value);
   return g;
