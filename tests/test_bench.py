@@ -22,6 +22,7 @@ SMALL = {
     "train_step": problems.Problem("train_step", 3, 4, 5, 6, 11),
     "predict": problems.Problem("predict", 3, 4, 5, 6, 11, layers=2),
     "character": problems.Problem("character", 3, 4, 11, 6, 11),
+    "classify": problems.Problem("classify", 3, 4, 5, 6, 11, classes=2),
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from benchmarks.adapters import Prepared, Run
-from pylstm._bench.problems import TOKEN_KINDS, Problem
+from pylstm._bench.problems import LAST_KINDS, TOKEN_KINDS, Problem
 
 UNROLL = (1, 8)
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-7
@@ -45,13 +45,13 @@ def _apply(weights: list[Any], x: Any, problem: Problem, unroll: int) -> Any:
     for _ in range(problem.layers):
         out = _lstm(out, weights[:3], unroll)
         weights = weights[3:]
-    out = out[-1] if problem.kind == "character" else out
+    out = out[-1] if problem.kind in LAST_KINDS else out
     return out @ weights[0] + weights[1] if weights else out
 
 
 def _loss(weights: list[Any], x: Any, y: Any, problem: Problem, unroll: int) -> Any:
     out = _apply(weights, x, problem, unroll)
-    y = y if problem.kind == "character" else y.swapaxes(0, 1)
+    y = y if problem.kind in LAST_KINDS else y.swapaxes(0, 1)
     if not problem.vocabulary:
         return jnp.mean((out - y) ** 2)
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(out), y[..., None], axis=-1))

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.adapters import Prepared, Run
-from pylstm._bench.problems import TOKEN_KINDS, Problem
+from pylstm._bench.problems import LAST_KINDS, TOKEN_KINDS, Problem
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
@@ -34,11 +34,11 @@ def _model(problem: Problem) -> Any:
         ]
     else:
         stack = [keras.Input((problem.steps, problem.inputs))]
-    many = problem.kind != "character"
+    many = problem.kind not in LAST_KINDS
     stack += [
         keras.layers.LSTM(problem.units, return_sequences=many) for _ in range(problem.layers)
     ]
-    stack += [keras.layers.Dense(v, activation="softmax")] if v else []
+    stack += [keras.layers.Dense(problem.outputs, activation="softmax")] if v else []
     model = keras.Sequential(stack)
     model.set_weights(problem.weights())
     return model

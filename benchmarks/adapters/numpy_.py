@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.adapters import Prepared, Unsupported
 from pylstm import reference
-from pylstm._bench.problems import Problem
+from pylstm._bench.problems import LAST_KINDS, Problem
 
 
 def versions() -> dict[str, str]:
@@ -16,7 +16,7 @@ def versions() -> dict[str, str]:
 
 
 def prepare(problem: Problem) -> Prepared:
-    if problem.layers > 1 or problem.kind in ("predict", "character"):
+    if problem.layers > 1 or problem.kind in ("predict", *LAST_KINDS):
         raise Unsupported("the specification has one layer, and no predict")
     return _train_step(problem) if problem.kind == "train_step" else _layer(problem)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.adapters import Prepared, Run
-from pylstm._bench.problems import TOKEN_KINDS, Problem
+from pylstm._bench.problems import LAST_KINDS, TOKEN_KINDS, Problem
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 torch.set_num_interop_threads(1)
@@ -27,10 +27,10 @@ class _Model(nn.Module):
     def __init__(self, problem: Problem) -> None:
         super().__init__()
         v, h = problem.vocabulary, problem.units
-        self.last_only = problem.kind == "character"
+        self.last_only = problem.kind in LAST_KINDS
         self.embedding = nn.Embedding(v, problem.inputs) if problem.kind in TOKEN_KINDS else None
         self.lstm = nn.LSTM(problem.inputs, h, problem.layers, batch_first=True)
-        self.dense = nn.Linear(h, v) if v else None
+        self.dense = nn.Linear(h, problem.outputs) if v else None
         for k in range(problem.layers):  # Keras has one bias
             getattr(self.lstm, f"bias_hh_l{k}").requires_grad_(False)
 
@@ -66,7 +66,7 @@ def prepare(problem: Problem) -> Prepared:
     model = _Model(problem)
     model.load(problem)
     x, y = (torch.from_numpy(a) for a in problem.data())
-    if problem.kind in TOKEN_KINDS or problem.kind == "character":
+    if problem.vocabulary:
         y = y.long()
     return _training(problem, model, x, y) if problem.is_training else _inference(problem, model, x)
 

@@ -9,7 +9,7 @@ activations, than one sweep over its recurrent weights, and than its chain of de
     softmax    max(2, 6 with gradients)·NHV/P, or the sweeps over its weights, + NV·c_e/pf
     Adam       24 bytes a parameter; of the embedding only the rows that were read
 
-B batch, T steps, N = B·T, I inputs, H units, V vocabulary, p threads, f clock. `sweep` of bytes
+B batch, T steps, N = B·T, I inputs, H units, V classes, p threads, f clock. `sweep` of bytes
 is what reading them takes when each cache level holds the part that the last sweep left there:
 walking forwards and backwards in turn gets that. Threads split the rows (each reads all weights)
 or the columns (each reads its share, and they meet at every step): the floor is the faster.
@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from pylstm._bench.machine import Limits
-from pylstm._bench.problems import Problem
+from pylstm._bench.problems import TOKEN_KINDS, Problem
 
 CELL_CYCLES = {16: (3.5, 2.5), 8: (8.0, 5.0), 4: (16.0, 8.0)}  # by lanes: forward, backward
 EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
@@ -85,7 +85,7 @@ class _Floor:
         p, h = self.problem, self.problem.units
         n = float(self.real)
         rows, steps = n / p.steps, p.steps
-        tokens = self._tokens() if is_first and p.vocabulary and p.kind != "character" else n
+        tokens = self._tokens() if is_first and p.kind in TOKEN_KINDS else n
         project = max(
             self._product(8.0 * tokens * width * h),
             self._sweep(16.0 * width * h / self.limits.threads),
@@ -94,30 +94,30 @@ class _Floor:
         if not p.is_training:
             return time
         time += steps * self._step(rows, 0.0) + n * h * self.cell[1] * self.cycle
-        below = not is_first or p.kind == "train_step"
+        below = not is_first or p.kind in TOKEN_KINDS
         return time + self._product(8.0 * n * h * h + (8.0 + 8.0 * below) * tokens * width * h)
 
     def _softmax(self) -> float:
         p = self.problem
         if not p.dense_rows:
             return 0.0
-        n = p.dense_rows
+        n, v = p.dense_rows, p.outputs
         memory = self.limits.bandwidth[-1]
-        chunk = min(n, max(48, CHUNK // (4 * p.vocabulary)))
-        products = self._product((6.0 if p.is_training else 2.0) * n * p.units * p.vocabulary)
-        moved = 4.0 * p.units * p.vocabulary * (n / chunk) * (4 if p.is_training else 1)
-        in_cache = 4.0 * p.units * p.vocabulary <= HELD[-1]
+        chunk = min(n, max(48, CHUNK // (4 * v)))
+        products = self._product((6.0 if p.is_training else 2.0) * n * p.units * v)
+        moved = 4.0 * p.units * v * (n / chunk) * (4 if p.is_training else 1)
+        in_cache = 4.0 * p.units * v <= HELD[-1]
         time = max(products, moved / self.limits.bandwidth[-2 if in_cache else -1])
-        time += n * p.vocabulary * self.exp * self.cycle
-        return time if p.is_training else time + 4.0 * n * p.vocabulary / memory
+        time += n * v * self.exp * self.cycle
+        return time if p.is_training else time + 4.0 * n * v / memory
 
     def _adam(self) -> float:
         p = self.problem
         if p.kind == "forward_backward":
             return 0.0
         lstm = sum(4 * p.units * (width + p.units + 1) for width in p.widths)
-        count = float(lstm + (p.units + 1) * p.vocabulary)
-        count += self._tokens() * p.inputs if p.kind == "train_step" else 0
+        count = float(lstm + (p.units + 1) * p.outputs)
+        count += self._tokens() * p.inputs if p.kind in TOKEN_KINDS else 0
         in_cache = 12 * count <= HELD[-1]
         return 24.0 * count / self.limits.bandwidth[-2 if in_cache else -1]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pylstm import Sequential, _core, layers, optimizers
-from pylstm._bench.problems import TOKEN_KINDS, Problem
+from pylstm._bench.problems import LAST_KINDS, TOKEN_KINDS, Problem
 
 Run = Callable[[int], None]
 Answer = Callable[[], dict[str, NDArray[Any]]]
@@ -61,13 +61,13 @@ def _fit(model: Sequential, x: NDArray[Any], y: NDArray[Any], batch_size: int, e
 
 
 def _model(problem: Problem, masked: bool) -> Sequential:
-    v, many = problem.vocabulary, problem.kind != "character"
+    v, many = problem.vocabulary, problem.kind not in LAST_KINDS
     stack: list[Any] = [layers.Input((problem.steps, problem.inputs))]
     if problem.kind in TOKEN_KINDS:
         stack = [layers.Embedding(v, problem.inputs, mask_zero=problem.padded and masked)]
     stack += [layers.LSTM(problem.units, return_sequences=many) for _ in range(problem.layers)]
     if v:
-        stack.append(layers.Dense(v, activation="softmax"))
+        stack.append(layers.Dense(problem.outputs, activation="softmax"))
     model = Sequential(stack)
     if v:
         model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")

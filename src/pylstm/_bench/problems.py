@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-TOKEN_KINDS = ("train_step", "predict")
+TOKEN_KINDS = ("train_step", "predict", "classify")
+LAST_KINDS = ("character", "classify")  # the Dense layer takes the last output alone
 BATCHES = 8  # of token ids, taken in turn: no step sees the rows of the step before
 
 
@@ -23,6 +24,11 @@ class Problem:
         "predict": token ids → Embedding → LSTM layers → Dense softmax, probabilities out.
         "train_step": the same model, cross-entropy, all gradients, one step of Adam.
         "character": one-hot sequences → LSTM, last output → Dense softmax; a step of Adam.
+        "classify": token ids → Embedding → LSTM, last output → Dense softmax; a step of Adam.
+    vocabulary:
+        Of the tokens; 0 without Embedding and Dense.
+    classes:
+        Units of the Dense layer; 0: as many as tokens.
     asked:
         The least ratio to the best peer, with one thread and with more; 0: none asked.
     asked_percent:
@@ -41,6 +47,7 @@ class Problem:
     inputs: int
     units: int
     vocabulary: int = 0
+    classes: int = 0
     layers: int = 1
     group: str = ""
     asked: tuple[float, float] = (0.0, 0.0)
@@ -69,6 +76,11 @@ class Problem:
         return self.asked[min(threads, 2) - 1]
 
     @property
+    def outputs(self) -> int:
+        """Units of the Dense layer; 0 without one."""
+        return self.classes or self.vocabulary
+
+    @property
     def widths(self) -> list[int]:
         """Input width of each LSTM layer."""
         return [self.inputs] + [self.units] * (self.layers - 1)
@@ -83,7 +95,7 @@ class Problem:
         """Rows that the Dense layer needs; 0 without one."""
         if not self.vocabulary:
             return 0
-        return self.batch if self.kind == "character" else self.real_steps
+        return self.batch if self.kind in LAST_KINDS else self.real_steps
 
     @property
     def flops(self) -> float:
@@ -94,11 +106,11 @@ class Problem:
         """
         rows = self.real_steps
         forward = sum(8.0 * rows * self.units * (w + self.units) for w in self.widths)
-        dense = 2.0 * self.dense_rows * self.units * self.vocabulary
+        dense = 2.0 * self.dense_rows * self.units * self.outputs
         if not self.is_training:
             return forward + dense
         # dx of the first layer: only where something trainable lies below
-        unused = 0.0 if self.kind == "train_step" else 8.0 * rows * self.units * self.inputs
+        unused = 0.0 if self.kind in TOKEN_KINDS else 8.0 * rows * self.units * self.inputs
         return 3 * forward - unused + 3 * dense
 
     @property
@@ -116,14 +128,14 @@ class Problem:
         shapes: list[tuple[int, ...]] = [(v, self.inputs)] if self.kind in TOKEN_KINDS else []
         for width in self.widths:
             shapes += [(width, 4 * h), (h, 4 * h), (4 * h,)]
-        shapes += [(h, v), (v,)] if v else []
+        shapes += [(h, self.outputs), (self.outputs,)] if v else []
         return [(rng.uniform(-1, 1, s) / np.sqrt(h)).astype(np.float32) for s in shapes]
 
     def data(self) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """x and y of several batches: x[k], y[k] is one.
 
-        Token ids (batch, steps) for `TOKEN_KINDS`; one-hot rows and the next id for "character";
-        numbers (batch, steps, width) else.
+        Token ids (batch, steps) for `TOKEN_KINDS`, but y (batch,) of classes for "classify";
+        one-hot rows and the next id for "character"; numbers (batch, steps, width) else.
         """
         rng = np.random.default_rng(2)
         shape = (self.batch, self.steps)
@@ -133,7 +145,7 @@ class Problem:
                 short = np.arange(1, self.batch, 2) * self.steps // (2 * self.batch)
                 lengths = np.concatenate([short, self.steps - short])
                 ids[:, :, np.arange(self.steps) >= rng.permutation(lengths)[:, np.newaxis]] = 0
-            return ids[0], ids[1]
+            return ids[0], ids[1, ..., 0] % self.classes if self.kind == "classify" else ids[1]
         if self.kind == "character":
             text = rng.integers(0, self.vocabulary, (1, self.batch, self.steps + 1))
             one_hot = np.eye(self.vocabulary, dtype=np.float32)
@@ -165,14 +177,16 @@ def _model(
     asked: tuple[float, float],
     *,
     layers: int = 1,
+    classes: int = 0,
     group: str = "headline",
     against: tuple[str, ...] = (),
     padded: bool = False,
 ) -> Problem:
     v, e, h, b, t = sizes
     return Problem(
-        kind, b, t, e, h, v, layers, group=group, asked=asked, against=against, padded=padded
-    )
+        kind, b, t, e, h, v, classes, layers,
+        group=group, asked=asked, against=against, padded=padded,
+    )  # fmt: skip
 
 
 NO_LOSS = 0.95  # no odd shape more than 5 % behind the best peer
@@ -203,6 +217,8 @@ GRID = [
     Problem("character", 128, 40, 56, 128, 56, group="odd", asked=(NO_LOSS, NO_LOSS)),
     _model("train_step", (33278, 200, 200, 20, 35), (NO_LOSS, NO_LOSS), layers=2, group="odd"),
     _model("predict", (33278, 200, 200, 20, 35), (NO_LOSS, NO_LOSS), layers=2, group="odd"),
+    _model("classify", (20000, 128, 128, 32, 80), (NO_LOSS, NO_LOSS), classes=2, group="odd"),
+    _model("classify", (100000, 128, 64, 32, 50), (NO_LOSS, NO_LOSS), classes=2, group="odd"),
     *(
         _layer("forward", batch, steps, units, NO_LOSS, group="odd")
         for batch, steps, units in (
