@@ -6,6 +6,7 @@ called on arrays by itself gets a network of its own (`_call.py`).
 
 from __future__ import annotations
 
+import math
 import re
 import weakref
 from abc import ABC, abstractmethod
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pylstm import _checks, initializers
+from pylstm import _checks, _room, initializers
 from pylstm._checks import Shape
 from pylstm._runtime import draw_seed
 from pylstm.layers._call import Called, Caller
@@ -162,12 +163,20 @@ class Layer(ABC):
 
         Raises:
             RuntimeError: the layer is part of a model, which is what has to be built.
+            MemoryError: the weights need more than there is.
         """
         if self.owner is not None:
             raise RuntimeError(f"layer {self.name!r} is part of a model: build that")
         if self._held is None:
-            self._take_shape(tuple(input_shape))
+            shape = tuple(input_shape)
+            _room.check_weights([self.weights_for(shape)], np.dtype(self.dtype or "f4").itemsize)
+            self._take_shape(shape)
             self._held = self.draw_weights(draw_seed(), 0)
+
+    def weights_for(self, input_shape: Shape) -> _room.Weights:
+        """How many weights there are for inputs of this shape."""
+        sizes = [math.prod(spec.shape) for spec in self.specs(input_shape)]
+        return _room.Weights(self.name, sum(sizes), max(sizes, default=0))
 
     def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
         """Initial weights; `seed` and `stream` count where the layer has no seed of its own."""
@@ -267,7 +276,7 @@ class Layer(ABC):
         """
         if not self.built:
             raise ValueError(f"layer {self.name!r} has no weights yet: build its model first")
-        return sum(int(np.prod(spec.shape)) for spec in self.specs(self.input_shape))
+        return self.weights_for(self.input_shape).total
 
     # ---- calling
 

@@ -1,0 +1,95 @@
+"""How much memory there is, and whether weights find room in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_LITTLE = 64 << 20  # bytes for which the system is not asked
+_DRAWN = 8  # bytes of an element while its variable is drawn
+
+
+class Weights(NamedTuple):
+    """Weights that a layer has yet to draw."""
+
+    layer: str
+    total: int
+    """Elements."""
+    largest: int
+    """Elements of its largest variable."""
+
+
+def readable(size: int) -> str:
+    """`size` bytes as "1.5 GiB"."""
+    unit, value = 0, float(size)
+    while value >= 1024.0 and unit + 1 < len(_UNITS):
+        unit, value = unit + 1, value / 1024.0
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"
+
+
+def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
+    """Raise MemoryError if the machine lacks what it takes to draw these weights and to give them
+    to a network, elements of `itemsize` bytes.
+
+    A system that does not tell how much it has is trusted.
+    """
+    new = sorted(layers, key=lambda weights: weights.total)
+    drawn = max((weights.largest for weights in new), default=0)
+    needed = 2 * itemsize * sum(weights.total for weights in new) + _DRAWN * drawn
+    if needed <= _LITTLE:
+        return
+    room = available_memory()
+    if room is not None and needed > room:
+        own = itemsize * new[-1].total
+        raise MemoryError(
+            f"to make the weights needs about {readable(needed)} of memory, {readable(room)} is "
+            f"available; those of layer {new[-1].layer!r} are {readable(own)}"
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still get: what the system has free, swap too, within the
+    cgroup's limit; None if the system does not tell."""
+    free = free_memory(_read("/proc/meminfo"))
+    limits = [
+        left_in_group(_read(f"/sys/fs/cgroup/{limit}"), _read(f"/sys/fs/cgroup/{used}"))
+        for limit, used in (
+            ("memory.max", "memory.current"),
+            ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+        )
+    ]
+    known = [value for value in (free, *limits) if value is not None]
+    return min(known, default=None)
+
+
+def free_memory(meminfo: str) -> int | None:
+    """MemAvailable and SwapFree of the text of /proc/meminfo."""
+    sizes = {}
+    for line in meminfo.splitlines():
+        name, _, value = line.partition(":")
+        sizes[name] = value.split()
+    if "MemAvailable" not in sizes:
+        return None
+    return sum(1024 * int(sizes[name][0]) for name in ("MemAvailable", "SwapFree") if name in sizes)
+
+
+def left_in_group(limit: str, used: str) -> int | None:
+    """What a cgroup's limit leaves, given the texts of its two files; None without a limit.
+
+    Pages of files count as used but are given up for others, so at least half of the limit counts.
+    """
+    limit, used = limit.strip(), used.strip()
+    if not limit.isdigit() or int(limit) >= 1 << 62:  # "max", and version 1's word for it
+        return None
+    taken = int(used) if used.isdigit() else 0
+    return max(int(limit) - taken, int(limit) // 2)
+
+
+def _read(path: str) -> str:
+    try:
+        # of UTF-8 the codec is there; to import another one takes a lock, which a fork may meet
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return ""
