@@ -7,13 +7,13 @@ import itertools
 import os
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 from pylstm import _core
+from pylstm._warnings import warn
 
 _MASK64 = (1 << 64) - 1
 
@@ -119,11 +119,10 @@ def set_seed(seed: int) -> None:
 
 @functools.cache  # a process hears of it once
 def _warn_of_cores() -> None:
-    warnings.warn(
+    warn(
         f"n: {_core.get_num_threads()} threads are more than the {_core.available_cores()} "
         f"processors that this process may use; they will wait for each other",
         RuntimeWarning,
-        stacklevel=3,
     )
 
 

@@ -7,7 +7,6 @@ the update and without dropout.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _custom
+from pylstm._warnings import warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,11 +99,9 @@ class FunctionMetric(Metric):
         if values.ndim == 0:
             if sample_weight is not None and not self._warned and not sample_weight.all():
                 self._warned = True
-                warnings.warn(
+                warn(
                     f"metrics: {self.name} returns one number for a batch, so steps that are "
                     f"padding count; return one for each step",
-                    UserWarning,
-                    stacklevel=2,
                 )
             self._sum += float(values) * len(y_pred)
             self._count += len(y_pred)

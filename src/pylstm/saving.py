@@ -8,13 +8,13 @@ tensors before anything is built.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core, _custom, _json, losses, metrics
 from pylstm._core import ModelFileError
+from pylstm._warnings import warn
 from pylstm.models import Sequential
 from pylstm.models._test_vector import check_test_vector
 
@@ -159,12 +159,10 @@ def _parts(metadata: dict[str, str], own: Mapping[str, Any]) -> list[Part] | Non
     if absent:
         names = ", ".join(repr(part["custom"]) for _, part in absent)
         so = "it is not compiled" if parts[0] in absent else "they are left out"
-        warnings.warn(
+        warn(
             f"load_model: the file names parts that are not pylstm's: {names}; {so} unless they "
             f"are given as custom_objects={{name: function or class}}; a file made of this model "
             f"would lack them too",
-            UserWarning,
-            stacklevel=3,
         )
     if parts[0] in absent:
         return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from string import Formatter
 
 from pylstm import _checks
 from pylstm._callback import Logs
+from pylstm._warnings import warn
 from pylstm.callbacks._monitor import Monitor
 
 
@@ -74,11 +74,10 @@ class ModelCheckpoint(Monitor):
             known.add("batch")
         strange = [name for name in self._named if name not in known]
         if strange:
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint: {self.filepath!r} names {', '.join(strange)}, which neither "
                 f"loss nor metrics give ({', '.join(given)}); another callback has to",
                 RuntimeWarning,
-                stacklevel=5,
             )
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

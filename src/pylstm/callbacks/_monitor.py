@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 from pylstm import _checks
 from pylstm._callback import Callback, Logs
+from pylstm._warnings import warn
 
 _FALLING = ("loss", "error", "perplexity", "mse", "mae", "entropy")  # known to be better if lower
 
@@ -27,19 +27,16 @@ class Monitor(Callback):
         """The monitored value; warns if there is none."""
         if logs is None or self.monitor not in logs:
             names = ", ".join(logs or ())
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: no {self.monitor!r} in logs, which have {names}",
                 RuntimeWarning,
-                stacklevel=4,
             )
             return None
         if self._guesses:
             self._guesses = False
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: mode: of {self.monitor!r} a lower value is taken to be "
                 f"better; give mode='min' or mode='max'",
-                UserWarning,
-                stacklevel=4,
             )
         return logs[self.monitor]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from pylstm import losses, metrics, optimizers
+from pylstm._warnings import warn
 from pylstm.layers import Dense, Layer
 
 if TYPE_CHECKING:
@@ -48,11 +48,9 @@ class Compiled:
         if function is None or function.takes_weights or self._warned_of_padding:
             return
         self._warned_of_padding = True
-        warnings.warn(
+        warn(
             f"loss: {function.name} is not told which steps are padding, so they count; give it a "
             f"third parameter, sample_weight, which is 0 there",
-            UserWarning,
-            stacklevel=4,
         )
 
     def look_at_output(self, last: Layer) -> None:
@@ -63,19 +61,15 @@ class Compiled:
         self._looked = True
         if last.activation not in ("sigmoid", "softmax"):
             kind = type(self.loss).__name__
-            warnings.warn(
+            warn(
                 f"loss: {kind} takes probabilities, but the last layer, {last.name!r}, has the "
                 f"activation {last.activation!r}; give it activation={activation!r}, or compile "
                 f"with losses.{kind}(from_logits=True)",
-                UserWarning,
-                stacklevel=3,
             )
         elif self._is_binary and last.activation == "softmax" and last.units == 1:
-            warnings.warn(
+            warn(
                 f"loss: a softmax over the one unit of the last layer, {last.name!r}, is always 1; "
                 f"give it activation='sigmoid'",
-                UserWarning,
-                stacklevel=3,
             )
 
     def _fitting(self, metric: metrics.Named) -> metrics.Named:

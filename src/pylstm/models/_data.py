@@ -5,13 +5,13 @@ A pass is a sequence of segments; the engine runs a segment of many batches in o
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from pylstm import _checks, _core
+from pylstm._warnings import warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,11 +151,10 @@ class BatchSource:
             done += 1
         if done < (self._limit or 1):
             self.exhausted = True
-            warnings.warn(
+            warn(
                 f"{self._argument}: the iterable ended after {done} batches of a pass, which ends "
                 f"with them; a list, or an object that gives its batches anew, does not run out",
                 RuntimeWarning,
-                stacklevel=2,
             )
         ended = getattr(self._batches, "on_epoch_end", None)
         if ended is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core, _json, losses, metrics, optimizers
+from pylstm._warnings import warn
 from pylstm.models._compiled import Compiled
 from pylstm.models._test_vector import test_input, test_output
 from pylstm.models._training import Trainer
@@ -73,11 +73,9 @@ def _serialized(compiled: Compiled) -> dict[str, Any] | None:
             part = metrics.serialize(metric)
             _json.dumps(part)
         except Exception as error:  # from a get_config of the user: no reason to lose the weights
-            warnings.warn(
+            warn(
                 f"save: the metric {metric.name!r} is left out: its get_config must give a dict "
                 f"for JSON: {error}",
-                UserWarning,
-                stacklevel=4,
             )
         else:
             known.append(part)

@@ -6,13 +6,13 @@ progress bar, to call callbacks, and for losses and metrics written in Python.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pylstm import _checks, _progress
 from pylstm._callback import CallbackList, History
+from pylstm._warnings import warn
 from pylstm.models._compilable import Compilable
 from pylstm.models._compiled import Compiled, Tally
 from pylstm.models._data import Segment, Source
@@ -265,11 +265,10 @@ class Trainer(Compilable):
 
 def _warn_of_skipped(tally: Tally, steps: int) -> None:
     if tally.skipped:
-        warnings.warn(
+        warn(
             f"{tally.skipped} steps in {steps} batches were not applied: the loss or a gradient "
             f"was not finite; a smaller learning rate or clipnorm may help",
             RuntimeWarning,
-            stacklevel=3,
         )
 
 
