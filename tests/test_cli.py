@@ -176,6 +176,23 @@ def test_ctrl_c_saves_what_was_learned(
     assert generate(capsys, output, "--max-new-tokens", "3")
 
 
+def test_what_ends_a_later_epoch_leaves_the_model_of_the_one_before(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = _language_model._EpochStart.on_epoch_begin
+
+    def fail(self: callbacks.Callback, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == 1:
+            raise RuntimeError("the power is gone")
+        begin(self, epoch, logs)
+
+    monkeypatch.setattr(_language_model._EpochStart, "on_epoch_begin", fail)
+    output = tmp_path / "model.safetensors"
+    with pytest.raises(RuntimeError, match="power"):
+        main(["train", str(text_file), *TINY, "-o", str(output)])
+    assert pylstm.load_model(output, compile=False).count_params() > 0
+
+
 def test_ctrl_c_before_the_first_step_leaves_the_file_that_was_there(
     text_file: Path,
     tmp_path: Path,

@@ -43,6 +43,14 @@ def test_last_tenth_is_held_out() -> None:
         _corpus.hold_out(b"too short")
 
 
+def test_an_opening_has_whole_characters() -> None:
+    euros = "\u20ac\u20ac\u20ac".encode()  # three bytes each
+    assert _corpus.opening(b"plain text", 6) == b"plain "
+    assert _corpus.opening(euros, 8) == euros[:6]  # cut within the last one
+    assert _corpus.opening(euros[1:], 8) == euros[3:9]  # begins within one
+    assert _corpus.opening(b"\xff\xfe\xfd", 2) == b"\xff\xfe"  # no UTF-8 at all
+
+
 def test_demo_text_is_the_sorted_topics() -> None:
     topics = pytest.importorskip("pydoc_data.topics").topics
     text = _corpus.demo_text()

@@ -59,6 +59,12 @@ def hold_out(text: bytes) -> tuple[bytes, bytes]:
     return text[:cut], text[cut:]
 
 
+def opening(text: bytes, count: int) -> bytes:
+    """The whole characters among the first bytes of a text, or, if it is no UTF-8, those bytes."""
+    start = text[:count]
+    return start.decode(errors="ignore").encode() or start
+
+
 def windows(text: bytes, batch_size: int, seq_length: int) -> tuple[Tokens, Tokens, int]:
     """Inputs and targets for training with the state carried from batch to batch.
 

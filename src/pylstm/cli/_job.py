@@ -49,7 +49,10 @@ def run(job: Job, settings: language_model.Settings) -> int:
     say("model", _describe(model))
     say("machine", f"{pylstm.active_isa()}, threads: {pylstm.get_num_threads()}")
 
-    training = language_model.train(model, job.train, settings)
+    def save() -> None:
+        language_model.for_use(model).save(job.output, include_optimizer=False)
+
+    training = language_model.train(model, job.train, settings, after_epoch=save)
     speed = training.tokens / training.seconds
     stopped = " until Ctrl-C" if training.interrupted else ""
     say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")
@@ -58,12 +61,11 @@ def run(job: Job, settings: language_model.Settings) -> int:
     if training.tokens == 0:
         say("saved", "nothing: Ctrl-C came before the first step was done")
         return INTERRUPTED
-    saved = language_model.for_use(model)
-    saved.save(job.output, include_optimizer=False)
+    save()
     try:
         if not training.interrupted:
             _compare(model, job)
-            _sample(saved, job.prompt, settings.seed)
+            _sample(language_model.for_use(model), job.prompt, settings.seed)
     finally:
         path = Path(job.output)
         say("saved", f"{path.resolve()}, {path.stat().st_size:,} bytes")

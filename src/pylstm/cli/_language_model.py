@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,10 +113,11 @@ def _compiled(model: Sequential, settings: Settings) -> Sequential:
     return model
 
 
-def train(model: Sequential, text: bytes, settings: Settings) -> Training:
+def train(
+    model: Sequential, text: bytes, settings: Settings, after_epoch: Callable[[], None]
+) -> Training:
     """Fit a stateful model to a text; Ctrl-C ends it after a whole number of steps."""
     x, y, streams = windows(text, settings.batch_size, settings.seq_length)
-    epoch_start = _EpochStart(settings)
     interrupted = False
     start = time.perf_counter()
     try:
@@ -125,7 +127,10 @@ def train(model: Sequential, text: bytes, settings: Settings) -> Training:
             batch_size=streams,
             epochs=settings.epochs,
             shuffle=False,
-            callbacks=[epoch_start],
+            callbacks=[
+                _EpochStart(settings),
+                callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: after_epoch()),
+            ],
         )
     except KeyboardInterrupt:
         interrupted = True

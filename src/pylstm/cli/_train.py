@@ -15,8 +15,8 @@ def add_parser(commands: _arguments.Commands) -> None:
         "train",
         help="train a language model on text files of yours",
         description="Train an LSTM language model byte by byte on text in any language, compare "
-        "with n-gram models on held-out text, and let it write. Ctrl-C stops and saves what it "
-        "has learned.",
+        "with n-gram models on held-out text, and let it write. The model is saved after every "
+        "epoch; Ctrl-C stops and saves what it has learned.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="text to learn from")
     parser.add_argument(
@@ -52,5 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         train, held_out = _corpus.hold_out(text)
     files = arguments.files
     name = files[0] if len(files) == 1 else f"{len(files)} files"
-    job = _job.Job(name, train, held_out, held_out[:16], arguments.output, arguments.start)
+    job = _job.Job(
+        name, train, held_out, _corpus.opening(held_out, 16), arguments.output, arguments.start
+    )
     return _job.run(job, _arguments.settings(arguments))
