@@ -210,3 +210,29 @@ def test_layers_come_as_one_list():
     for more in ((), (layers.Dense(1),)):
         with pytest.raises(TypeError, match="layers: pass one list"):
             Sequential(layers.LSTM(4), *more)
+
+
+@pytest.mark.parametrize(
+    ("layer", "argument", "value"),
+    [
+        (lambda: layers.LSTM(4), "units", 5),
+        (lambda: layers.LSTM(4), "return_sequences", True),
+        (lambda: layers.LSTM(4), "stateful", True),
+        (lambda: layers.LSTM(4), "dropout", 0.5),
+        (lambda: layers.Bidirectional(layers.LSTM(4)), "stateful", True),
+        (lambda: layers.Dense(4), "activation", "softmax"),
+        (lambda: layers.Dropout(0.5), "rate", 0.1),
+        (lambda: layers.Dense(4), "name", "head"),
+        (lambda: layers.Dense(4), "dtype", "float64"),
+    ],
+)
+def test_a_built_layer_refuses_new_arguments(layer, argument, value):
+    """Its network would not know of them."""
+    made = layer()
+    setattr(made, argument, getattr(made, argument))  # may be set before
+    made.build((None, None, 3))
+    before = made.get_config()
+    with pytest.raises(AttributeError, match=f"{argument} cannot be set once the layer is built"):
+        setattr(made, argument, value)
+    assert made.get_config() == before
+    made.trainable = False  # takes effect at any time

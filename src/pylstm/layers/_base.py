@@ -58,6 +58,18 @@ class Layer(ABC):
     """Numbers of axes that an input may have; all if empty."""
     _arguments: tuple[str, ...] = ()
     """Names of the constructor's arguments that make up the configuration."""
+    _fixed: tuple[str, ...] = ("name", "dtype")
+    """Names of what else cannot be set once the layer is built."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in (*self._fixed, *self._arguments) and self.__dict__.get("_input_shape"):
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{kind}: {name} cannot be set once the layer is built; make a model with a "
+                f"{kind}(…, {name}={value!r}) and give it the weights of this one: "
+                f"new.set_weights(old.get_weights())"
+            )
+        super().__setattr__(name, value)
 
     def __init__(
         self,
@@ -186,6 +198,10 @@ class Layer(ABC):
             spec.initializer.draw(spec.shape, seed, stream + i).astype(self.dtype or "float32")
             for i, spec in enumerate(self.specs(self.input_shape))
         ]
+
+    def call_it(self, name: str, dtype: str | None) -> None:
+        """Take the name and the dtype that a model gives, whether the layer is built or not."""
+        self.__dict__.update(name=name, dtype=dtype)
 
     def attach(self, owner: Owner, input_shape: Shape | None) -> None:
         """Make the layer part of a model; weights that it has are taken along."""

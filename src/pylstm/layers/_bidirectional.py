@@ -46,6 +46,7 @@ class Bidirectional(Recurrent):
 
     _ranks = (3,)
     _arguments = ("layer", "merge_mode", "backward_layer")
+    _fixed = ("name", "dtype", "forward_layer", "return_sequences", "return_state", "stateful")
 
     def __init__(
         self,

@@ -76,16 +76,16 @@ class Structure:
         if shape is None and first:
             shape = self._declared or layer.declared_shape
         below = self.output_shape if self._input_shape is not None and not first else shape
-        given, layer.name = layer.name, free_name(layer, self._layers)
+        given = layer.name, layer.dtype
+        layer.call_it(free_name(layer, self._layers), self.dtype)
         if below is not None:
             try:
                 output_shape(layer, below, self._layers)
                 check_features(layer, below)
             except ValueError:
-                layer.name = given
+                layer.call_it(*given)
                 raise
         self._keep_weights()
-        layer.dtype = self.dtype
         layer.attach(self, below)
         self._layers.append(layer)
         self._input_shape = shape
