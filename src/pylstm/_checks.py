@@ -355,11 +355,24 @@ def finite(argument: str, values: NDArray[Any], dtype: str = "float64") -> None:
     raise ValueError(f"{argument}: expected finite numbers{of_type}, got {values[at]} at {at}")
 
 
-def between(argument: str, values: NDArray[Any], low: float, high: float, reason: str) -> None:
-    """Raise ValueError, naming the first bad one, unless `values` are in [low, high]."""
+def between(
+    argument: str,
+    values: NDArray[Any],
+    low: float,
+    high: float,
+    reason: str,
+    besides: NDArray[Any] | None = None,
+) -> None:
+    """Raise ValueError, naming the first bad one, unless `values` are in [low, high]; where
+    `besides`, of their leading axes, is true, they may be anything."""
     if values.min() >= low and values.max() <= high:
         return
-    at = _first_bad((values >= low) & (values <= high))
+    good = (values >= low) & (values <= high)
+    if besides is not None:
+        good |= besides.reshape(besides.shape + (1,) * (values.ndim - besides.ndim))
+        if good.all():
+            return
+    at = _first_bad(good)
     raise ValueError(
         f"{argument}: {reason} needs numbers from {low:g} to {high:g}, got {values[at]} at {at}"
     )

@@ -42,8 +42,13 @@ class Loss:
         """The activation that makes what the loss takes for y_pred; None if any number will do."""
         return None
 
-    def check_targets(self, y: NDArray[Any]) -> None:
-        """Raise ValueError if finite targets are not what the loss is defined for."""
+    def check_targets(self, y: NDArray[Any], padding: NDArray[Any] | None) -> None:
+        """Raise ValueError if targets are not what the loss is defined for.
+
+        Args:
+            y: Of any shape, rows first; finite where there is no padding.
+            padding: (rows, steps), True where targets may be anything; None: nowhere.
+        """
 
     def classes(self, outputs: int) -> int | None:
         """Number of classes that a model of so many outputs tells apart; None if it is open."""
@@ -104,14 +109,23 @@ class CategoricalCrossentropy(_Crossentropy):
 
 
 class BinaryCrossentropy(_Crossentropy):
-    """-(y log p + (1 - y) log(1 - p)), the mean over the outputs; arguments as above."""
+    """-(y log p + (1 - y) log(1 - p)), the mean over the outputs; for targets from 0 to 1.
+
+    Args:
+        from_logits: Whether y_pred is before the sigmoid.
+        label_smoothing: Share of each target that becomes 1/2.
+        axis: Must be -1.
+        reduction: Must be "sum_over_batch_size".
+        name: Accepted.
+        dtype: Must be None.
+    """
 
     engine_name = "binary_crossentropy"
     _activation = "sigmoid"
 
-    def check_targets(self, y: NDArray[Any]) -> None:
+    def check_targets(self, y: NDArray[Any], padding: NDArray[Any] | None) -> None:
         """Raise ValueError, naming the first one, if a target is outside [0, 1]."""
-        _checks.between("y", y, 0.0, 1.0, self.engine_name)
+        _checks.between("y", y, 0.0, 1.0, self.engine_name, padding)
 
     def classes(self, outputs: int) -> int | None:
         """One output stands for two classes."""

@@ -19,6 +19,7 @@ struct TargetShape {
   bool labels = false;   // integer class labels below `columns`; else values [.., columns]
   bool sequence = false;
   Dim columns = 0;
+  bool padding = false;  // of a sequence: where the token is 0 the step is masked, and y may be anything
 };
 
 // Sums of one call, to be divided by the second number: loss by weight, metrics by count.

@@ -91,9 +91,28 @@ bool finite_run(const ArrayView& array, const unsigned char* from, Dim stride, D
   return true;
 }
 
+// Steps whose token is 0, where targets may be anything; asked of those that are wrong alone.
+class Padding {
+ public:
+  Padding() = default;
+  explicit Padding(const ArrayView& tokens) : tokens_(&tokens) {}
+
+  // For element i of the run (n, t) of `array`.
+  bool has(const ArrayView& array, Dim n, Dim t, std::size_t i) const {
+    if (tokens_ == nullptr) return false;
+    const Dim step = array.rank() == 2 ? static_cast<Dim>(i) : t;
+    std::int64_t token = 0;
+    read_elements(*tokens_, tokens_->data + n * tokens_->strides[0] + step * tokens_->strides[1], 0, 1, &token);
+    return token == 0;
+  }
+
+ private:
+  const ArrayView* tokens_ = nullptr;
+};
+
 // A double beyond the range of float is infinite to a network of floats.
 template <class T>
-void check_finite(const ArrayView& array, const char* name, Scan& scan) {
+void check_finite(const ArrayView& array, const char* name, const Padding& padding, Scan& scan) {
   if (!is_floating(array.type)) return;
   const auto size = static_cast<Dim>(element_size(array.type));
   const Dim inner = array.rank() >= 2 ? array.shape.back() : 1,
@@ -108,7 +127,7 @@ void check_finite(const ArrayView& array, const char* name, Scan& scan) {
   const auto finite = [&](const unsigned char* from) { return finite_run<T>(array, from, stride, inner, scan); };
   each_run<double>(array, scan, finite, [&](Dim n, Dim t, const std::vector<double>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (std::isfinite(static_cast<T>(values[i]))) continue;
+      if (std::isfinite(static_cast<T>(values[i])) || padding.has(array, n, t, i)) continue;
       throw std::invalid_argument(text(name, " must be finite", std::isfinite(values[i]) ? " as float32" : "", ", got ",
                                        values[i], " at ", place(index_of(array, n, t, i))));
     }
@@ -116,7 +135,8 @@ void check_finite(const ArrayView& array, const char* name, Scan& scan) {
 }
 
 // Ids and labels: whole numbers in [0, limit).
-void check_whole(const ArrayView& array, const char* name, const char* what, Dim limit, bool steps, Scan& scan) {
+void check_whole(const ArrayView& array, const char* name, const char* what, Dim limit, bool steps,
+                 const Padding& padding, Scan& scan) {
   const auto where = [&](Dim n, Dim t, std::size_t i) {
     const std::vector<Dim> index = index_of(array, n, t, i);
     if (steps && index.size() >= 2) return text("row ", index[0], ", step ", index[1]);
@@ -131,6 +151,7 @@ void check_whole(const ArrayView& array, const char* name, const char* what, Dim
       for (std::size_t i = 0; i < values.size(); ++i) {
         const bool whole = values[i] == std::floor(values[i]);
         if (whole && values[i] >= 0 && values[i] < static_cast<double>(limit)) continue;
+        if (padding.has(array, n, t, i)) continue;
         if (whole) throw std::out_of_range(outside(values[i], n, t, i));
         throw std::invalid_argument(
             text(name, " must hold whole numbers (", what, "), got ", values[i], " at ", where(n, t, i)));
@@ -140,7 +161,7 @@ void check_whole(const ArrayView& array, const char* name, const char* what, Dim
   }
   each_run<std::int64_t>(array, scan, never, [&](Dim n, Dim t, const std::vector<std::int64_t>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (values[i] >= 0 && values[i] < limit) continue;
+      if ((values[i] >= 0 && values[i] < limit) || padding.has(array, n, t, i)) continue;
       if (array.type != ElementType::kU64) throw std::out_of_range(outside(values[i], n, t, i));
       throw std::out_of_range(outside(static_cast<std::uint64_t>(values[i]), n, t, i));
     }
@@ -201,19 +222,20 @@ void check_data(const Data& data, const SampleShape& input, Dim vocabulary, cons
   check_input(data, input);
   Scan scan(interrupt);
   if (input.tokens) {
-    check_whole(data.x, "x", "a token id", vocabulary, true, scan);
+    check_whole(data.x, "x", "a token id", vocabulary, true, {}, scan);
   } else if (mode != Mode::kPredict) {
-    check_finite<T>(data.x, "x", scan);
+    check_finite<T>(data.x, "x", {}, scan);
   }
   if (mode == Mode::kPredict || !target.present) return;
   check_targets(data, target);
   check_weights(data, target);
+  const Padding padding = target.padding ? Padding(data.x) : Padding();
   if (target.labels) {
-    check_whole(data.y, "y", "a class label", target.columns, target.sequence, scan);
+    check_whole(data.y, "y", "a class label", target.columns, target.sequence, padding, scan);
   } else {
-    check_finite<T>(data.y, "y", scan);
+    check_finite<T>(data.y, "y", padding, scan);
   }
-  if (!data.sample_weight.empty()) check_finite<T>(data.sample_weight, "sample_weight", scan);
+  if (!data.sample_weight.empty()) check_finite<T>(data.sample_weight, "sample_weight", {}, scan);
 }
 
 template void check_data<float>(const Data&, const SampleShape&, Dim, const TargetShape&, Mode, Interrupt*);

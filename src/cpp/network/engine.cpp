@@ -151,7 +151,8 @@ const DenseLayer<T>* Engine<T>::last_dense(DenseActivation activation) const {
 template <class T>
 TargetShape Engine<T>::target_shape() const {
   const bool labels = loss_.kind == Loss::kSparseCategoricalCrossentropy;
-  return {compiled_ && !loss_.external, labels, output_.sequence, output_.features};
+  const bool padding = output_.sequence && layers_.front()->makes_mask();
+  return {compiled_ && !loss_.external, labels, output_.sequence, output_.features, padding};
 }
 
 template <class T>

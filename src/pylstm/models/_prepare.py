@@ -90,7 +90,8 @@ class Preparer:
         weight = self._weight(x, y, sample_weight, class_weight, loss)
         rows = self._view(x, y, weight)
         self._model._network().check(rows.data, "fit")
-        loss.check_targets(given)
+        pads = getattr(self._model.layers[0], "mask_zero", False)
+        loss.check_targets(given, x == 0 if pads and len(self._model.output_shape) == 3 else None)
         return rows
 
     def _view(self, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> Rows:
