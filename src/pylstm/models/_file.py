@@ -40,9 +40,9 @@ def save_model(
             metadata["compile"] = _json.dumps(stored)
             state["iterations"] = network.iterations
             tensors += [(f"optimizer/{name}", slot) for name, slot in network.get_slots()]
-        for mode, states in model._carried_states().items():
-            if any(array.size for array in states):
-                tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
+    for mode, states in model._carried_states().items():
+        if any(array.size for array in states):
+            tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
     metadata["state"] = _json.dumps(state)
     test = test_input(model)
     tensors += [("test/input", test), ("test/output", test_output(model, test))]
