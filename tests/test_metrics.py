@@ -42,11 +42,13 @@ def test_an_accuracy_of_other_targets_than_the_loss_has_is_refused(loss, metric)
 def test_accuracy_of_one_output():
     """With one class every prediction is right; with a loss in Python y may lack the last axis."""
     single = Sequential([layers.LSTM(3), layers.Dense(1, activation="softmax")])
+    single.build((None, *X.shape[1:]))
     for loss, y in (
         ("categorical_crossentropy", np.ones((22, 1))),
         ("sparse_categorical_crossentropy", np.zeros(22, int)),
     ):
-        single.compile("adam", loss, metrics=["accuracy"])
+        with pytest.warns(UserWarning, match="is always 1"):
+            single.compile("adam", loss, metrics=["accuracy"])
         assert single.evaluate(X, y, verbose=0)[1] == 1.0
     y = RNG.integers(0, 2, 22)
     model = Sequential([layers.LSTM(3), layers.Dense(1, activation="sigmoid")])

@@ -9,6 +9,8 @@
 (4, 1)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pylstm import (
     _core,
     callbacks,
@@ -20,6 +22,7 @@ from pylstm import (
     optimizers,
 )
 from pylstm._core import ModelFileError
+from pylstm._keras_names import no_attribute
 from pylstm._runtime import (
     active_isa,
     available_isas,
@@ -59,3 +62,9 @@ __all__ = [
     "show_config",
     "use_isa",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(__name__, name)

@@ -231,9 +231,24 @@ def array(argument: str, value: Any) -> NDArray[Any]:
     dtype = found.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(
-            f"{argument}: expected real numbers (bool, integer, float16/32/64), got dtype {dtype}"
+            f"{argument}: expected real numbers (bool, integer, float16/32/64), got dtype "
+            f"{dtype}{_advice_on_elements(found)}"
         )
     return found
+
+
+def _advice_on_elements(values: NDArray[Any]) -> str:
+    """What to do about elements that are no numbers, where that can be guessed."""
+    words = "; map words and labels to integers first"
+    if values.dtype.kind in "SUT" or not values.dtype.hasobject or values.size == 0:
+        return words if values.dtype.kind in "SUT" else ""
+    first = values.flat[0]
+    advice = "; convert it, with astype(float)"
+    if isinstance(first, str | bytes):
+        advice = words
+    elif np.ndim(first) > 0:
+        advice = f"; {_PADDING_ADVICE}"
+    return f" whose first element is of type {type(first).__name__}{advice}"
 
 
 def returned(argument: str, value: Any) -> NDArray[Any]:
@@ -316,19 +331,29 @@ def targets(y: NDArray[Any], output_shape: Shape, rows: int, sparse: bool) -> ND
         expected = expected[:-1]
         if y.ndim == len(expected) + 1 and y.shape[-1] == 1:
             y = y[..., 0]
-    elif y.ndim == len(expected) - 1 and expected[-1] == 1:
+    elif y.shape == expected[:-1] and expected[-1] == 1:
         y = y[..., None]
     if y.shape[0] != rows:
         raise ValueError(f"y: expected {rows} rows, as many as x has; got {y.shape[0]}")
-    advice = ""
-    if not sparse and y.ndim == len(expected) - 1:
-        advice = "; for integer labels use the loss sparse_categorical_crossentropy"
-    elif sparse and y.ndim == len(expected) + 1:
-        advice = "; for one-hot targets use the loss categorical_crossentropy"
-        if len(output_shape) == 2 and y.shape[1] != output_shape[1]:
-            advice = "; for a target at every step set return_sequences=True in the last LSTM"
-    same_shape("y", y.shape, expected, advice)
+    same_shape("y", y.shape, expected, _advice_on_targets(y, output_shape, sparse))
     return y
+
+
+def _advice_on_targets(y: NDArray[Any], output_shape: Shape, sparse: bool) -> str:
+    """What to do about a shape that the loss cannot take, where that can be guessed."""
+    per_step, features = len(output_shape) == 3, output_shape[-1]
+    row = y.shape[1:-1] if y.ndim > 1 and y.shape[-1] == 1 else y.shape[1:]  # of one target
+    one = () if sparse or features == 1 else (features,)  # what it is, of one output vector
+    labels = y.dtype.kind in "biu" and len(row) == per_step
+    if sparse and row[per_step:] == (features,) and len(row) == per_step + 1:
+        return "; for one-hot targets use the loss categorical_crossentropy"
+    if not per_step and len(row) == len(one) + 1 and row[1:] == one:
+        return "; for a target at every step set return_sequences=True in the last LSTM"
+    if not sparse and labels and row != one:
+        return "; for integer labels use the loss sparse_categorical_crossentropy"
+    if per_step and row == one:
+        return "; for one target for each row set return_sequences=False in the last LSTM"
+    return ""
 
 
 def weights(weight: NDArray[Any], rows: int, steps: int | None) -> NDArray[Any]:

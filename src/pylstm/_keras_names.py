@@ -57,37 +57,69 @@ ONLY_KERAS = frozenset(
     }
 )
 
-LAYERS_OF_KERAS = frozenset(
-    {
-        "Activation",
-        "Add",
-        "AdditiveAttention",
-        "Attention",
-        "AveragePooling1D",
-        "BatchNormalization",
-        "Concatenate",
-        "Conv1D",
-        "ConvLSTM1D",
-        "Flatten",
-        "GRU",
-        "GRUCell",
-        "GaussianNoise",
-        "GlobalAveragePooling1D",
-        "GlobalMaxPooling1D",
-        "Lambda",
-        "LayerNormalization",
-        "Masking",
-        "MaxPooling1D",
-        "MultiHeadAttention",
-        "Permute",
-        "ReLU",
-        "RepeatVector",
-        "Reshape",
-        "SimpleRNN",
-        "SimpleRNNCell",
-        "Softmax",
-        "SpatialDropout1D",
-        "StackedRNNCells",
-        "TimeDistributed",
-    }
-)
+_NOTHING = "nothing stands for it yet"
+_DENSE = "layers.Dense has the argument activation"
+_LSTM = "layers.LSTM is the recurrent layer here"
+_METRIC = "a metric may be a function, or a subclass of metrics.Metric"
+_SHAPE = "shape the arrays with NumPy before fit; " + _NOTHING
+_MASK = "pad token ids with 0 and use layers.Embedding(mask_zero=True)"
+_RATE = "callbacks.LearningRateScheduler takes any function of the epoch"
+
+INSTEAD = {
+    "Activation": _DENSE,
+    "AUC": _METRIC,
+    "Add": _SHAPE,
+    "AdditiveAttention": _NOTHING,
+    "Attention": _NOTHING,
+    "AveragePooling1D": _NOTHING,
+    "BackupAndRestore": "callbacks.ModelCheckpoint stores all that training needs to go on",
+    "BatchNormalization": _NOTHING,
+    "Concatenate": _SHAPE,
+    "Conv1D": _NOTHING,
+    "ConvLSTM1D": _LSTM,
+    "F1Score": _METRIC,
+    "Flatten": _SHAPE,
+    "Functional": "models are a stack of layers: pylstm.Sequential",
+    "GRU": _LSTM,
+    "GRUCell": _LSTM,
+    "GaussianNoise": "layers.Dropout is the noise here",
+    "GlobalAveragePooling1D": _NOTHING,
+    "GlobalMaxPooling1D": _NOTHING,
+    "Lambda": _SHAPE,
+    "LayerNormalization": _NOTHING,
+    "Masking": _MASK,
+    "MaxPooling1D": _NOTHING,
+    "Model": "models are a stack of layers: pylstm.Sequential",
+    "MultiHeadAttention": _NOTHING,
+    "Permute": _SHAPE,
+    "Precision": _METRIC,
+    "ReLU": _DENSE,
+    "Recall": _METRIC,
+    "RepeatVector": _NOTHING,
+    "Reshape": _SHAPE,
+    "SimpleRNN": _LSTM,
+    "SimpleRNNCell": _LSTM,
+    "Softmax": _DENSE,
+    "SpatialDropout1D": "layers.Dropout leaves out single values",
+    "StackedRNNCells": "a stack of layers.LSTM with return_sequences=True does the same",
+    "TensorBoard": "callbacks.CSVLogger, or a callbacks.Callback of yours",
+    "TimeDistributed": "layers.Dense and layers.Dropout act on every step as they are",
+    "TopKCategoricalAccuracy": _METRIC,
+    "applications": _NOTHING,
+    "backend": _NOTHING,
+    "ops": "losses and metrics of yours are NumPy",
+    "pad_sequences": _MASK,
+    "preprocessing": _MASK,
+    "regularizers": "the optimizers have weight_decay",
+    "schedules": _RATE,
+    "to_categorical": "losses.SparseCategoricalCrossentropy takes integer labels",
+    "utils": "losses.SparseCategoricalCrossentropy takes integer labels; pad rows with NumPy",
+}
+"""By names that Keras has and pylstm has not: what to do."""
+
+
+def no_attribute(module: str, name: str) -> AttributeError:
+    """The error for an attribute that a module does not have."""
+    if name in INSTEAD:
+        return AttributeError(f"{module} lacks {name!r}, which Keras has: {INSTEAD[name]}")
+    return AttributeError(f"module {module!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _custom
+from pylstm._keras_names import no_attribute
 from pylstm._warnings import warn
 
 if TYPE_CHECKING:
@@ -321,3 +322,9 @@ def _made_of(kind: object, arguments: dict[str, Any]) -> Named:
             f"custom_objects: {kind.__name__} cannot be made of what its get_config gave, "
             f"{arguments!r}: {error}"
         ) from error
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(__name__, name)

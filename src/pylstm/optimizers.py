@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _json
+from pylstm._keras_names import no_attribute
 
 if TYPE_CHECKING:
     from pylstm._core import Network
@@ -121,6 +122,10 @@ class Optimizer:
         """The constructor's arguments, with the learning rate as it is now."""
         names = ("learning_rate", *_COMMON, *self._arguments)
         return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({settings})"
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:
@@ -312,3 +317,9 @@ def _clip(argument: str, value: object) -> float | None:
     if limit == 0.0:
         raise ValueError(f"{argument}: expected a number above 0, got {value!r}")
     return limit
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(__name__, name)

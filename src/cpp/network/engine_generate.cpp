@@ -78,7 +78,8 @@ template <class T>
 void Engine<T>::check_generative() const {
   pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding");
   pylstm::check(last_dense(DenseActivation::kSoftmax) != nullptr && output_.sequence,
-                "generate needs a model that ends in Dense(..., activation='softmax') over every step");
+                "generate needs a model that ends in Dense(..., activation='softmax') over every step; of one of "
+                "logits, make another with that activation and give it the weights");
   pylstm::check(output_.features <= vocabulary_, "generate feeds outputs back as inputs: the model gives ",
                 output_.features, " classes but its Embedding has only ", vocabulary_, " entries");
   for (const auto& layer : layers_) {

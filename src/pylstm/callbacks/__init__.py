@@ -6,7 +6,10 @@ cost nothing per step. Inside a callback the model can be used: saved, evaluated
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pylstm._callback import Callback, History
+from pylstm._keras_names import no_attribute
 from pylstm.callbacks._checkpoint import ModelCheckpoint
 from pylstm.callbacks._csv import CSVLogger
 from pylstm.callbacks._lambda import LambdaCallback
@@ -24,3 +27,9 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(__name__, name)

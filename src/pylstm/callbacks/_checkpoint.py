@@ -28,12 +28,16 @@ class ModelCheckpoint(Monitor):
 
     Raises:
         ValueError: a name of one of Keras' formats, or braces that name no value; while training,
-            a value that is not in logs (at the end of the first epoch, or with the first save).
+            braces with a value that is not in logs (at the end of the first epoch, or with the
+            first save).
         FileNotFoundError: training begins, and there is no such folder.
 
-    A value that neither loss nor metrics give is told by a RuntimeWarning when training begins:
-    another callback has to put it into logs.
+    A value in braces that neither loss nor metrics give is told by a RuntimeWarning when training
+    begins: another callback has to put it into logs. Without the value of `monitor`, which a
+    RuntimeWarning tells after the first epoch, `save_best_only` saves nothing.
     """
+
+    _without = "nothing is saved"
 
     def __init__(
         self,

@@ -24,6 +24,8 @@ class ReduceLROnPlateau(Monitor):
         min_lr: Lower bound of the learning rate.
     """
 
+    _without = "the rate stays as it is"
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -14,6 +14,9 @@ _FALLING = ("loss", "error", "perplexity", "mse", "mae", "entropy")  # known to 
 class Monitor(Callback):
     """A callback that compares one value with the best so far."""
 
+    _without = "nothing is done"
+    """What that the value is missing comes to."""
+
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         self.monitor = _checks.text("monitor", monitor)
         _checks.choice("mode", mode, ("auto", "min", "max"))
@@ -28,7 +31,8 @@ class Monitor(Callback):
         if logs is None or self.monitor not in logs:
             names = ", ".join(logs or ())
             warn(
-                f"{type(self).__name__}: no {self.monitor!r} in logs, which have {names}",
+                f"{type(self).__name__}: no {self.monitor!r} in logs, which have {names}; "
+                f"{self._without}",
                 RuntimeWarning,
             )
             return None

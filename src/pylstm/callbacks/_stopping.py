@@ -26,6 +26,8 @@ class EarlyStopping(Monitor):
         start_from_epoch: Epochs before which nothing is compared.
     """
 
+    _without = "training goes on to its end"
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -56,6 +56,8 @@ def run(job: Job, settings: language_model.Settings) -> int:
     speed = training.tokens / training.seconds
     stopped = " until Ctrl-C" if training.interrupted else ""
     say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")
+    if training.bits is not None:
+        say("", f"{training.bits:.3f} bits per byte in the last epoch")
     say("speed", f"{speed:,.0f} tokens per second")
 
     if training.tokens == 0:

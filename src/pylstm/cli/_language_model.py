@@ -50,6 +50,7 @@ class Training:
     tokens: int  # bytes predicted, over all epochs
     seconds: float
     interrupted: bool
+    bits: float | None  # per byte, the mean over the last epoch; None if it did not end
 
 
 def build(settings: Settings) -> Sequential:
@@ -118,10 +119,10 @@ def train(
 ) -> Training:
     """Fit a stateful model to a text; Ctrl-C ends it after a whole number of steps."""
     x, y, streams = windows(text, settings.batch_size, settings.seq_length)
-    interrupted = False
+    interrupted, bits = False, None
     start = time.perf_counter()
     try:
-        model.fit(
+        history = model.fit(
             x,
             y,
             batch_size=streams,
@@ -132,10 +133,12 @@ def train(
                 callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: after_epoch()),
             ],
         )
+        bits = history.history["loss"][-1] / math.log(2)
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - start
-    return Training(model.optimizer.iterations * streams * x.shape[1], seconds, interrupted)
+    tokens = model.optimizer.iterations * streams * x.shape[1]
+    return Training(tokens, seconds, interrupted, bits)
 
 
 class _EpochStart(callbacks.Callback):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks
-from pylstm._keras_names import LAYERS_OF_KERAS
+from pylstm._keras_names import no_attribute
 from pylstm.layers._base import Layer
 from pylstm.layers._bidirectional import Bidirectional
 from pylstm.layers._dense import Dense, Dropout
@@ -56,9 +56,4 @@ def deserialize(config: dict[str, Any]) -> Layer:
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
-        if name in LAYERS_OF_KERAS:
-            raise AttributeError(
-                f"{__name__} has no {name!r}: a layer of Keras that pylstm lacks; "
-                f"its README tells what to do instead"
-            )
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(__name__, name)

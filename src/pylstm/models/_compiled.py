@@ -66,10 +66,11 @@ class Compiled:
                 f"activation {last.activation!r}; give it activation={activation!r}, or compile "
                 f"with losses.{kind}(from_logits=True)",
             )
-        elif self._is_binary and last.activation == "softmax" and last.units == 1:
+        elif last.activation == "softmax" and last.units == 1:
             warn(
                 f"loss: a softmax over the one unit of the last layer, {last.name!r}, is always 1; "
-                f"give it activation='sigmoid'",
+                f"of two classes give it activation='sigmoid' and the loss binary_crossentropy, of "
+                f"more a unit for each",
             )
 
     def _fitting(self, metric: metrics.Named) -> metrics.Named:
@@ -98,10 +99,6 @@ class Compiled:
                 f"not have; 'accuracy' fits every loss"
             )
         return metric
-
-    @property
-    def _is_binary(self) -> bool:
-        return isinstance(self.loss, losses.BinaryCrossentropy)
 
     @property
     def _categorical(self) -> bool:

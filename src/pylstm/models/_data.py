@@ -152,8 +152,9 @@ class BatchSource:
         if done < (self._limit or 1):
             self.exhausted = True
             warn(
-                f"{self._argument}: the iterable ended after {done} batches of a pass, which ends "
-                f"with them; a list, or an object that gives its batches anew, does not run out",
+                f"{self._argument}: the iterable ended after {done} batches of pass {index + 1}, "
+                f"which ends with them, and none follows; a list of batches, or an object whose "
+                f"__iter__ begins anew, does not run out",
                 RuntimeWarning,
             )
         ended = getattr(self._batches, "on_epoch_end", None)

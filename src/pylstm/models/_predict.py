@@ -76,7 +76,6 @@ class Predictor(Estimated):
             count = min(count, _checks.positive_int("steps", steps) * size)
         if x.ndim and count < len(x):
             x = x[:count]
-        check_equal_batches(self._layers, count, size)
         network, data, out = self._prepared(x, size)
         batches, done = -(-count // size), 0
         if callbacks is None and verbose in ("auto", 0):
@@ -207,6 +206,7 @@ class Predictor(Estimated):
     ) -> tuple[_core.Network, _core.Data, tuple[int, ...]]:
         """The network, the rows of `x` checked for it, and the shape of the result."""
         self._build_for(x)
+        check_equal_batches(self._layers, len(x), batch_size)
         network, data = self._core or self._network(), _core.Data(x)
         shape = network.output_shape()
         if -1 in shape:

@@ -108,20 +108,29 @@ class Sequential(Trainer):
 
         Raises:
             ValueError, IndexError, TypeError: a bad prompt or setting, or a model that does not
-                map ids to distributions over ids.
+                map ids to distributions over ids: it ends in a Dense with a softmax over every
+                step, not in logits.
             RuntimeError: another thread is training the model.
         """
         self._enter()
         if isinstance(prompt, bytes | bytearray):
             prompt = np.frombuffer(bytes(prompt), np.uint8)
+        if isinstance(prompt, str):
+            raise TypeError(
+                "prompt: expected token ids, got str; for a model of bytes give text.encode()"
+            )
         ids = _checks.array("prompt", prompt)
         if ids.ndim not in (1, 2) or 0 in ids.shape:
             raise ValueError(
                 f"prompt: expected ids of shape (steps,) or (rows, steps), at least one step, "
                 f"got {ids.shape}"
             )
-        if ids.dtype.kind not in "iu":
-            raise TypeError(f"prompt: expected integers, got dtype {ids.dtype}")
+        if ids.dtype.kind == "f":
+            if not np.array_equal(ids, np.floor(ids)):
+                raise ValueError("prompt: expected integers, got numbers that are not whole")
+            ids = ids.astype(np.int64)
+        if ids.dtype.kind == "b":
+            raise TypeError("prompt: expected integers, got dtype bool")
         return self._network().generate(
             ids,
             _checks.natural("max_new_tokens", max_new_tokens),
