@@ -29,7 +29,8 @@ from helpers import (
 from pylstm import _core
 
 # Every operation of these is far above a million floating-point operations, and every array above
-# the grain at which it is split: five threads get work in all of them.
+# the grain at which it is split: five threads get work in all of them, but for the gradient of an
+# embedding, which costs what its rows in use do (tests/cpp/embedding_laws.cpp).
 
 
 def language_model() -> list[Array]:

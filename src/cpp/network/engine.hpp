@@ -40,7 +40,7 @@ struct CallWork {
   CallContext<T> context;
   CrossEntropyScratch<T> cross_entropy;
   Buffer<T> dy, weights;
-  Buffer<T> gradients;  // flat, as the parameters
+  Buffer<T> gradients;  // flat, as the parameters; what layers left in it is known to `layers`, see touched_rows
   std::vector<double> row_loss;
   std::vector<std::int32_t> argmax;
   std::vector<const T*> x_rows;

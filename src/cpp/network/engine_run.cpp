@@ -36,7 +36,6 @@ bool Engine<T>::update(CallWork<T>& work) {
   for (std::size_t v = 0; v < ranges.size(); ++v) {
     const std::size_t layer = at(variables_[v].layer);
     ranges[v].touched = layers_[layer]->touched_rows(*work.layers[layer]);
-    ranges[v].width = variables_[v].shape.back();
   }
   const std::vector<double> norms = squared_norms(kernels, ranges, work.gradients.data());
   if (!std::isfinite(std::accumulate(norms.begin(), norms.end(), 0.0))) return false;

@@ -111,8 +111,9 @@ class Layer {
   virtual T* backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work, const Rows<T>& in,
                       T* dy, const std::vector<T*>& gradients, bool want_dx) const = 0;
 
-  // The rows of its one variable outside which backward left the gradient 0; null: it may be anything anywhere. Such a
-  // layer reads its gradient before it writes it: the memory is 0 at first, and nobody else writes there.
+  // The rows of the layer's one variable outside which backward left the gradient 0; null, also with more variables: it
+  // may be anything anywhere. `work` stays with the gradients, which are 0 at first; nobody else writes there, but all
+  // 0.
   virtual const std::vector<std::int32_t>* touched_rows(const LayerWork&) const { return nullptr; }
 
  protected:

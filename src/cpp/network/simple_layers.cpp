@@ -152,7 +152,7 @@ T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights
   auto& own = static_cast<EmbeddingWork<T>&>(work);
   if (gradients.empty()) return nullptr;
   if (own.repeats) {
-    embedding_backward_distinct(input_dim_, output_dim_, own.distinct.ids, dy, gradients[0], own.touched);
+    embedding_backward_distinct(output_dim_, own.distinct.ids, dy, gradients[0], own.touched);
   } else {
     embedding_backward(*context.kernels, input_dim_, output_dim_, in.ids, in.rows(), dy, gradients[0], own.touched);
   }
@@ -161,8 +161,7 @@ T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights
 
 template <class T>
 const std::vector<std::int32_t>* EmbeddingLayer<T>::touched_rows(const LayerWork& work) const {
-  const TouchedRows& touched = static_cast<const EmbeddingWork<T>&>(work).touched;
-  return touched.all ? nullptr : &touched.rows;
+  return &static_cast<const EmbeddingWork<T>&>(work).touched.rows;
 }
 
 template <class T>

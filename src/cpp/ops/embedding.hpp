@@ -13,17 +13,17 @@ namespace pylstm {
 template <class T>
 void embedding_forward(const T* table, Dim width, const std::int32_t* ids, Dim rows, T* y);
 
-// Rows of a table outside which its gradient is 0.
+// Rows of a table outside which its gradient is 0; at first none.
 struct TouchedRows {
   std::vector<std::int32_t> rows;  // ascending
   std::vector<std::uint8_t> seen;  // [entries] 0 between searches
-  bool all = true;                 // before the first gradient, of which nothing is known
 
   std::size_t bytes() const { return rows.capacity() * sizeof(std::int32_t) + seen.capacity(); }
 };
 
-// gradient[ids[m]] += dy[m], m ascending for every row of the table, all others 0. gradient [entries, width] is 0
-// outside the rows of `touched`, which become those of `ids`: as large a table costs no more than its rows in use.
+// The sums of dy[m] over equal ids[m], m ascending, all other rows 0. gradient [entries, width] is 0 outside the rows
+// of `touched`, which become those of `ids`: a table costs no more than its rows in use, and a byte read for each
+// entry.
 template <class T>
 void embedding_backward(const KernelTable<T>& kernels, Dim entries, Dim width, const std::int32_t* ids, Dim rows,
                         const T* dy, T* gradient, TouchedRows& touched);
@@ -41,7 +41,7 @@ bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, Dis
 
 // The same of distinct ids.
 template <class T>
-void embedding_backward_distinct(Dim entries, Dim width, const std::vector<std::int32_t>& ids, const T* dy, T* gradient,
+void embedding_backward_distinct(Dim width, const std::vector<std::int32_t>& ids, const T* dy, T* gradient,
                                  TouchedRows& touched);
 
 }  // namespace pylstm
