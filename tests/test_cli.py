@@ -179,10 +179,11 @@ def test_ctrl_c_saves_what_was_learned(
 def test_what_ends_a_later_epoch_leaves_the_model_of_the_one_before(
     text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = _language_model._EpochStart.on_epoch_begin
+    begin, weights = _language_model._EpochStart.on_epoch_begin, []
 
     def fail(self: callbacks.Callback, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch == 1:
+            weights.extend(self.model.get_weights())
             raise RuntimeError("the power is gone")
         begin(self, epoch, logs)
 
@@ -190,7 +191,28 @@ def test_what_ends_a_later_epoch_leaves_the_model_of_the_one_before(
     output = tmp_path / "model.safetensors"
     with pytest.raises(RuntimeError, match="power"):
         main(["train", str(text_file), *TINY, "-o", str(output)])
-    assert pylstm.load_model(output, compile=False).count_params() > 0
+    saved = pylstm.load_model(output, compile=False).get_weights()
+    assert all(map(np.array_equal, saved, weights))
+
+
+def test_a_save_that_fails_between_epochs_does_not_end_the_training(
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save, fails = pylstm.Sequential.save, [OSError(28, "No space left on device")]
+
+    def may_fail(self: pylstm.Sequential, *args: Any, **options: Any) -> None:
+        if fails:
+            raise fails.pop()
+        save(self, *args, **options)
+
+    monkeypatch.setattr(pylstm.Sequential, "save", may_fail)
+    output = tmp_path / "model.safetensors"
+    assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 0
+    assert "No space left on device; training goes on" in capsys.readouterr().out
+    assert pylstm.load_model(output).built
 
 
 def test_ctrl_c_before_the_first_step_leaves_the_file_that_was_there(

@@ -48,7 +48,9 @@ def test_an_opening_has_whole_characters() -> None:
     assert _corpus.opening(b"plain text", 6) == b"plain "
     assert _corpus.opening(euros, 8) == euros[:6]  # cut within the last one
     assert _corpus.opening(euros[1:], 8) == euros[3:9]  # begins within one
-    assert _corpus.opening(b"\xff\xfe\xfd", 2) == b"\xff\xfe"  # no UTF-8 at all
+    french, russian = "Le caf\u00e9 noir".encode("latin-1"), b"\xef\xe5\xf0\xe2\xfb\xe9"
+    for other in (b"\xff\xfe\xfd", french, russian):
+        assert _corpus.opening(other, 8) == other[:8]  # no UTF-8
 
 
 def test_demo_text_is_the_sorted_topics() -> None:

@@ -12,7 +12,7 @@ import pytest
 from helpers import run_python
 
 import pylstm
-from pylstm import _room, layers
+from pylstm import _available, layers
 
 
 def model_and_data(rows=4, steps=5):
@@ -34,7 +34,7 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS)
 def test_a_batch_beyond_the_machine_is_refused_before_anything_is_changed(call, monkeypatch):
     model, x, y = model_and_data()
-    monkeypatch.setattr(_room, "available_memory", lambda: 1000)
+    monkeypatch.setattr(_available, "available_memory", lambda: 1000)
     message = r"batch_size 4 and steps 5 needs about .* KiB more memory, 1000 bytes is available"
     with pytest.raises(MemoryError, match=message):
         CALLS[call](model, x, y)
@@ -60,7 +60,7 @@ def test_a_shape_whose_product_overflows_is_refused_before_it_is_read(call):
 def test_the_system_is_asked_once_for_each_larger_batch(monkeypatch):
     model, x, y = model_and_data()
     asked = []
-    monkeypatch.setattr(_room, "available_memory", lambda: asked.append(1))  # None: unknown
+    monkeypatch.setattr(_available, "available_memory", lambda: asked.append(1))  # None: unknown
     sizes = ((4, 1), (4, 1), (2, 1), (3, 0), (4, 2), (4, 2), (2, 2))
     for rows, expected in sizes:
         model.train_on_batch(x[:rows, : 5 if expected > 1 else 3], y[:rows])
@@ -74,7 +74,7 @@ def test_a_batch_larger_than_each_of_those_before_is_looked_at(monkeypatch):
     model = pylstm.Sequential([layers.LSTM(6), layers.Dense(2)])
     model.compile("adam", "mse")
     asked = []
-    monkeypatch.setattr(_room, "available_memory", lambda: asked.append(1))
+    monkeypatch.setattr(_available, "available_memory", lambda: asked.append(1))
     for rows, steps in ((64, 10), (1, 500), (64, 500)):
         model.train_on_batch(np.ones((rows, steps, 3)), np.ones((rows, 2)))
     assert len(asked) == 3
@@ -83,7 +83,7 @@ def test_a_batch_larger_than_each_of_those_before_is_looked_at(monkeypatch):
 def test_a_batch_of_an_iterable_is_named(monkeypatch):
     model, x, y = model_and_data()
     model.train_on_batch(x, y)
-    monkeypatch.setattr(_room, "available_memory", lambda: 1 << 18)
+    monkeypatch.setattr(_available, "available_memory", lambda: 1 << 18)
     long = np.ones((4, 4000, 3), np.float32)
     with pytest.raises(MemoryError, match=r"batch 1.*steps 4000"):
         model.fit([(x, y), (long, y)], verbose=0, shuffle=False)
@@ -94,7 +94,7 @@ def test_windows_need_no_more_than_their_steps(monkeypatch):
     model = pylstm.Sequential([layers.LSTM(6, return_sequences=True), layers.Dense(2)])
     model.compile("adam", "mse")
     x, y = np.ones((2, 4000, 3), np.float32), np.ones((2, 4000, 2), np.float32)
-    monkeypatch.setattr(_room, "available_memory", lambda: 1 << 18)
+    monkeypatch.setattr(_available, "available_memory", lambda: 1 << 18)
     with pytest.raises(MemoryError, match="steps 4000"):
         model.fit(x, y, verbose=0)
     model.fit(x, y, verbose=0, tbptt=10)
@@ -103,8 +103,8 @@ def test_windows_need_no_more_than_their_steps(monkeypatch):
 def test_a_result_beyond_the_machine_is_told_from_a_batch(monkeypatch):
     model, x, _ = model_and_data(rows=100_000)
     model.build((None, None, 3))
-    monkeypatch.setattr(_room, "available_memory", lambda: 1 << 19)
-    message = r"the result needs 781\.2 KiB of memory and a batch .* more, 512\.0 KiB is available"
+    monkeypatch.setattr(_available, "available_memory", lambda: 1 << 19)
+    message = r"the result needs 781\.2 KiB .*batch_size 32 .* more, 512\.0 KiB is available"
     with pytest.raises(MemoryError, match=message):
         model.predict(x)
     assert model.predict(x[:100]).shape == (100, 2)
@@ -119,7 +119,7 @@ LARGE = {
 
 @pytest.mark.parametrize("make", LARGE)
 def test_weights_of_a_layer_beyond_the_machine_are_refused(make, monkeypatch):
-    monkeypatch.setattr(_room, "available_memory", lambda: 1 << 30)
+    monkeypatch.setattr(_available, "available_memory", lambda: 1 << 30)
     with pytest.raises(MemoryError, match=r"about \d\.\d GiB .* 1\.0 GiB is .* layer '[a-z]+'"):
         LARGE[make]()
 
@@ -127,7 +127,7 @@ def test_weights_of_a_layer_beyond_the_machine_are_refused(make, monkeypatch):
 def test_weights_of_a_model_beyond_the_machine_are_refused_before_it_is_built(monkeypatch):
     model = pylstm.Sequential([layers.LSTM(9000), layers.Dense(1)])
     model.compile("adam", "mse")
-    monkeypatch.setattr(_room, "available_memory", lambda: 1 << 30)
+    monkeypatch.setattr(_available, "available_memory", lambda: 1 << 30)
     with pytest.raises(MemoryError, match=r"those of layer 'lstm' are 1\.2 GiB"):
         model.fit(np.ones((4, 3, 2)), np.ones((4, 1)), verbose=0)
     assert not model.built
@@ -145,19 +145,19 @@ def test_weights_of_a_model_beyond_the_machine_are_refused_before_it_is_built(mo
     ],
 )
 def test_the_limit_of_a_cgroup_is_read(limit, used, left):
-    assert _room.left_in_group(limit, used) == left
+    assert _available.left_in_group(limit, used) == left
 
 
 def test_free_memory_counts_swap():
     text = "MemTotal:  900 kB\nMemFree: 10 kB\nMemAvailable:   200 kB\nSwapFree:  30 kB\n"
-    assert _room.free_memory(text) == 230 * 1024
-    assert _room.free_memory("MemFree: 10 kB\n") is None
-    assert _room.free_memory("") is None
+    assert _available.free_memory(text) == 230 * 1024
+    assert _available.free_memory("MemFree: 10 kB\n") is None
+    assert _available.free_memory("") is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="needs Linux's /proc")
 def test_linux_tells_what_is_available():
-    room = _room.available_memory()
+    room = _available.available_memory()
     assert room is not None
     text = Path("/proc/meminfo").read_text("ascii")
     sizes = {name: int(value.split()[0]) for name, value in re.findall(r"(\w+):(.*)", text)}

@@ -145,7 +145,7 @@ class Problem:
                 short = np.arange(1, self.batch, 2) * self.steps // (2 * self.batch)
                 lengths = np.concatenate([short, self.steps - short])
                 ids[:, :, np.arange(self.steps) >= rng.permutation(lengths)[:, np.newaxis]] = 0
-            return ids[0], ids[1, ..., 0] % self.classes if self.kind == "classify" else ids[1]
+            return ids[0], ids[1, ..., 0] % self.outputs if self.kind == "classify" else ids[1]
         if self.kind == "character":
             text = rng.integers(0, self.vocabulary, (1, self.batch, self.steps + 1))
             one_hot = np.eye(self.vocabulary, dtype=np.float32)

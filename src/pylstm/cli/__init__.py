@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from pylstm.cli._exit import FAILED, INTERRUPTED
 
@@ -22,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        code: int = arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code: int = arguments.run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -52,5 +56,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"pylstm: {' '.join(message.split())}", file=sys.stderr)
+    _tell(message)
     return code
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """No line of a program to name."""
+    _tell(str(message))
+
+
+def _tell(message: str) -> None:
+    print(f"pylstm: {' '.join(message.split())}", file=sys.stderr)

@@ -52,7 +52,13 @@ def run(job: Job, settings: language_model.Settings) -> int:
     def save() -> None:
         language_model.for_use(model).save(job.output, include_optimizer=False)
 
-    training = language_model.train(model, job.train, settings, after_epoch=save)
+    def try_to_save() -> None:
+        try:
+            save()
+        except OSError as error:  # the last one decides
+            say("not saved", f"{error}; training goes on")
+
+    training = language_model.train(model, job.train, settings, after_epoch=try_to_save)
     speed = training.tokens / training.seconds
     stopped = " until Ctrl-C" if training.interrupted else ""
     say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")

@@ -117,9 +117,14 @@ def _compiled(model: Sequential, settings: Settings) -> Sequential:
 def train(
     model: Sequential, text: bytes, settings: Settings, after_epoch: Callable[[], None]
 ) -> Training:
-    """Fit a stateful model to a text; Ctrl-C ends it after a whole number of steps."""
+    """Fit a stateful model to a text; Ctrl-C ends it after a whole number of steps.
+
+    Args:
+        after_epoch: called after every epoch but the last; its time does not count.
+    """
     x, y, streams = windows(text, settings.batch_size, settings.seq_length)
     interrupted, bits = False, None
+    rest = _AfterEpoch(after_epoch, settings.epochs)
     start = time.perf_counter()
     try:
         history = model.fit(
@@ -128,15 +133,12 @@ def train(
             batch_size=streams,
             epochs=settings.epochs,
             shuffle=False,
-            callbacks=[
-                _EpochStart(settings),
-                callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: after_epoch()),
-            ],
+            callbacks=[_EpochStart(settings), rest],
         )
         bits = history.history["loss"][-1] / math.log(2)
     except KeyboardInterrupt:
         interrupted = True
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start - rest.seconds
     tokens = model.optimizer.iterations * streams * x.shape[1]
     return Training(tokens, seconds, interrupted, bits)
 
@@ -151,6 +153,21 @@ class _EpochStart(callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.reset_state()
         self.model.optimizer.learning_rate = self._settings.rate(epoch)
+
+
+class _AfterEpoch(callbacks.Callback):
+    """Calls a function after every epoch but the last."""
+
+    def __init__(self, function: Callable[[], None], epochs: int) -> None:
+        super().__init__()
+        self._function, self._last = function, epochs - 1
+        self.seconds = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        start = time.perf_counter()
+        if epoch < self._last:
+            self._function()
+        self.seconds += time.perf_counter() - start
 
 
 def bits_per_byte(model: Sequential, before: int, text: bytes) -> float:

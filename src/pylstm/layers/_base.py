@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pylstm import _checks, _room, initializers
+from pylstm import _checks, initializers
 from pylstm._checks import Shape
 from pylstm._runtime import draw_seed
 from pylstm.layers._call import Called, Caller
 from pylstm.layers._shapes import declared_shape, open_shape
-from pylstm.layers._variables import Spec, Variable, match_weights
+from pylstm.layers._variables import Spec, Variable, Weights, check_weights, match_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -181,14 +181,14 @@ class Layer(ABC):
             raise RuntimeError(f"layer {self.name!r} is part of a model: build that")
         if self._held is None:
             shape = tuple(input_shape)
-            _room.check_weights([self.weights_for(shape)], np.dtype(self.dtype or "f4").itemsize)
+            check_weights([self.weights_for(shape)], np.dtype(self.dtype or "f4").itemsize)
             self._take_shape(shape)
             self._held = self.draw_weights(draw_seed(), 0)
 
-    def weights_for(self, input_shape: Shape) -> _room.Weights:
+    def weights_for(self, input_shape: Shape) -> Weights:
         """How many weights there are for inputs of this shape."""
         sizes = [math.prod(spec.shape) for spec in self.specs(input_shape)]
-        return _room.Weights(self.name, sum(sizes), max(sizes, default=0))
+        return Weights(self.name, sum(sizes), max(sizes, default=0))
 
     def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
         """Initial weights; `seed` and `stream` count where the layer has no seed of its own."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pylstm import _checks, initializers
+from pylstm import _available, _checks, initializers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_LITTLE = 64 << 20  # bytes for which the system is not asked
+_DRAWN = 8  # bytes of an element while its variable is drawn
 
 
 class Spec(NamedTuple):
@@ -16,6 +21,16 @@ class Spec(NamedTuple):
     name: str
     shape: tuple[int, ...]
     initializer: initializers.Initializer
+
+
+class Weights(NamedTuple):
+    """Weights that a layer has yet to draw."""
+
+    layer: str
+    total: int
+    """Elements."""
+    largest: int
+    """Elements of its largest variable."""
 
 
 class Variable(NamedTuple):
@@ -43,6 +58,28 @@ class Variable(NamedTuple):
     def numpy(self) -> NDArray[Any]:
         """The values."""
         return self.value
+
+
+def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
+    """Raise MemoryError if the machine lacks the least that it takes to draw these weights and to
+    give them to a network, elements of `itemsize` bytes.
+
+    A system that does not tell how much it has is trusted.
+    """
+    new = sorted(layers, key=lambda weights: weights.total)
+    total = itemsize * sum(weights.total for weights in new)
+    largest = max((weights.largest for weights in new), default=0)
+    # the network's, those drawn, and those that it takes over; before, float64 as they are drawn
+    needed = max(3 * total, 2 * total + _DRAWN * largest)
+    if needed <= _LITTLE:
+        return
+    room = _available.available_memory()
+    if room is not None and needed > room:
+        raise MemoryError(
+            f"to make the weights needs about {_available.readable(needed)} of memory, "
+            f"{_available.readable(room)} is available; those of layer {new[-1].layer!r} are "
+            f"{_available.readable(itemsize * new[-1].total)}"
+        )
 
 
 def match_weights(

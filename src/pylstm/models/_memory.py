@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pylstm import _room
-from pylstm._room import readable
+from pylstm import _available
+from pylstm._available import readable
 
 if TYPE_CHECKING:
     from pylstm._core import Network
@@ -65,14 +65,14 @@ def check_room(network: Network, batch: int, steps: int, mode: str, more: int = 
     """
     estimate = plan(network, batch, steps, mode)
     held = network.memory_use()
-    missing = more + sum(max(0, getattr(estimate, kind) - held[kind]) for kind in held)
-    room = _room.available_memory()
-    if room is None or missing <= room:
+    missing = sum(max(0, getattr(estimate, kind) - held[kind]) for kind in held)
+    room = _available.available_memory()
+    if room is None or missing + more <= room:
         return
-    if more > missing - more:
+    if missing <= room:
         raise MemoryError(
-            f"the result needs {readable(more)} of memory and a batch {readable(missing - more)} "
-            f"more, {readable(room)} is available; predict fewer rows at a time"
+            f"the result needs {readable(more)} of memory, and {_size(batch, steps)} about "
+            f"{readable(missing)} more, {readable(room)} is available; predict fewer rows at a time"
         )
     raise MemoryError(
         f"{_size(batch, steps)} needs about {readable(missing)} more memory, "

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks, _core, _json, _room
+from pylstm import _checks, _core, _json
 from pylstm._checks import Shape
 from pylstm._runtime import draw_seed, fork_lock, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
 from pylstm.layers._shapes import declared_shape, engine_shape, open_shape
-from pylstm.layers._variables import Variable, match_weights
+from pylstm.layers._variables import Variable, check_weights, match_weights
 from pylstm.models._rules import check_features, check_new, free_name, output_shape
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ class Structure:
     def _make_network(self) -> _core.Network:
         shape = self._known_shape()
         new = [e.weights_for(e.input_shape) for e in self._layers if e.held is None]
-        _room.check_weights(new, np.dtype(self.dtype).itemsize)
+        check_weights(new, np.dtype(self.dtype).itemsize)
         network = _core.Network(_json.dumps(self.get_config()), engine_shape(shape), self.dtype)
         shapes = [tuple(v[1]) for v in network.variables()]
         if shapes != self._paths()[1]:

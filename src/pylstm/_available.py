@@ -1,23 +1,8 @@
-"""How much memory there is, and whether weights find room in it."""
+"""How much memory there is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_LITTLE = 64 << 20  # bytes for which the system is not asked
-_DRAWN = 8  # bytes of an element while its variable is drawn
-
-
-class Weights(NamedTuple):
-    """Weights that a layer has yet to draw."""
-
-    layer: str
-    total: int
-    """Elements."""
-    largest: int
-    """Elements of its largest variable."""
 
 
 def readable(size: int) -> str:
@@ -26,26 +11,6 @@ def readable(size: int) -> str:
     while value >= 1024.0 and unit + 1 < len(_UNITS):
         unit, value = unit + 1, value / 1024.0
     return f"{value:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"
-
-
-def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
-    """Raise MemoryError if the machine lacks what it takes to draw these weights and to give them
-    to a network, elements of `itemsize` bytes.
-
-    A system that does not tell how much it has is trusted.
-    """
-    new = sorted(layers, key=lambda weights: weights.total)
-    drawn = max((weights.largest for weights in new), default=0)
-    needed = 2 * itemsize * sum(weights.total for weights in new) + _DRAWN * drawn
-    if needed <= _LITTLE:
-        return
-    room = available_memory()
-    if room is not None and needed > room:
-        own = itemsize * new[-1].total
-        raise MemoryError(
-            f"to make the weights needs about {readable(needed)} of memory, {readable(room)} is "
-            f"available; those of layer {new[-1].layer!r} are {readable(own)}"
-        )
 
 
 def available_memory() -> int | None:
