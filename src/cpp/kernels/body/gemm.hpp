@@ -33,49 +33,55 @@ PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
   return inner >= 8 * wanted ? wanted : 1;
 }
 
+// How tiles ask for the next block, of which a step of the inner sum has `row` elements.
+struct Asking {
+  Dim stride;       // elements that each asks for at a step
+  Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
+};
+
+// Where a block writes, and from what its sums start.
+template <class T>
+struct Outputs {
+  T* at;
+  Dim row, panel, valid;  // distances, and columns of the last vector that exist
+  Start init;
+  const T* bias;
+  bool are_far;    // tiles ask for the rows that follow theirs
+  const T* after;  // those after the last tile's; null: unknown
+};
+
 template <class T, class Layout>
 struct Block {  // one rectangle of a product: some rows, one or more panels, part of the inner sum
+  Dim rows, inner;
   const T* a;
   Layout layout;
+  Runs runs;
   const T* b;
   Dim b_panel;
-  T* c;
-  Dim c_row, c_panel;
-  const T* bias;
-  Dim rows, inner, valid;
-  Start init;
-  const T* next;    // the block of B that comes nearer meanwhile
-  Dim stride;       // elements of it that a tile asks for at each step
-  Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
-  Runs runs;
-  bool c_is_far;            // tiles ask for the rows of C that follow theirs
-  const T* c_after;         // those after the last one's; null: unknown
-  const T* rest = nullptr;  // the narrower last panel that one row runs beside those before
+  const T* rest;  // the narrower last panel that one row runs beside those before
+  Outputs<T> c;
+  const T* next;  // the block of B that comes nearer meanwhile
+  Asking asking;
 };
 
 template <class T, int MR, int NP, int NV, int NT = 0, class Layout>
 __attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim t) {
   // Of tiles after those that have asked for all there is nothing to ask.
-  const bool asks = t >= 0 && t * p.stride < NV * Vec<T>::width;
-  Ahead<T> ahead = {p.next + (asks ? t * p.stride * p.inner : 0), asks ? p.stride : 0, nullptr};
+  const Dim stride = p.asking.stride;
+  const bool asks = t >= 0 && t * stride < NV * Vec<T>::width;
+  Ahead<T> ahead = {p.next + (asks ? t * stride * p.inner : 0), asks ? stride : 0, nullptr};
   Runs runs = p.runs;
-  if (MR >= 4 && p.c_is_far) {
-    ahead.c = row + MR < p.rows ? p.c + (row + MR) * p.c_row : p.c_after;
+  if (MR >= 4 && p.c.are_far) {
+    ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
     runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
   }
   const auto run = [&](auto whole) {
     tile<T, MR, NP, NV, NT, decltype(whole)::value>(p.a + row * p.layout.row, p.layout, p.b, p.b_panel, p.rest,
-                                                    p.c + row * p.c_row, p.c_row, p.c_panel, p.inner, p.init, p.bias,
-                                                    p.valid, runs, ahead);
+                                                    p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
+                                                    p.c.bias, p.c.valid, runs, ahead);
   };
-  p.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
+  p.c.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
-
-// How tiles ask for the next block, of which a step of the inner sum has `row` elements.
-struct Asking {
-  Dim stride;       // elements that each asks for at a step
-  Dim first_asker;  // of the first tile, see Block
-};
 
 // For so many tiles of four rows or more, together all of the block: in the order of memory, so that hardware looks
 // ahead too, and as few elements at a time as the tiles allow, down to a line at two steps, as a core waits for few
@@ -113,22 +119,22 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
     const Dim height = p.rows * (t + 1) / tiles - row;
     switch (height) {
       case 1:
-        run_tile<T, 1, 1, NV>(p, row, p.first_asker + t);
+        run_tile<T, 1, 1, NV>(p, row, p.asking.first_asker + t);
         break;
       case 2:
-        run_tile<T, 2, 1, NV>(p, row, p.first_asker + t);
+        run_tile<T, 2, 1, NV>(p, row, p.asking.first_asker + t);
         break;
       case 3:
-        run_tile<T, 3, 1, NV>(p, row, p.first_asker + t);
+        run_tile<T, 3, 1, NV>(p, row, p.asking.first_asker + t);
         break;
       case 4:
-        run_tile<T, 4, 1, NV>(p, row, p.first_asker + t);
+        run_tile<T, 4, 1, NV>(p, row, p.asking.first_asker + t);
         break;
       case 5:
-        run_tile<T, 5, 1, NV>(p, row, p.first_asker + t);
+        run_tile<T, 5, 1, NV>(p, row, p.asking.first_asker + t);
         break;
       default:
-        run_tile<T, 6, 1, NV>(p, row, p.first_asker + t);
+        run_tile<T, 6, 1, NV>(p, row, p.asking.first_asker + t);
         break;
     }
     row += height;
@@ -234,37 +240,23 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
     const Dim valid = last_columns >= kPanel<T> ? W : last_columns - (last_columns - 1) / W * W;
     const Dim tiles = tiles_of(p.rows);
     const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
-    Block<T, RowsOfA> block = {p.a + (begin - p.first_inner),
-                               {p.a_row},
-                               p.b + place_of(p, panel, begin),
-                               kPanel<T> * p.inner,
-                               p.c + panel * c_panel,
-                               p.c_row,
-                               c_panel,
-                               p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>,
-                               p.rows,
-                               end - begin,
-                               valid,
-                               init,
-                               nullptr,
-                               asking.stride,
-                               asking.first_asker,
-                               {end - begin, 0},
-                               begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles,
-                               nullptr};
-    if (together.rest > 0) block.rest = p.b + place_of(p, panel + together.panels, begin);
-    if (p.a_panel > 0) block.runs = {kPanel<T>, p.a_panel - kPanel<T>};
-    const bool more = panel + taken < last;
-    block.next = p.b + (more ? place_of(p, panel + taken, begin) : next_block<T>(p, panel, first, last, begin, end));
-    const T* a = block.a;
-    T* c = block.c;
+    const Runs runs = p.a_panel > 0 ? Runs{kPanel<T>, p.a_panel - kPanel<T>} : Runs{end - begin, 0};
+    const T* rest = together.rest > 0 ? p.b + place_of(p, panel + together.panels, begin) : nullptr;
+    const T* bias = p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>;
+    const bool far = begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles, more = panel + taken < last;
+    const Outputs<T> c = {p.c + panel * c_panel, p.c_row, c_panel, valid, init, bias, far, nullptr};
+    const T* a = p.a + (begin - p.first_inner);
+    const T* b = p.b + place_of(p, panel, begin);
+    const Dim next = more ? place_of(p, panel + taken, begin) : next_block<T>(p, panel, first, last, begin, end);
+    Block<T, RowsOfA> block = {p.rows, end - begin, a,          {p.a_row}, runs, b, kPanel<T> * p.inner,
+                               rest,   c,           p.b + next, asking};
     const Dim after = p.backwards ? panel - 1 : panel + 1;
     const bool last_panel = after < 0 || after * kPanel<T> >= p.columns;
     for (Dim i = 0; i < p.row_blocks; ++i) {
       block.a = a + i * p.a_block;
-      block.c = c + i * p.c_block;
-      block.c_after = i + 1 < p.row_blocks ? block.c + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
-      block.first_asker = asking.first_asker + i * tiles;
+      block.c.at = c.at + i * p.c_block;
+      block.c.after = i + 1 < p.row_blocks ? block.c.at + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
+      block.asking.first_asker = asking.first_asker + i * tiles;
       run_block<T>(block, together, vectors);
     }
     panel += taken;
@@ -325,22 +317,16 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       // Written once: a tile that read fields just stored, several at a time, would wait for the stores of the one
       // before.
-      Block<T, TilesOfA> block = {nullptr, {},
-                                  b,       0,
-                                  nullptr, p.c_row,
-                                  0,       nullptr,
-                                  0,       end - begin,
-                                  valid,   i == 0 ? start_of(p.init) : Start::kKeep,
-                                  next,    asking.stride,
-                                  0,       {end - begin, 0},
-                                  i == 0,  nullptr};
+      const Start init = i == 0 ? start_of(p.init) : Start::kKeep;
+      const Outputs<T> c = {nullptr, p.c_row, 0, valid, init, nullptr, i == 0, nullptr};
+      Block<T, TilesOfA> block = {0, end - begin, nullptr, {}, {end - begin, 0}, b, 0, nullptr, c, next, asking};
       for (Dim t = 0; t < tiles; ++t) {
         const Dim row = t * kTileRows;
         block.a = p.a + row * p.inner + begin * kTileRows;
-        block.c = p.c + row * p.c_row + column;
-        block.c_after = t + 1 < tiles ? block.c + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
+        block.c.at = p.c + row * p.c_row + column;
+        block.c.after = t + 1 < tiles ? block.c.at + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
         block.rows = smaller(kTileRows, p.rows - row);
-        block.first_asker = asking.first_asker + t;
+        block.asking.first_asker = asking.first_asker + t;
         run_block<T>(block, {1, 0}, vectors);
       }
     }
