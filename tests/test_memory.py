@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -158,6 +159,26 @@ def test_sums_over_rows_that_are_cut_unequally_hold_what_was_estimated(
     estimate = model.estimate_memory(batch, steps)
     model.train_on_batch(x, y)
     assert held(model).workspace <= estimate.workspace
+
+
+@pytest.mark.parametrize("units", [30, 200, 700])
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("first", ["numbers", "tokens"])
+def test_an_lstm_without_a_bias_holds_what_was_estimated(first, threads, units, request):
+    """Its sums over rows have other factors; of tokens that repeat, the factors are apart."""
+    before = pylstm.get_num_threads()
+    request.addfinalizer(lambda: pylstm.set_num_threads(before))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pylstm.set_num_threads(threads)
+    lstm = layers.LSTM(units, use_bias=False)
+    stack = [layers.Embedding(20, 40)] if first == "tokens" else [layers.Input((None, 40))]
+    model = pylstm.Sequential([*stack, lstm, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((64, 12) if first == "tokens" else (64, 12, 40), np.int32)
+    model.train_on_batch(x, np.ones((64, 1)))
+    held, plan = model._core.memory_use(), model.estimate_memory(64, 12)
+    assert held["workspace"] <= plan.workspace
 
 
 @pytest.mark.parametrize("name", MODELS)

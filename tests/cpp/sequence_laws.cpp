@@ -95,7 +95,7 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   lstm_forward(run, scratch);
   PYLSTM_EXPECT(h_memory.intact() && c_memory.intact() && (!training || gates_memory.intact()),
                 "lstm_forward wrote in front of an output");
-  const std::size_t planned = planned_scratch(k, weights, schedule, 0, false, false, training);
+  const std::size_t planned = planned_scratch(k, weights, schedule, 0, true, false, false, training);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "lstm_forward reserved ", scratch.bytes(), ", planned ", planned);
   Result<T> result(run.h + count * units, run.h + packed * units);
   result.insert(result.end(), run.c, run.c + cells);

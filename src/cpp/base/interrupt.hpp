@@ -1,5 +1,6 @@
 // A request to stop long work early. Any thread may ask; only the thread that made the object calls
-// `poll`, at most every 50 ms, so that a front end can look for signals under its own lock.
+// `poll`, at most every 50 ms, so that a front end can look for signals under its own lock. It must not throw: others
+// may wait for the thread that asks.
 #pragma once
 
 #include <atomic>

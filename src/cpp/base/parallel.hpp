@@ -17,8 +17,10 @@ int available_cores();        // affinity and cgroup quota, >= 1
 int cores_of_quota(const std::string& quota, const std::string& period);
 const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 
-// Runs body(index, size) on `threads` threads, index 0 on the caller. Inside a region, in a
-// forked child and with threads <= 1 it runs body(0, 1). The first exception is rethrown.
+// Runs body(index, size) on `threads` threads, or on as many as the system gives, index 0 on the caller. Inside a
+// region, beside another caller's, in a forked child and with threads <= 1 it runs body(0, 1). The first exception is
+// rethrown, after all; a body whose threads wait for each other must not throw. Threads stay for later regions, with
+// the affinity of the one that made them.
 void parallel_region(int threads, const std::function<void(int index, int size)>& body);
 
 // Threads for cheap work of so many grains, each of some ten microseconds: at most one a grain, and besides those that

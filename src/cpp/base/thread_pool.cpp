@@ -8,11 +8,34 @@
 #include <thread>
 #include <vector>
 
+#if !defined(_WIN32)
+#include <csignal>
+#endif
+
 #include "base/placement.hpp"
 #include "base/relax.hpp"
 
 namespace pylstm {
 namespace {
+
+// Threads that are made while it lives take no signals, which are for the program's own, but those of their faults.
+class SignalsBlocked {
+#if !defined(_WIN32)
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int fault : {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP}) sigdelset(&all, fault);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+#endif
+};
 
 using Body = std::function<void(int, int)>;
 
@@ -116,6 +139,7 @@ class Team {
     const int index = static_cast<int>(workers_.size());
     try {
       awake_.fetch_add(1, std::memory_order_relaxed);
+      [[maybe_unused]] const SignalsBlocked blocked;
       std::thread([this, worker, index] { serve(*worker, index); }).detach();
       return true;
     } catch (...) {  // std::system_error, std::bad_alloc

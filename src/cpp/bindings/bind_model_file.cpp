@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/atomic_file.hpp"
+#include "bindings/gil.hpp"
 #include "network/model_file.hpp"
 
 namespace py = pybind11;
@@ -99,7 +100,7 @@ void write(const py::object& path, const ModelMetadata& metadata, const NamedArr
     views.push_back({name, dtype, {data.shape(), data.shape() + data.ndim()}, data.data()});
     held.push_back(std::move(data));
   }
-  py::gil_scoped_release unlocked;
+  const Unlocked without;
   write_model_file(target, metadata, views);
 }
 
@@ -107,7 +108,7 @@ std::pair<ModelMetadata, NamedArrays> read(const py::object& path, bool verify) 
   const std::string source = path_of(path);
   ModelFile file;
   {
-    py::gil_scoped_release unlocked;
+    const Unlocked without;
     file = read_model_file(source, verify);
   }
   NamedArrays arrays;

@@ -49,7 +49,7 @@ py::array forward(Network& self, const PyData& data, const Order& order, Dim bat
 class Fitting {
  public:
   Fitting(py::object owner, Network& network) : owner_(std::move(owner)), network_(&network) {
-    const py::gil_scoped_release release;
+    const Unlocked without;
     network.start();
   }
   ~Fitting() { finish(); }
@@ -59,7 +59,7 @@ class Fitting {
   void finish() {
     Network* network = std::exchange(network_, nullptr);
     if (network == nullptr) return;
-    const py::gil_scoped_release release;
+    const Unlocked without;
     network->finish();
   }
 

@@ -16,8 +16,15 @@ namespace py = pybind11;
 #define PYLSTM_EXPORT __attribute__((visibility("default")))
 #endif
 
-// threadpoolctl tells our library from another one of the same file name by this symbol.
-extern "C" PYLSTM_EXPORT int pylstm_num_threads() { return pylstm::num_threads(); }
+// threadpoolctl tells our library from another one of the same file name by this symbol. A bad PYLSTM_NUM_THREADS must
+// not pass through C.
+extern "C" PYLSTM_EXPORT int pylstm_num_threads() {
+  try {
+    return pylstm::num_threads();
+  } catch (const std::exception&) {
+    return 1;
+  }
+}
 #undef PYLSTM_EXPORT
 
 namespace pylstm {

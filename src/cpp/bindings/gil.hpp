@@ -4,10 +4,74 @@
 
 #include <pybind11/pybind11.h>
 
+#if defined(__GLIBCXX__) && defined(__linux__)
+#include <cxxabi.h>
+#endif
+
+#include <chrono>
+#include <thread>
+
 #include "base/float_env.hpp"
 #include "base/interrupt.hpp"
 
 namespace pylstm {
+
+// A thread that asks for the GIL when the interpreter has ended, or is about to, must sleep instead, as it does of
+// itself from Python 3.14 on: up to 3.13 it is unwound, through frames that let no exception pass, which ends the
+// process, and past locks that others wait for; later there is nothing left to ask.
+class Asking {
+ public:
+  // By a thread with the GIL: the only one that still runs while the interpreter ends may go on.
+  Asking() : ends_(!Py_IsInitialized()) {}
+
+  template <class F>
+  void operator()(F ask) const {
+    if (!ends_ && !Py_IsInitialized()) sleep();
+#if defined(__GLIBCXX__) && defined(__linux__)
+    try {
+      ask();
+    } catch (abi::__forced_unwind&) {
+      sleep();
+    }
+#else
+    ask();
+#endif
+  }
+
+ private:
+  [[noreturn]] static void sleep() {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+
+  bool ends_;
+};
+
+class Unlocked {  // without the GIL
+ public:
+  Unlocked() : state_(PyEval_SaveThread()) {}
+  ~Unlocked() {
+    ask_([&] { PyEval_RestoreThread(state_); });
+  }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  Asking ask_;
+  PyThreadState* state_;
+};
+
+class Locked {  // with it, inside Unlocked
+ public:
+  explicit Locked(const Asking& ask) {
+    ask([&] { state_ = PyGILState_Ensure(); });
+  }
+  ~Locked() { PyGILState_Release(state_); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  PyGILState_STATE state_;
+};
 
 // Asks Python for pending signals from inside a call that has released the GIL.
 class SignalPoll {
@@ -22,13 +86,14 @@ class SignalPoll {
 
  private:
   bool look() {
-    const pybind11::gil_scoped_acquire locked;
+    const Locked with(ask_);
     const FloatEnvironment callers(state_);  // a signal handler is the caller's code
     raised_ = PyErr_CheckSignals() != 0;
     if (raised_) PyErr_Fetch(&type_, &value_, &trace_);
     return raised_;
   }
 
+  Asking ask_;
   unsigned long long state_ = float_state();
   bool raised_ = false;
   PyObject *type_ = nullptr, *value_ = nullptr, *trace_ = nullptr;
@@ -38,7 +103,7 @@ class SignalPoll {
 // Runs f() without the GIL.
 template <class F>
 auto released(F f) {
-  const pybind11::gil_scoped_release release;
+  const Unlocked without;
   return f();
 }
 
@@ -59,6 +124,6 @@ auto unlocked(F f) {
   return result;
 }
 
-using Release = pybind11::call_guard<pybind11::gil_scoped_release>;  // for functions that see no Python object
+using Release = pybind11::call_guard<Unlocked>;  // for functions that see no Python object
 
 }  // namespace pylstm

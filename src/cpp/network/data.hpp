@@ -26,16 +26,19 @@ struct TargetShape {
 using Totals = std::map<std::string, std::pair<double, double>>;
 
 struct Data {
-  ArrayView x, y, sample_weight, mask;  // empty view: not given
+  ArrayView x, y, sample_weight, mask;  // empty view: not given; mask: bool or uint8, 0 = masked
   Totals totals;
 
   Dim samples() const { return x.shape.empty() ? 0 : x.shape[0]; }
   Dim steps() const { return x.rank() >= 2 ? x.shape[1] : 1; }
 };
 
-// Shapes against the network and each other, then a full scan: values finite as T (fit and evaluate), token ids and
-// labels in range. Throws std::invalid_argument or std::out_of_range that names the argument, the place and the value;
-// for tokens `vocabulary` is their number. When `interrupt` asks to stop, the rest is not looked at.
+// Shapes against the network and each other. Throws std::invalid_argument that names the argument.
+void check_shapes(const Data& data, const SampleShape& input, const TargetShape& target, Mode mode);
+
+// check_shapes, then a full scan: values finite as T (fit and evaluate), token ids and labels in range. Throws
+// std::invalid_argument or std::out_of_range that names the argument, the place and the value; for tokens `vocabulary`
+// is their number. When `interrupt` asks to stop, the rest is not looked at.
 template <class T>
 void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode,
                 Interrupt* interrupt);

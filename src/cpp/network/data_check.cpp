@@ -183,6 +183,7 @@ void check_input(const Data& data, const SampleShape& input) {
   }
   if (data.mask.empty()) return;
   check(input.sequence, "mask needs samples with steps");
+  check(data.mask.type == ElementType::kBool || data.mask.type == ElementType::kU8, "mask must be bool or uint8");
   if (data.mask.rank() == 2 && data.mask.shape[0] == x.shape[0] && data.mask.shape[1] == x.shape[1]) return;
   throw std::invalid_argument(
       text("mask must have shape ", shape_text({x.shape[0], x.shape[1]}), ", got ", shape_text(data.mask.shape)));
@@ -216,10 +217,17 @@ void check_weights(const Data& data, const TargetShape& target) {
 
 }  // namespace
 
+void check_shapes(const Data& data, const SampleShape& input, const TargetShape& target, Mode mode) {
+  check_input(data, input);
+  if (mode == Mode::kPredict || !target.present) return;
+  check_targets(data, target);
+  check_weights(data, target);
+}
+
 template <class T>
 void check_data(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target, Mode mode,
                 Interrupt* interrupt) {
-  check_input(data, input);
+  check_shapes(data, input, target, mode);
   Scan scan(interrupt);
   if (input.tokens) {
     check_whole(data.x, "x", "a token id", vocabulary, true, {}, scan);
@@ -227,8 +235,6 @@ void check_data(const Data& data, const SampleShape& input, Dim vocabulary, cons
     check_finite<T>(data.x, "x", {}, scan);
   }
   if (mode == Mode::kPredict || !target.present) return;
-  check_targets(data, target);
-  check_weights(data, target);
   const Padding padding = target.padding ? Padding(data.x) : Padding();
   if (target.labels) {
     check_whole(data.y, "y", "a class label", target.columns, target.sequence, padding, scan);

@@ -52,7 +52,7 @@ void Engine<T>::set_trainable(const std::vector<bool>& flags) {
   pylstm::check(flags.size() == ranges_.size(), "flags must have one entry for each of the ", ranges_.size(),
                 " variables, got ", flags.size());
   {
-    const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+    const Reading reading(*settings_mutex_);
     const auto same = [](const VariableRange& range, bool flag) { return range.trainable == flag; };
     if (std::equal(ranges_.begin(), ranges_.end(), flags.begin(), same)) return;
   }
@@ -78,7 +78,7 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
 
 template <class T>
 std::vector<std::pair<std::string, OwnedArray>> Engine<T>::get_slots() const {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
   std::vector<std::pair<std::string, OwnedArray>> arrays;
   const std::vector<std::string> names = slot_names(optimizer_);
@@ -117,7 +117,7 @@ void Engine<T>::set_metrics(const std::vector<std::string>& names) {
                   "metrics: unknown name '", name, "'");
   }
   {
-    const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+    const Reading reading(*settings_mutex_);
     if (metrics_ == names) return;
   }
   if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);
@@ -160,7 +160,7 @@ void Engine<T>::check(const Data& data, Mode mode, Interrupt* interrupt) const {
   const FloatEnvironment guard;
   TargetShape target;
   {
-    const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+    const Reading reading(*settings_mutex_);
     pylstm::check(mode == Mode::kPredict || compiled_, "the model has no loss: call compile first");
     target = target_shape();
   }

@@ -15,6 +15,7 @@
 #include "kernels/dispatch.hpp"
 #include "network/layer.hpp"
 #include "network/network.hpp"
+#include "network/reading.hpp"
 #include "network/simple_layers.hpp"
 #include "ops/softmax_loss.hpp"
 
@@ -129,7 +130,7 @@ class Engine final : public Network {
   // Alone with the settings, until it dies; a fork waits for that.
   struct Change {
     explicit Change(const Engine& engine) : alone(*engine.settings_mutex_), changing(engine.change_mutex_) {}
-    std::unique_lock<std::shared_mutex> alone;
+    Writing alone;
     std::lock_guard<std::mutex> changing;
   };
   // What a reader does with a batch: gathered, its state open. False: interrupted, the batch counts as not done.

@@ -43,7 +43,7 @@ void read_time_major(const ArrayView& array, const Rows<T>& like, const char* na
 
 template <class T>
 OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   OwnedArray result;
   const auto run = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t*, Dim) {
     run_layers(work, weights);
@@ -56,6 +56,7 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
     return result;
   }
   pylstm::check(trains_here(), "forward: call start for a fit first");
+  check_shapes(data, input_, TargetShape{}, Mode::kPredict);
   awaits_backward_ = false;
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;
@@ -73,7 +74,7 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
 
 template <class T>
 bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   const FloatEnvironment guard;
   pylstm::check(trains_here(), "backward: call start for a fit first");
   pylstm::check(awaits_backward_, "backward: call forward with training=True first");
@@ -99,7 +100,8 @@ void Engine<T>::gather_all(const Data& data, const TargetShape& target, CallWork
 
 template <class T>
 std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
+  check_shapes(data, input_, target_shape(), Mode::kFit);
   const FloatEnvironment guard;
   start();
   const EndTraining end{this};
@@ -130,7 +132,7 @@ void Engine<T>::run_call(CallWork<T>& work, const WeightsList<T>& weights, const
 template <class T>
 std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<ArrayView>& states, bool training,
                                         Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   const FloatEnvironment guard;
   check_data<T>(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, interrupt);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
@@ -147,6 +149,7 @@ template <class T>
 Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::vector<ArrayView>& states,
                                                  const std::vector<ArrayView>& dy, bool training,
                                                  Interrupt* interrupt) {
+  const Reading reading(*settings_mutex_);
   const FloatEnvironment guard;
   check_data<T>(data, input_, vocabulary_, TargetShape{}, Mode::kPredict, interrupt);
   const Loan work(*this);

@@ -90,6 +90,7 @@ void Engine<T>::check_generative() const {
 template <class T>
 std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count, const SampleOptions& options,
                                               Interrupt* interrupt) {
+  const Reading reading(*settings_mutex_);
   const FloatEnvironment guard;
   check_prompt(prompt);
   check_generative();

@@ -36,7 +36,7 @@ MemoryUse Engine<T>::memory_use() const {
       use.workspace += train_work_->bytes() - use.gradients;
     }
   }
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   const std::lock_guard<std::mutex> trainer_lock(trainer_mutex_);  // no training begins to pack its weights
   for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
   const std::lock_guard<std::mutex> snapshot_lock(snapshot_mutex_);
@@ -104,7 +104,7 @@ MemoryUse Engine<T>::plan_memory(Dim batch, Dim steps, Mode mode) const {
   Dim widest = vocabulary_ + input_.features;
   for (const VariableInfo& v : variables_) widest += std::accumulate(v.shape.begin(), v.shape.end(), Dim{0});
   checked_product({batch, steps, widest, 64}, sizeof(T));  // more than any layer has of anything: no sum overflows
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   const KernelTable<T>& kernels = table_of<T>(active_kernels());
   MemoryUse use;
   use.parameters = at(flat_count_) * sizeof(T);

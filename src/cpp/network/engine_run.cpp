@@ -44,7 +44,8 @@ bool Engine<T>::update(CallWork<T>& work) {
   OptimizerConfig optimizer = optimizer_;
   optimizer.learning_rate = learning_rate_;
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
-  optimizer_step(kernels, optimizer, ranges, norms, ++iterations_, parameters_.data(), work.gradients.data(), slots);
+  optimizer_step(kernels, optimizer, ranges, norms, iterations_ + 1, parameters_.data(), work.gradients.data(), slots);
+  ++iterations_;
   weights_stale_ = true;
   snapshot_is_new_ = false;
   return true;
@@ -66,10 +67,11 @@ typename Engine<T>::StepResult Engine<T>::train_window(CallWork<T>& work, Totals
 
 template <class T>
 Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   pylstm::check(trains_here(), "run: call start for a fit first");
   check_metrics();
   check_windows(request);
+  check_shapes(data, input_, target_shape(), Mode::kFit);
   awaits_backward_ = false;
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;
@@ -96,6 +98,7 @@ Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* i
 template <class T>
 Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const RunRequest& request,
                             Interrupt* interrupt, const ReadBatch& body) {
+  check_shapes(data, input_, target, Mode::kEvaluate);
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   const Loan work(*this);
   return each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
@@ -110,7 +113,7 @@ Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const R
 
 template <class T>
 Dim Engine<T>::evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   check_metrics();
   const auto evaluate = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t*, Dim) {
     StepResult result;
@@ -123,7 +126,7 @@ Dim Engine<T>::evaluate_batches(Data& data, const RunRequest& request, Interrupt
 
 template <class T>
 Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) {
-  const std::shared_lock<std::shared_mutex> reading(*settings_mutex_);
+  const Reading reading(*settings_mutex_);
   const Dim steps = output_.sequence ? steps_of(data) : 1, features = output_.features;
   T* y = static_cast<T*>(out);
   // Probabilities of many classes are written once, where the caller wants them.

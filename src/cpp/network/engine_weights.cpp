@@ -13,6 +13,8 @@ std::vector<OwnedArray> Engine<T>::get_weights() const {
 template <class T>
 void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
   if (trains_elsewhere()) throw std::runtime_error(kBeingTrained);  // before the reading, and again after it
+  // A step that has begun would move the new weights by gradients of the old ones.
+  if (trains_here()) Reading::check_outside(*settings_mutex_);
   pylstm::check(weights.size() == variables_.size(), "weights must be a list of ", variables_.size(), " arrays, got ",
                 weights.size());
   const FloatEnvironment guard;

@@ -103,7 +103,7 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
          (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) +
-         planned_scratch(kernels, w, s, call.distinct, call.training && config_.dropout > 0,
+         planned_scratch(kernels, w, s, call.distinct, config_.use_bias, call.training && config_.dropout > 0,
                          call.training && config_.recurrent_dropout > 0, call.training);
 }
 

@@ -93,7 +93,8 @@ class Network {
   virtual void set_metrics(const std::vector<std::string>& names) = 0;
   virtual void set_seed(std::uint64_t seed) = 0;
 
-  virtual void check(const Data& data, Mode mode, Interrupt* interrupt) const = 0;  // see check_data
+  // See check_data. What takes Data checks shapes itself; values only here, of data that is used more than once.
+  virtual void check(const Data& data, Mode mode, Interrupt* interrupt) const = 0;
   virtual void start() = 0;  // of a fit: std::runtime_error if the model is being trained
   virtual void finish() noexcept = 0;
   virtual bool trains() const = 0;            // between start and finish
@@ -134,8 +135,8 @@ class Network {
   // packed weights are not counted.
   virtual MemoryUse memory_use() const = 0;
   // What a fresh network holds at most after such a batch as its first (fit: every layer trained), with the slots of
-  // the optimizer that it is compiled with. steps: 1 if the input is no sequence. Throws std::bad_alloc for a batch
-  // that no machine can hold.
+  // the optimizer that it is compiled with; of data without a mask of its own. steps: 1 if the input is no sequence.
+  // Throws std::bad_alloc for a batch that no machine can hold.
   virtual MemoryUse plan_memory(Dim batch, Dim steps, Mode mode) const = 0;
   virtual std::string isa() const = 0;  // of the published weights
 };

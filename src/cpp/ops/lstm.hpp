@@ -80,7 +80,7 @@ struct LstmScratch {
 // repeats at most, of weights of these sizes and groups (panels are not read); `training`: backward too.
 template <class T>
 std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const Schedule& schedule,
-                            Dim distinct, bool input_dropout, bool recurrent_dropout, bool training);
+                            Dim distinct, bool has_bias, bool input_dropout, bool recurrent_dropout, bool training);
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch);

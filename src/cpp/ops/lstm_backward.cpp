@@ -10,8 +10,6 @@
 namespace pylstm {
 namespace {
 
-constexpr Dim kPollSteps = 16;  // a step of a small layer is shorter than a look at the clock
-
 // The rows [first, last) of sorted positions, panels [first, last) of their units, on one thread.
 template <class T>
 class BackwardRows {
@@ -25,13 +23,14 @@ class BackwardRows {
         s_(*run.schedule),
         rows_(rows),
         panels_(panels),
+        poll_steps_(poll_steps(rows.end - rows.begin, run.weights->units)),
         sharer_(sharer) {
     if (run.dropout.recurrent != nullptr) masked_ = scratch.reserve((rows.end - rows.begin) * w_.units);
   }
 
   void operator()() {
     for (Dim step = s_.steps - 1; step >= 0; --step) {
-      if (step % kPollSteps == 0 && sharer_.stopped(run_.interrupt)) return;
+      if (step % poll_steps_ == 0 && sharer_.stopped(run_.interrupt)) return;
       const Dim count = active(step), now = s_.packed(step, rows_.begin);
       if (count == 0) continue;
       T* dh = g_.dh + now * w_.units;
@@ -83,6 +82,7 @@ class BackwardRows {
   const Schedule& s_;
   Range rows_;
   Range panels_;
+  Dim poll_steps_;
   Sharer sharer_;
   T* masked_ = nullptr;
 };

@@ -66,6 +66,7 @@ class ForwardRows {
         rows_(rows),
         blocks_(blocks),
         chunk_(chunk_steps(run, rows.end - rows.begin)),
+        poll_steps_(poll_steps(rows.end - rows.begin, run.weights->units)),
         z_(z),
         distinct_(distinct),
         sharer_(sharer) {
@@ -78,6 +79,7 @@ class ForwardRows {
       const Dim last = std::min(first + chunk_, s_.steps);
       project(first, last);
       for (Dim step = first; step < last; ++step) {
+        if (step > first && step % poll_steps_ == 0 && sharer_.stopped(run_.interrupt)) return;
         advance(step, z_of(step - first));
         sharer_.meet();
       }
@@ -225,7 +227,7 @@ class ForwardRows {
   const Schedule& s_;
   Range rows_;
   Range blocks_;
-  Dim chunk_;
+  Dim chunk_, poll_steps_;
   T* z_;
   const T* distinct_;
   Sharer sharer_;
@@ -252,7 +254,7 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
 
 template <class T>
 std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const Schedule& schedule,
-                            Dim distinct, bool input_dropout, bool recurrent_dropout, bool training) {
+                            Dim distinct, bool has_bias, bool input_dropout, bool recurrent_dropout, bool training) {
   LstmRun<T> run = {};
   run.kernels = &kernels;
   run.weights = &w;
@@ -268,10 +270,21 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
   // Backward may split the rows over another number of threads than forward.
   if (training && recurrent_dropout) sum += schedule.batch * w.units;
   if (!training) return static_cast<std::size_t>(sum) * sizeof(T);
-  const RowProductPlan product =
-      plan_product_over_rows(kernels, {w.inputs, w.units, 1}, 4 * w.units / w.groups, schedule.total, false);
+  // The sums of lstm_backward: together, or, of inputs that repeat, those of h and of x apart.
+  std::vector<std::vector<Dim>> sums = {{w.inputs, w.units}};
+  if (distinct > 0) sums.insert(sums.end(), {{w.units}, {w.inputs}});
+  if (has_bias) {
+    sums.front().push_back(1);
+    if (distinct > 0) sums.back().push_back(1);
+  }
+  Dim a = 0, d = 0;
+  for (const std::vector<Dim>& factors : sums) {
+    const RowProductPlan plan = plan_product_over_rows(kernels, factors, 4 * w.units / w.groups, schedule.total, false);
+    a = std::max(a, plan.a);
+    d = std::max(d, plan.d);
+  }
   if (input_dropout || recurrent_dropout) sum += schedule.total * (w.inputs + w.units);
-  return static_cast<std::size_t>(sum + product.a + product.d) * sizeof(T) +
+  return static_cast<std::size_t>(sum + a + d) * sizeof(T) +
          static_cast<std::size_t>(3 * schedule.total) * sizeof(const T*);
 }
 
@@ -311,7 +324,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
 #define PYLSTM_INSTANTIATE(T)                                                                                       \
   template struct LstmScratch<T>;                                                                                   \
   template std::size_t planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const Schedule&, Dim, bool, \
-                                          bool, bool);                                                              \
+                                          bool, bool, bool);                                                        \
   template void lstm_forward<T>(const LstmRun<T>&, LstmScratch<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/index.hpp"
+#include "ops/product.hpp"
 
 namespace pylstm {
 namespace {
@@ -65,6 +66,11 @@ int threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim multipl
 }
 
 }  // namespace
+
+Dim poll_steps(Dim rows, Dim units) {
+  constexpr double kPolledFlops = 2e8, kMost = 64;  // some milliseconds, also where weights come from memory
+  return static_cast<Dim>(std::clamp(kPolledFlops / std::max(1.0, product_flops(rows, units, 4 * units)), 1.0, kMost));
+}
 
 template <class T>
 LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple) {

@@ -19,4 +19,8 @@ struct LstmThreads {
 template <class T>
 LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple);
 
+// Steps over time between two looks at an interrupt, of so many rows: of a small layer many, as a look costs more than
+// a step, of a large one each, which takes tens of milliseconds.
+Dim poll_steps(Dim rows, Dim units);
+
 }  // namespace pylstm

@@ -1,0 +1,100 @@
+"""Signals, and the end of the program, while a call of the engine runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from helpers import run_python
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
+
+MODEL = """if True:
+    import os, signal, sys, threading, time
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # whose threads would take signals
+    import numpy as np, pylstm
+    from pylstm import Sequential, layers
+    pylstm.set_num_threads(2)
+    model = Sequential([layers.LSTM(64, return_sequences=True), layers.Dense(8)])
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2000, 50, 16), np.float32), rng.random((2000, 50, 8), np.float32)
+    model.train_on_batch(x[:8], y[:8])
+"""
+
+DAEMON = """
+    def work():
+        while True:
+            model.fit(x, y, verbose=0) if sys.argv[1] == "fit" else model.predict(x)
+    threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.3)
+    print("the main thread ends")
+"""
+
+
+@pytest.mark.parametrize("call", ["fit", "predict"])
+def test_the_program_ends_while_a_daemon_thread_is_in_a_call(call: str) -> None:
+    """Python would unwind the thread, which ends the process with SIGABRT."""
+    for _ in range(3):
+        assert run_python("-c", MODEL + DAEMON, call) == "the main thread ends\n"
+
+
+HANDLER = """
+    zeros = [w * 0 for w in model.get_weights()]
+    changes = {
+        "compile": lambda: model.compile("adam", "mae"),
+        "freeze": lambda: setattr(model.layers[0], "trainable", False)
+        or model.train_on_batch(x[:2], y[:2]),
+        "set_weights": lambda: model.set_weights(zeros),
+    }
+    def change(*_):
+        try:
+            changes[sys.argv[2]]()
+            print("changed")
+        except RuntimeError as error:
+            print(error)
+    signal.signal(signal.SIGALRM, change)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        if sys.argv[1] == "predict":
+            model.predict(x, batch_size=len(x))
+        else:
+            model.fit(x, y, batch_size=len(x), verbose=0)
+    weights = model.get_weights()
+    print(all(np.isfinite(w).all() for w in weights), any(w.any() for w in weights))
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "change", "outcomes"),
+    [
+        ("predict", "compile", ("inside a call that a signal handler interrupted", "changed")),
+        ("predict", "freeze", ("inside a call that a signal handler interrupted", "changed")),
+        ("predict", "set_weights", ("changed",)),
+        ("fit", "compile", ("is being trained", "changed")),
+        ("fit", "set_weights", ("inside a call that a signal handler interrupted", "changed")),
+    ],
+)
+def test_a_handler_neither_waits_for_its_own_call_nor_splits_a_step(
+    call: str, change: str, outcomes: tuple[str, ...]
+) -> None:
+    """Between two calls it may change all."""
+    told, state = run_python("-c", MODEL + HANDLER, call, change, timeout=60).splitlines()
+    assert any(outcome in told for outcome in outcomes)
+    assert state.startswith("True")
+
+
+WAITING = """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+    print(len(os.listdir("/proc/self/task")) > 1, signal.sigwait({signal.SIGTERM}).name)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads of a process")
+def test_threads_of_the_team_take_no_signals() -> None:
+    """One that a program waits for would else end the process."""
+    assert run_python("-c", MODEL + WAITING) == "True SIGTERM\n"
