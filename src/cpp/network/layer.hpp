@@ -111,9 +111,8 @@ class Layer {
   virtual T* backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work, const Rows<T>& in,
                       T* dy, const std::vector<T*>& gradients, bool want_dx) const = 0;
 
-  // The rows of the layer's one variable outside which backward left the gradient 0; null, also with more variables: it
-  // may be anything anywhere. `work` stays with the gradients, which are 0 at first; nobody else writes there, but all
-  // 0.
+  // The rows of the layer's one variable outside which backward left the gradient 0; null, also of more variables: it
+  // may be anything anywhere. `work` belongs to one memory of gradients, 0 at first, where others write zeros at most.
   virtual const std::vector<std::int32_t>* touched_rows(const LayerWork&) const { return nullptr; }
 
  protected:
