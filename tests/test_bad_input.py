@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pylstm
-from pylstm import Sequential, _checks, layers
+from pylstm import Sequential, layers
 
 X = np.random.default_rng(0).normal(size=(8, 5, 3))
 Y = np.random.default_rng(1).normal(size=(8, 2))
@@ -391,54 +391,3 @@ def test_a_subclass_that_lacks_a_method_is_told_its_name(base, missing):
     methods = {name: lambda self: None for name in base.__abstractmethods__ - {missing}}
     with pytest.raises(TypeError, match=f"abstract class Mine with.* method '?{missing}"):
         type(base)("Mine", (base,), methods)()
-
-
-EVERY_STEP, ONE_ROW = "every step set return_sequences=True", "each row set return_sequences=False"
-SPARSE, ONE_HOT = "labels use the loss sparse_cat", "one-hot targets use the loss categorical"
-
-
-@pytest.mark.parametrize(
-    ("target", "output", "kind", "advice"),
-    [
-        ((8, 24), (8, 5, 24), "floats", ONE_ROW),
-        ((8, 1), (8, 5, 1), "floats", ONE_ROW),
-        ((8,), (8, 5, 1), "floats", ONE_ROW),
-        ((8, 12), (8, 12, 12), "floats", ONE_ROW),
-        ((8,), (8, 12, 3), "sparse", ONE_ROW),
-        ((8, 1), (8, 12, 3), "sparse", ONE_ROW),
-        ((8, 12, 1), (8, 1), "floats", EVERY_STEP),
-        ((8, 12), (8, 1), "floats", EVERY_STEP),
-        ((8, 5, 24), (8, 24), "floats", EVERY_STEP),
-        ((8, 12), (8, 3), "sparse", EVERY_STEP),
-        ((8, 12, 1), (8, 3), "sparse", EVERY_STEP),
-        ((8, 3), (8, 3), "sparse", ONE_HOT),
-        ((8, 12, 3), (8, 12, 3), "sparse", ONE_HOT),
-        ((8,), (8, 7), "integers", SPARSE),
-        ((8, 1), (8, 7), "integers", SPARSE),
-        ((8, 12), (8, 12, 3), "integers", SPARSE),
-        ((8,), (8, 7), "floats", ""),
-        ((8, 5), (8, 24), "floats", ""),
-    ],
-)
-def test_a_target_of_another_shape_is_told_what_to_do(target, output, kind, advice):
-    y = np.zeros(target, np.float32 if kind == "floats" else np.int32)
-    with pytest.raises(ValueError, match=r"y: expected shape \(8,.*, got \(8,") as raised:
-        _checks.targets(y, output, 8, kind == "sparse")
-    assert f"got {target}" in str(raised.value)
-    assert advice in str(raised.value)
-    assert bool(advice) == (";" in str(raised.value))
-
-
-@pytest.mark.parametrize(
-    ("values", "advice"),
-    [
-        (np.array(["good", "bad"]), "map words and labels to integers first"),
-        (np.array(["good", "bad"], object), "of type str; map words"),
-        (np.array([1.5, 2], object), r"of type float; convert it, with astype\(float\)"),
-        (np.array([[1, 2], [3]], object), "of type list; pad the rows to one length first"),
-        (np.array([1j]), "dtype complex128$"),
-    ],
-)
-def test_elements_that_are_no_numbers_are_told_what_to_do(values, advice):
-    with pytest.raises(TypeError, match=f"y: expected real numbers.*{advice}"):
-        _checks.array("y", values)

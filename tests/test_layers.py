@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from helpers import EXACT
 
-import pylstm
 from pylstm import Sequential, layers
-from pylstm._keras_names import INSTEAD
 from pylstm.reference import lstm_forward
 
 
@@ -385,21 +383,3 @@ def test_layers_can_be_pickled_with_their_weights():
     x = normal(2, 3, 3)
     assert np.array_equal(again(x), model.predict(x))
     assert again.owner is None
-
-
-@pytest.mark.parametrize(
-    ("module", "name", "instead"),
-    [
-        (layers, "TimeDistributed", "layers.Dense and layers.Dropout act on every step"),
-        (pylstm, "Model", "pylstm.Sequential"),
-        (pylstm.callbacks, "TensorBoard", "callbacks.CSVLogger"),
-        (pylstm.metrics, "AUC", "a function"),
-        (pylstm.optimizers, "schedules", "LearningRateScheduler"),
-    ],
-)
-def test_a_name_that_only_keras_has_is_told_what_to_do_instead(module, name, instead):
-    with pytest.raises(AttributeError, match=f"lacks '{name}', which Keras has: .*{instead}"):
-        getattr(module, name)
-    with pytest.raises(AttributeError, match="has no attribute 'Lstm'"):
-        _ = module.Lstm
-    assert not any(hasattr(module, other) for other in INSTEAD)

@@ -112,21 +112,6 @@ def test_carried_states_are_kept(tmp_path):
     assert same(model, twin)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-@pytest.mark.parametrize("include_optimizer", [True, False])
-def test_a_stream_goes_on_in_a_loaded_model(tmp_path, compiled, include_optimizer):
-    model = Sequential([layers.Input((None, 3)), layers.LSTM(4, stateful=True)])
-    if compiled:
-        model.compile("adam", "mse")
-    x = RNG.normal(size=(2, 9, 3))
-    whole = model.predict(x)
-    model.reset_state()
-    model.predict(x[:, :5])
-    model.save(tmp_path / "m", include_optimizer=include_optimizer)
-    again = pylstm.load_model(tmp_path / "m")
-    assert np.array_equal(again.predict(x[:, 5:]), whole)
-
-
 def test_a_model_can_be_loaded_without_being_compiled(tmp_path):
     model = many_layers()
     fit(model, IDS, NEXT)

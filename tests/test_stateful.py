@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from models import IDS, NEXT, RNG, X, Y, fit, language, regression, same
 
+import pylstm
 from pylstm import Sequential, callbacks, layers
 
 
@@ -157,3 +158,18 @@ def test_validation_leaves_what_predict_carries():
     model.predict(x)
     model.fit(x, y, batch_size=4, validation_data=(x, y), verbose=0)
     assert np.array_equal(model.predict(x), second)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("include_optimizer", [True, False])
+def test_a_stream_goes_on_in_a_loaded_model(tmp_path, compiled, include_optimizer):
+    model = Sequential([layers.Input((None, 3)), layers.LSTM(4, stateful=True)])
+    if compiled:
+        model.compile("adam", "mse")
+    x = RNG.normal(size=(2, 9, 3))
+    whole = model.predict(x)
+    model.reset_state()
+    model.predict(x[:, :5])
+    model.save(tmp_path / "m", include_optimizer=include_optimizer)
+    again = pylstm.load_model(tmp_path / "m")
+    assert np.array_equal(again.predict(x[:, 5:]), whole)

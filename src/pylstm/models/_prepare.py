@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pylstm import _checks, _core
+from pylstm import _checks, _core, _targets
 from pylstm._checks import Shape
 from pylstm.layers._recurrent import Recurrent
 from pylstm.models._data import (
@@ -72,7 +72,7 @@ class Preparer:
         function, loss = self._compiled.function, self._compiled.loss
         assert loss is not None
         if function is None:
-            y = _checks.targets(y, self._output_shape(x), len(x), loss.sparse)
+            y = _targets.targets(y, self._output_shape(x), len(x), loss.sparse)
         elif y.ndim == 0 or len(y) != len(x):
             raise ValueError(f"y: expected {len(x)} rows, as many as x has; got shape {y.shape}")
         else:

@@ -1,0 +1,76 @@
+"""Messages that say what to do: of targets, of elements that are no numbers, of Keras' names."""
+
+import numpy as np
+import pytest
+
+import pylstm
+from pylstm import _checks, _targets, layers
+from pylstm._keras_names import INSTEAD
+
+EVERY_STEP, ONE_ROW = "every step set return_sequences=True", "each row set return_sequences=False"
+SPARSE, ONE_HOT = "labels use the loss sparse_cat", "one-hot targets use the loss categorical"
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "kind", "advice"),
+    [
+        ((8, 24), (8, 5, 24), "floats", ONE_ROW),
+        ((8, 1), (8, 5, 1), "floats", ONE_ROW),
+        ((8,), (8, 5, 1), "floats", ONE_ROW),
+        ((8, 12), (8, 12, 12), "floats", ONE_ROW),
+        ((8,), (8, 12, 3), "sparse", ONE_ROW),
+        ((8, 1), (8, 12, 3), "sparse", ONE_ROW),
+        ((8, 12, 1), (8, 1), "floats", EVERY_STEP),
+        ((8, 12), (8, 1), "floats", EVERY_STEP),
+        ((8, 5, 24), (8, 24), "floats", EVERY_STEP),
+        ((8, 12), (8, 3), "sparse", EVERY_STEP),
+        ((8, 12, 1), (8, 3), "sparse", EVERY_STEP),
+        ((8, 3), (8, 3), "sparse", ONE_HOT),
+        ((8, 12, 3), (8, 12, 3), "sparse", ONE_HOT),
+        ((8,), (8, 7), "integers", SPARSE),
+        ((8, 1), (8, 7), "integers", SPARSE),
+        ((8, 12), (8, 12, 3), "integers", SPARSE),
+        ((8,), (8, 7), "floats", ""),
+        ((8, 5), (8, 24), "floats", ""),
+    ],
+)
+def test_a_target_of_another_shape_is_told_what_to_do(target, output, kind, advice):
+    y = np.zeros(target, np.float32 if kind == "floats" else np.int32)
+    with pytest.raises(ValueError, match=r"y: expected shape \(8,.*, got \(8,") as raised:
+        _targets.targets(y, output, 8, kind == "sparse")
+    assert f"got {target}" in str(raised.value)
+    assert advice in str(raised.value)
+    assert bool(advice) == (";" in str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        (np.array(["good", "bad"]), "map words and labels to integers first"),
+        (np.array(["good", "bad"], object), "of type str; map words"),
+        (np.array([1.5, 2], object), r"of type float; convert it, with astype\(float\)"),
+        (np.array([[1, 2], [3]], object), "of type list; pad the rows to one length first"),
+        (np.array([1j]), "dtype complex128$"),
+    ],
+)
+def test_elements_that_are_no_numbers_are_told_what_to_do(values, advice):
+    with pytest.raises(TypeError, match=f"y: expected real numbers.*{advice}"):
+        _checks.array("y", values)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "instead"),
+    [
+        (layers, "TimeDistributed", "layers.Dense and layers.Dropout act on every step"),
+        (pylstm, "Model", "pylstm.Sequential"),
+        (pylstm.callbacks, "TensorBoard", "callbacks.CSVLogger"),
+        (pylstm.metrics, "AUC", "a function"),
+        (pylstm.optimizers, "schedules", "LearningRateScheduler"),
+    ],
+)
+def test_a_name_that_only_keras_has_is_told_what_to_do_instead(module, name, instead):
+    with pytest.raises(AttributeError, match=f"lacks '{name}', which Keras has: .*{instead}"):
+        getattr(module, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Lstm'"):
+        _ = module.Lstm
+    assert not any(hasattr(module, other) for other in INSTEAD)
