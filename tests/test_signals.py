@@ -48,42 +48,41 @@ HANDLER = """
         or model.train_on_batch(x[:2], y[:2]),
         "set_weights": lambda: model.set_weights(zeros),
     }
+    x, y = np.tile(x, (20, 1, 1)), np.tile(y, (20, 1, 1))  # longer than from one poll to the next
+    told = []
     def change(*_):
         try:
             changes[sys.argv[2]]()
-            print("changed")
+            told.append("changed")
         except RuntimeError as error:
-            print(error)
+            told.append(str(error))
     signal.signal(signal.SIGALRM, change)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+    while len(told) < 5:
         if sys.argv[1] == "predict":
             model.predict(x, batch_size=len(x))
         else:
             model.fit(x, y, batch_size=len(x), verbose=0)
-    weights = model.get_weights()
-    print(all(np.isfinite(w).all() for w in weights), any(w.any() for w in weights))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print(*told, sep="; ")
 """
 
 
 @pytest.mark.parametrize(
-    ("call", "change", "outcomes"),
+    ("call", "change", "outcome"),
     [
-        ("predict", "compile", ("inside a call that a signal handler interrupted", "changed")),
-        ("predict", "freeze", ("inside a call that a signal handler interrupted", "changed")),
-        ("predict", "set_weights", ("changed",)),
-        ("fit", "compile", ("is being trained", "changed")),
-        ("fit", "set_weights", ("inside a call that a signal handler interrupted", "changed")),
+        ("predict", "compile", "inside a call that a signal handler interrupted"),
+        ("predict", "freeze", "inside a call that a signal handler interrupted"),
+        ("predict", "set_weights", "changed"),
+        ("fit", "compile", "is being trained"),
+        ("fit", "set_weights", "inside a call that a signal handler interrupted"),
     ],
 )
 def test_a_handler_neither_waits_for_its_own_call_nor_splits_a_step(
-    call: str, change: str, outcomes: tuple[str, ...]
+    call: str, change: str, outcome: str
 ) -> None:
-    """Between two calls it may change all."""
-    told, state = run_python("-c", MODEL + HANDLER, call, change, timeout=60).splitlines()
-    assert any(outcome in told for outcome in outcomes)
-    assert state.startswith("True")
+    """Between two calls it may change all, but of five signals one at least comes inside one."""
+    assert outcome in run_python("-c", MODEL + HANDLER, call, change, timeout=60)
 
 
 WAITING = """

@@ -105,8 +105,6 @@ INSTEAD = {
     "TensorBoard": "callbacks.CSVLogger, or a callbacks.Callback of yours",
     "TimeDistributed": "layers.Dense and layers.Dropout act on every step as they are",
     "TopKCategoricalAccuracy": _METRIC,
-    "applications": _NOTHING,
-    "backend": _NOTHING,
     "ops": "losses and metrics of yours are NumPy",
     "pad_sequences": _MASK,
     "preprocessing": _MASK,
