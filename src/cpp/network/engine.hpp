@@ -147,7 +147,7 @@ class Engine final : public Network {
 
   // engine_weights.cpp
   bool trains_here() const { return training_ && trainer_.load() == std::this_thread::get_id(); }
-  void pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const;
+  void pack(const Kernels& kernels, Use use, WeightsList<T>& weights) const;
   void publish(const Kernels& kernels);  // the parameters of now, with snapshot_mutex_ held
   std::shared_ptr<const Snapshot<T>> snapshot();
   const WeightsList<T>& training_weights();

@@ -61,7 +61,7 @@ void Engine<T>::finish() noexcept {
 }
 
 template <class T>
-void Engine<T>::pack(const Kernels& kernels, bool backward, bool own, WeightsList<T>& weights) const {
+void Engine<T>::pack(const Kernels& kernels, Use use, WeightsList<T>& weights) const {
   const FloatEnvironment guard;
   weights.resize(layers_.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -71,7 +71,7 @@ void Engine<T>::pack(const Kernels& kernels, bool backward, bool own, WeightsLis
     for (const VariableInfo& v : variables_) {
       if (v.layer == static_cast<Dim>(i)) parameters.push_back(parameters_.data() + v.offset);
     }
-    layers_[i]->pack(*weights[i], table_of<T>(kernels), parameters, backward, own);
+    layers_[i]->pack(*weights[i], table_of<T>(kernels), parameters, use);
   }
 }
 
@@ -88,7 +88,7 @@ void Engine<T>::publish(const Kernels& kernels) {
   fresh->kernels = &kernels;
   {
     const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
-    pack(kernels, false, true, fresh->weights);
+    pack(kernels, Use::kReading, fresh->weights);
     snapshot_is_new_ = true;
     readers_are_owed_ = false;
   }
@@ -107,7 +107,7 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
 template <class T>
 const WeightsList<T>& Engine<T>::training_weights() {
   if (weights_stale_ || training_kernels_ != fit_kernels_) {
-    pack(*fit_kernels_, true, false, training_weights_);
+    pack(*fit_kernels_, Use::kTraining, training_weights_);
     training_kernels_ = fit_kernels_;
     weights_stale_ = false;
   }

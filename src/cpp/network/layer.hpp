@@ -69,6 +69,14 @@ struct PlannedCall {
   Dim rows() const { return batch * steps; }
 };
 
+// What weights are packed for.
+enum class Use {
+  kReading,    // forward in any mode; nothing refers to the parameters
+  kTraining,   // forward with CallContext::training, and backward; may refer to the parameters
+  kGradients,  // forward in any mode, and backward; nothing refers to the parameters
+};
+inline bool runs_backward(Use use) { return use != Use::kReading; }
+
 template <class T>
 class Layer {
  public:
@@ -87,13 +95,12 @@ class Layer {
   virtual void set_first_state(Dim) {}
   virtual std::vector<Dim> state_units() const { return {}; }
 
-  // parameters: one pointer for each variable, in Keras' layout. The result may refer to them unless `own`.
+  // parameters: one pointer for each variable, in Keras' layout.
   virtual std::unique_ptr<LayerWeights> make_weights() const { return nullptr; }
-  virtual void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, bool /*backward*/,
-                    bool /*own*/) const {}
+  virtual void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, Use) const {}
 
   // What LayerWeights::bytes() is after pack.
-  virtual std::size_t planned_weights(const KernelTable<T>&, bool /*backward*/, bool /*own*/) const { return 0; }
+  virtual std::size_t planned_weights(const KernelTable<T>&, Use) const { return 0; }
 
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
   // What LayerWork::bytes() is at most after the first such call.

@@ -45,19 +45,27 @@ Dim last_row(const Schedule& s, Dim r) {
   return length == 0 ? r : s.batch + s.packed(length - 1, r);
 }
 
+// A training with recurrent dropout reads gates apart only.
+bool reads_together(const LstmConfig& config, Use use) { return config.groups() == 1 || use != Use::kTraining; }
+
 }  // namespace
 
 template <class T>
 void DirectionWeights<T>::pack(const KernelTable<T>& kernels, const LstmConfig& config,
-                               const std::vector<const T*>& parameters, bool backward) {
+                               const std::vector<const T*>& parameters, Use use) {
   const LstmParameters<T> p = {parameters[0], parameters[1], config.use_bias ? parameters[2] : nullptr};
-  together.pack(kernels, p, config.inputs, config.units, 1, backward);
+  const bool backward = runs_backward(use);
+  if (reads_together(config, use)) together.pack(kernels, p, config.inputs, config.units, 1, backward);
   if (config.groups() > 1) apart.pack(kernels, p, config.inputs, config.units, config.groups(), backward);
 }
 
 template <class T>
-std::size_t DirectionWeights<T>::planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, bool backward) {
-  std::size_t sum = LstmWeights<T>::planned_bytes(kernels, config.inputs, config.units, 1, backward);
+std::size_t DirectionWeights<T>::planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, Use use) {
+  const bool backward = runs_backward(use);
+  std::size_t sum = 0;
+  if (reads_together(config, use)) {
+    sum += LstmWeights<T>::planned_bytes(kernels, config.inputs, config.units, 1, backward);
+  }
   if (config.groups() > 1) {
     sum += LstmWeights<T>::planned_bytes(kernels, config.inputs, config.units, config.groups(), backward);
   }

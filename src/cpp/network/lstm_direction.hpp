@@ -27,13 +27,12 @@ struct LstmConfig {
 
 template <class T>
 struct DirectionWeights {
-  LstmWeights<T> together;  // four gates in one product
-  LstmWeights<T> apart;     // with recurrent dropout only
+  LstmWeights<T> together;  // four gates in one product; not packed where only `apart` is read
+  LstmWeights<T> apart;     // for training with recurrent dropout
 
-  void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters,
-            bool backward);
+  void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters, Use use);
   std::size_t bytes() const { return together.bytes() + apart.bytes(); }
-  static std::size_t planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, bool backward);
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, Use use);
 };
 
 // Elements of the buffers of a DirectionWork; 0: not used.
