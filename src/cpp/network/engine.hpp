@@ -200,6 +200,9 @@ class Engine final : public Network {
 
   Buffer<T> parameters_;
   mutable std::mutex parameters_mutex_;  // held while parameters_ change or are read as a whole
+  // Packed weights are of a version: training_version_, snapshot_version_; 0: none yet.
+  std::atomic<long long> version_{1};      // of parameters_, counts their changes
+  std::atomic<long long> for_readers_{1};  // what readers get at least: the one that a training or set_weights left
   std::vector<Buffer<T>> slots_;
   // Shared by every running call; alone for compile and the like, which wait for them. A forked child has one of its
   // own: calls of threads that it has not would hold this one for ever.
@@ -216,10 +219,9 @@ class Engine final : public Network {
   WeightsList<T> training_weights_;
   const Kernels* training_kernels_ = nullptr;  // that they are packed for
   const Kernels* fit_kernels_ = nullptr;       // of the fit since start, whatever is active meanwhile
-  bool weights_stale_ = true;                  // training_weights_ are older than parameters_
-  std::atomic<bool> snapshot_is_new_{false};   // as parameters_
-  std::atomic<bool> readers_are_owed_{false};  // parameters_ that a training or set_weights has left
+  long long training_version_ = 0;
   mutable std::mutex snapshot_mutex_;
+  long long snapshot_version_ = 0;  // with snapshot_mutex_ held
   std::shared_ptr<Snapshot<T>> snapshot_;
 
   // Held while a training starts and while weights are replaced: neither comes between the steps of the other.

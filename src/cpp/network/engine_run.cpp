@@ -46,8 +46,7 @@ bool Engine<T>::update(CallWork<T>& work) {
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
   optimizer_step(kernels, optimizer, ranges, norms, iterations_ + 1, parameters_.data(), work.gradients.data(), slots);
   ++iterations_;
-  weights_stale_ = true;
-  snapshot_is_new_ = false;
+  ++version_;
   return true;
 }
 

@@ -28,9 +28,7 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
   {
     const std::lock_guard<std::mutex> lock(parameters_mutex_);
     parameters_ = std::move(fresh);
-    weights_stale_ = true;
-    snapshot_is_new_ = false;
-    readers_are_owed_ = true;
+    for_readers_ = ++version_;
   }
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
   publish(active_kernels());
@@ -57,7 +55,7 @@ template <class T>
 void Engine<T>::finish() noexcept {
   const EndTraining end{this};
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
-  readers_are_owed_ = !snapshot_is_new_;
+  for_readers_ = version_.load();
 }
 
 template <class T>
@@ -89,8 +87,7 @@ void Engine<T>::publish(const Kernels& kernels) {
   {
     const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
     pack(kernels, Use::kReading, fresh->weights);
-    snapshot_is_new_ = true;
-    readers_are_owed_ = false;
+    snapshot_version_ = version_;
   }
   snapshot_ = std::move(fresh);
 }
@@ -99,17 +96,18 @@ template <class T>
 std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
   const Kernels& kernels = active_kernels();
-  const bool current = snapshot_is_new_ || (trains_elsewhere() && !readers_are_owed_);
-  if (!snapshot_ || snapshot_->kernels != &kernels || !current) publish(kernels);
+  // Beside a training readers keep what they have: packing after each of its steps would hold it up.
+  const long long least = trains_elsewhere() ? for_readers_ : version_;
+  if (!snapshot_ || snapshot_->kernels != &kernels || snapshot_version_ < least) publish(kernels);
   return snapshot_;
 }
 
 template <class T>
 const WeightsList<T>& Engine<T>::training_weights() {
-  if (weights_stale_ || training_kernels_ != fit_kernels_) {
+  if (training_version_ != version_ || training_kernels_ != fit_kernels_) {
     pack(*fit_kernels_, Use::kTraining, training_weights_);
     training_kernels_ = fit_kernels_;
-    weights_stale_ = false;
+    training_version_ = version_;
   }
   return training_weights_;
 }
