@@ -115,12 +115,13 @@ def _compiled(model: Sequential, settings: Settings) -> Sequential:
 
 
 def train(
-    model: Sequential, text: bytes, settings: Settings, after_epoch: Callable[[], None]
+    model: Sequential, text: bytes, settings: Settings, after_epoch: Callable[[int], None]
 ) -> Training:
     """Fit a stateful model to a text; Ctrl-C ends it after a whole number of steps.
 
     Args:
-        after_epoch: called after every epoch but the last; its time does not count.
+        after_epoch: called with the number of every epoch but the last, from 0, when it is over;
+            its time does not count, and it may let the model read.
     """
     x, y, streams = windows(text, settings.batch_size, settings.seq_length)
     interrupted, bits = False, None
@@ -158,7 +159,7 @@ class _EpochStart(callbacks.Callback):
 class _AfterEpoch(callbacks.Callback):
     """Calls a function after every epoch but the last."""
 
-    def __init__(self, function: Callable[[], None], epochs: int) -> None:
+    def __init__(self, function: Callable[[int], None], epochs: int) -> None:
         super().__init__()
         self._function, self._last = function, epochs - 1
         self.seconds = 0.0
@@ -166,7 +167,7 @@ class _AfterEpoch(callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         start = time.perf_counter()
         if epoch < self._last:
-            self._function()
+            self._function(epoch)
         self.seconds += time.perf_counter() - start
 
 

@@ -15,9 +15,9 @@ def add_parser(commands: _arguments.Commands) -> None:
         "train",
         help="train a language model on text files of yours",
         description="Train an LSTM language model byte by byte on text in any language, compare "
-        "with n-gram models on held-out text, and let it write. The model is saved after every "
-        "epoch, without its optimizer; Ctrl-C stops and saves what it has learned. The bar shows "
-        "the loss in nats, the report bits: a nat is 1.443 bits.",
+        "with n-gram models on held-out text, and let it write. After every epoch the model is "
+        "measured and saved, without its optimizer; Ctrl-C stops and saves what it has learned. "
+        "The bar shows the loss in nats, the report bits: a nat is 1.443 bits.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="text to learn from")
     parser.add_argument(
