@@ -75,18 +75,11 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
     std::fill(c, c + c_size, 0.5F);
     const double before = measure_peak(k, 1, kPeakTime, Rate::kMean), start = now();
     for (Dim step = 0; step < steps; ++step) {
-      GemmArgs<float> args = {a + step * rows * inner,
-                              inner,
-                              panels.data(),
-                              c + step * rows * columns,
-                              columns,
-                              nullptr,
-                              rows,
-                              columns,
-                              inner,
-                              Init::kKeep};
+      GemmArgs<float> args =
+          whole_product(a + step * rows * inner, inner, panels, c + step * rows * columns, columns, rows);
+      args.init = Init::kKeep;
       if (setting.cut < 0) {
-        product(k, args.a, inner, panels, args.c, columns, rows, Init::kKeep);
+        product(k, args);
         continue;
       }
       args.cut = setting.cut;

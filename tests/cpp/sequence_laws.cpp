@@ -95,7 +95,10 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   lstm_forward(run, scratch);
   PYLSTM_EXPECT(h_memory.intact() && c_memory.intact() && (!training || gates_memory.intact()),
                 "lstm_forward wrote in front of an output");
-  const std::size_t planned = planned_scratch(k, weights, schedule, 0, true, false, false, training);
+  PlannedRun plan = {&schedule};
+  plan.has_bias = true;
+  plan.training = training;
+  const std::size_t planned = planned_scratch(k, weights, plan);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "lstm_forward reserved ", scratch.bytes(), ", planned ", planned);
   Result<T> result(run.h + count * units, run.h + packed * units);
   result.insert(result.end(), run.c, run.c + cells);
@@ -217,8 +220,8 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
     set_num_threads(3);
     for (const Pass pass : {Pass::kInference, Pass::kForward}) {
       const LstmThreads threads = lstm_threads(run, pass, k.width);
-      PYLSTM_EXPECT(threads.all == 3 && (threads.sharing > 1) == (lengths.size() == 2),
-                    "not the threads that this is for: ", threads.all, threads.sharing > 1 ? ", shared" : "");
+      PYLSTM_EXPECT(threads.running == 3 && (threads.sharing > 1) == (lengths.size() == 2),
+                    "not the threads that this is for: ", threads.running, threads.sharing > 1 ? ", shared" : "");
     }
     sequences_case(k, lengths, units, units, random);
   }

@@ -42,9 +42,6 @@ class Philox {
     return x;
   }
 
-  // Word number `index` of the stream.
-  std::uint32_t word(std::uint64_t index) const { return block(index / 4)[index % 4]; }
-
   // Uniform in [0, 1) with 53 bits.
   double uniform(std::uint64_t index) const {
     const auto x = block(index / 2);

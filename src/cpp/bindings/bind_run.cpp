@@ -14,7 +14,15 @@ namespace {
 using Order = py::array_t<std::int64_t, py::array::c_style>;
 
 RunRequest request_of(const Order& order, Dim batch_size, Dim first, Dim last, double budget_ms, Dim tbptt) {
-  return {order.data(), order.size(), batch_size, first, last, budget_ms, tbptt};
+  RunRequest request;
+  request.order = order.data();
+  request.order_count = order.size();
+  request.batch_size = batch_size;
+  request.first = first;
+  request.last = last;
+  request.budget_ms = budget_ms;
+  request.tbptt = tbptt;
+  return request;
 }
 
 Dim predict(Network& self, const PyData& data, Dim batch_size, Dim first, Dim last, double budget_ms, py::array out) {

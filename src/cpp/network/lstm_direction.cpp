@@ -109,10 +109,14 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
   const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
+  PlannedRun run = {&s};
+  run.distinct = call.distinct;
+  run.has_bias = config_.use_bias;
+  run.input_dropout = call.training && config_.dropout > 0;
+  run.recurrent_dropout = call.training && config_.recurrent_dropout > 0;
+  run.training = call.training;
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
-         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) +
-         planned_scratch(kernels, w, s, call.distinct, config_.use_bias, call.training && config_.dropout > 0,
-                         call.training && config_.recurrent_dropout > 0, call.training);
+         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) + planned_scratch(kernels, w, run);
 }
 
 template <class T>

@@ -33,22 +33,19 @@ std::size_t DenseScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim in
 template <class T>
 void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* y,
                    Interrupt* interrupt) {
-  parallel_region(useful_threads(product_flops(rows, w.inputs, w.units)), [&](int index, int size) {
-    const Range part = split(rows, index, size);
-    product(kernels, x + part.begin * w.inputs, w.inputs, w.kernel, y + part.begin * w.units, w.units,
-            part.end - part.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data(), interrupt);
-  });
+  GemmArgs<T> args = whole_product(x, w.inputs, w.kernel, y, w.units, rows);
+  if (w.has_bias) {
+    args.init = Init::kBias;
+    args.bias = w.bias.data();
+  }
+  product_in_parallel(kernels, args, interrupt);
 }
 
 template <class T>
 void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* dz, Dim rows,
                     bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch, Interrupt* interrupt) {
   if (dx != nullptr) {
-    parallel_region(useful_threads(product_flops(rows, w.units, w.inputs)), [&](int index, int size) {
-      const Range part = split(rows, index, size);
-      product(kernels, dz + part.begin * w.units, w.units, w.kernel_t, dx + part.begin * w.inputs, w.inputs,
-              part.end - part.begin, Init::kZero, static_cast<const T*>(nullptr), interrupt);
-    });
+    product_in_parallel(kernels, whole_product(dz, w.units, w.kernel_t, dx, w.inputs, rows), interrupt);
   }
   if (d_kernel == nullptr) return;
   kernel_gradient(kernels, w, x, static_cast<const T*>(nullptr), {dz, w.units, 0}, rows, accumulate, d_kernel, d_bias,

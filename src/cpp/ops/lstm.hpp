@@ -76,11 +76,16 @@ struct LstmScratch {
   std::size_t bytes() const;
 };
 
-// What LstmScratch::bytes() is at most after a run of this batch, steps, total and density, of `distinct`
-// repeats at most, of weights of these sizes and groups (panels are not read); `training`: backward too.
+struct PlannedRun {
+  const Schedule* schedule;  // its batch, steps, total and density alone are read
+  Dim distinct = 0;          // repeats at most
+  bool has_bias = false, input_dropout = false, recurrent_dropout = false;
+  bool training = false;  // backward too
+};
+
+// What LstmScratch::bytes() is at most after such a run of weights of these sizes and groups (panels are not read).
 template <class T>
-std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const Schedule& schedule,
-                            Dim distinct, bool has_bias, bool input_dropout, bool recurrent_dropout, bool training);
+std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const PlannedRun& planned);
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch);

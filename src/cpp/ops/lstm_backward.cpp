@@ -36,9 +36,17 @@ class BackwardRows {
       T* dh = g_.dh + now * w_.units;
       if (step + 1 < s_.steps) recurrent_gradient(step + 1, dh);
       const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
-      k_.lstm_cells_backward({count, w_.units, dh, g_.dc + rows_.begin * w_.units, run_.c + before * w_.units,
-                              run_.c + (s_.batch + now) * w_.units, run_.gates + now * 4 * w_.units,
-                              panels_.begin * k_.panel_vectors, panels_.end * k_.panel_vectors});
+      LstmCellsBackwardArgs<T> cells = {};
+      cells.rows = count;
+      cells.units = w_.units;
+      cells.dh = dh;
+      cells.dc = g_.dc + rows_.begin * w_.units;
+      cells.c_prev = run_.c + before * w_.units;
+      cells.c = run_.c + (s_.batch + now) * w_.units;
+      cells.gates = run_.gates + now * 4 * w_.units;
+      cells.first_block = panels_.begin * k_.panel_vectors;
+      cells.last_block = panels_.end * k_.panel_vectors;
+      k_.lstm_cells_backward(cells);
       sharer_.meet();
     }
     if (g_.dh_initial != nullptr) {
@@ -62,14 +70,15 @@ class BackwardRows {
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dz + g * (row / w_.groups);
       if (masks == nullptr) {
-        const Panels<T>& weights = w_.recurrent_t[at(g)];
-        GemmArgs<T> args = {a,     row,      weights.data(),  dh,          w_.units,      nullptr,
-                            count, w_.units, weights.inner(), Init::kKeep, panels_.begin, panels_.end};
+        GemmArgs<T> args = whole_product(a, row, w_.recurrent_t[at(g)], dh, w_.units, count);
+        args.init = Init::kKeep;
+        args.first_panel = panels_.begin;
+        args.last_panel = panels_.end;
         args.backwards = step % 2 == 1;  // what the last step used last is still in the cache
         run_product(k_, args);
         continue;
       }
-      product(k_, a, row, w_.recurrent_t[at(g)], masked_, w_.units, count, Init::kZero);
+      product(k_, whole_product(a, row, w_.recurrent_t[at(g)], masked_, w_.units, count));
       const T* mask = masks + (g * s_.batch + rows_.begin) * w_.units;
       k_.multiply_add(count * w_.units, masked_, mask, dh);
     }
@@ -91,13 +100,9 @@ class BackwardRows {
 template <class T>
 void times_kernel_t(const LstmRun<T>& run, const T* dz, Dim rows, int group, T* out, Init init, int most_threads) {
   const LstmWeights<T>& w = *run.weights;
-  const Dim row = 4 * w.units;
-  const int threads = std::min(most_threads, useful_threads(product_flops(rows, row / w.groups, w.inputs)));
-  parallel_region(threads, [&](int index, int size) {
-    const Range part = split(rows, index, size);
-    product(*run.kernels, dz + part.begin * row, row, w.kernel_t[at(group)], out + part.begin * w.inputs, w.inputs,
-            part.end - part.begin, init, static_cast<const T*>(nullptr), run.interrupt);
-  });
+  GemmArgs<T> args = whole_product(dz, 4 * w.units, w.kernel_t[at(group)], out, w.inputs, rows);
+  args.init = init;
+  product_in_parallel(*run.kernels, args, run.interrupt, most_threads);
 }
 
 // rows[m] *= mask of the row's sequence, into `out`; redirects rows.
@@ -217,7 +222,7 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   const Dim panel = run.kernels->panel_vectors * run.kernels->width, batch = run.schedule->batch;
   const Range all_panels = {0, (w.units + panel - 1) / panel};
   const LstmThreads plan = lstm_threads(run, Pass::kBackward, panel);
-  const int sharing = plan.sharing, threads = plan.all;
+  const int sharing = plan.sharing, threads = plan.running;
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   if (sharing > 1) {

@@ -5,45 +5,12 @@
 
 #include "base/check.hpp"
 #include "base/index.hpp"
+#include "ops/lstm_chunks.hpp"
 #include "ops/lstm_threads.hpp"
 #include "ops/sharing.hpp"
 
 namespace pylstm {
 namespace {
-
-// Pre-activations of a chunk (bytes): with the recurrent weights of 128 units, 16 * 128 * 128 bytes, they fill a
-// second-level cache of 512 KiB ...
-constexpr Dim kChunkBytes = 256 * 1024;
-// ... but no fewer rows than this: then a weight of the kernel is read in 4 % of the time of its 2 * 96 operations, on
-// a Zen 5 with AVX-512 in float: a core has 264 GFLOP/s and reads 127 GB/s out of the third-level cache.
-constexpr Dim kChunkRows = 96;
-
-}  // namespace
-
-template <class T>
-std::size_t LstmScratch<T>::bytes() const {
-  std::size_t sum = dropped.bytes() + distinct.bytes() + rows.bytes();
-  for (const auto* pointers : {&x_rows, &h_rows, &one_rows}) sum += pointers->capacity() * sizeof(const T*);
-  for (const Buffer<T>& buffer : z) sum += buffer.bytes();
-  for (const Buffer<T>& buffer : masked) sum += buffer.bytes();
-  return sum;
-}
-
-namespace {
-
-// Steps of a chunk of `height` rows.
-template <class T>
-Dim chunk_steps(const LstmRun<T>& run, Dim height) {
-  const Dim fitting = kChunkBytes / (height * run.weights->z_columns * static_cast<Dim>(sizeof(T)));
-  return std::min(run.schedule->steps, std::max(fitting, (kChunkRows + height - 1) / height));
-}
-
-// At least the rows of a chunk of whatever height up to `height`.
-template <class T>
-Dim most_chunk_rows(const LstmRun<T>& run, Dim height) {
-  const Dim fitting = kChunkBytes / (run.weights->z_columns * static_cast<Dim>(sizeof(T)));
-  return std::min(run.schedule->steps * height, std::max(fitting, kChunkRows + height - 1));
-}
 
 // What a thread with so many rows needs for those that dropout masked; null without dropout.
 template <class T>
@@ -185,8 +152,12 @@ class ForwardRows {
       const Dim column = g * w_.z_gate;
       const Panels<T>& w = w_.kernel[at(g)];
       const Range panels = own_panels();
-      run_product<T>(k_, {a, w_.inputs, w.data(), z + column, w_.z_columns, w_.bias.data() + column, count, w.columns(),
-                          w.inner(), Init::kBias, panels.begin, panels.end});
+      GemmArgs<T> args = whole_product(a, w_.inputs, w, z + column, w_.z_columns, count);
+      args.bias = w_.bias.data() + column;
+      args.init = Init::kBias;
+      args.first_panel = panels.begin;
+      args.last_panel = panels.end;
+      run_product(k_, args);
     }
   }
 
@@ -202,15 +173,30 @@ class ForwardRows {
     if (!together) {
       for (int g = 0; g < w_.groups; ++g) {
         const T* a = dropped(h_prev, w_.units, count, w_.units, run_.dropout.recurrent, g);
-        product(k_, a, w_.units, w_.recurrent[at(g)], z + g * w_.z_gate, w_.z_columns, count, Init::kKeep);
+        GemmArgs<T> args = whole_product(a, w_.units, w_.recurrent[at(g)], z + g * w_.z_gate, w_.z_columns, count);
+        args.init = Init::kKeep;
+        product(k_, args);
       }
     }
-    T* c = run_.c + (training ? s_.batch + now : rows_.begin) * w_.units;
-    k_.lstm_step({count, w_.units, h_prev, w_.units, together ? w_.recurrent[0].data() : nullptr, z, w_.z_columns,
-                  w_.z_gate, training ? run_.c + before * w_.units : c, c, run_.h + (s_.batch + now) * w_.units,
-                  w_.units, training ? run_.gates + now * 4 * w_.units : nullptr, blocks_.begin, blocks_.end,
-                  // Forwards and backwards in turn: the weights used last are still in the cache.
-                  step % 2 == 1, cut_of_features(k_, count)});
+    LstmStepArgs<T> args = {};
+    args.rows = count;
+    args.units = w_.units;
+    args.h_prev = h_prev;
+    args.h_prev_row = w_.units;
+    args.recurrent = together ? w_.recurrent[0].data() : nullptr;
+    args.z = z;
+    args.z_row = w_.z_columns;
+    args.z_gate = w_.z_gate;
+    args.c = run_.c + (training ? s_.batch + now : rows_.begin) * w_.units;
+    args.c_prev = training ? run_.c + before * w_.units : args.c;
+    args.h = run_.h + (s_.batch + now) * w_.units;
+    args.h_row = w_.units;
+    args.gates = training ? run_.gates + now * 4 * w_.units : nullptr;
+    args.first_block = blocks_.begin;
+    args.last_block = blocks_.end;
+    args.backwards = step % 2 == 1;  // in turn: the weights used last are still in the cache
+    args.cut = cut_of_features(k_, count);
+    k_.lstm_step(args);
   }
 
   // Of W: blocks of units are blocks of panels where the gates are together.
@@ -242,51 +228,14 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
   check(w.groups == 1 && run.dropout.inputs == nullptr, "repeats need one group and no dropout of inputs");
   T* z = scratch.distinct.reserve(x.count * w.z_columns);
-  parallel_region(useful_threads(product_flops(x.count, w.inputs, w.z_columns)), [&](int index, int size) {
-    const Range part = split(x.count, index, size);
-    product(*run.kernels, x.values + part.begin * w.inputs, w.inputs, w.kernel[0], z + part.begin * w.z_columns,
-            w.z_columns, part.end - part.begin, Init::kBias, w.bias.data(), run.interrupt);
-  });
+  GemmArgs<T> args = whole_product(x.values, w.inputs, w.kernel[0], z, w.z_columns, x.count);
+  args.bias = w.bias.data();
+  args.init = Init::kBias;
+  product_in_parallel(*run.kernels, args, run.interrupt);
   return z;
 }
 
 }  // namespace
-
-template <class T>
-std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const Schedule& schedule,
-                            Dim distinct, bool has_bias, bool input_dropout, bool recurrent_dropout, bool training) {
-  LstmRun<T> run = {};
-  run.kernels = &kernels;
-  run.weights = &w;
-  run.schedule = &schedule;
-  const LstmThreads threads = lstm_threads(run, training ? Pass::kForward : Pass::kInference, kernels.width);
-  const Dim parts = threads.sharing > 1 ? 1 : std::max<Dim>(std::min<Dim>(threads.bound, schedule.batch), 1);
-  // Of a masked batch a thread may get any number of rows.
-  const Dim height = schedule.dense ? (schedule.batch + parts - 1) / parts : schedule.batch;
-  Dim sum = (parts * most_chunk_rows(run, height) + distinct) * w.z_columns;
-  if (input_dropout || recurrent_dropout) {
-    sum += std::max(threads.sharing, 1) * schedule.batch * std::max(w.inputs, w.units);
-  }
-  // Backward may split the rows over another number of threads than forward.
-  if (training && recurrent_dropout) sum += schedule.batch * w.units;
-  if (!training) return static_cast<std::size_t>(sum) * sizeof(T);
-  // The sums of lstm_backward: together, or, of inputs that repeat, those of h and of x apart.
-  std::vector<std::vector<Dim>> sums = {{w.inputs, w.units}};
-  if (distinct > 0) sums.insert(sums.end(), {{w.units}, {w.inputs}});
-  if (has_bias) {
-    sums.front().push_back(1);
-    if (distinct > 0) sums.back().push_back(1);
-  }
-  Dim a = 0, d = 0;
-  for (const std::vector<Dim>& factors : sums) {
-    const RowProductPlan plan = plan_product_over_rows(kernels, factors, 4 * w.units / w.groups, schedule.total, false);
-    a = std::max(a, plan.a);
-    d = std::max(d, plan.d);
-  }
-  if (input_dropout || recurrent_dropout) sum += schedule.total * (w.inputs + w.units);
-  return static_cast<std::size_t>(sum + a + d) * sizeof(T) +
-         static_cast<std::size_t>(3 * schedule.total) * sizeof(const T*);
-}
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
@@ -295,7 +244,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const Range all_blocks = {0, round_up(w.units, run.kernels->width) / run.kernels->width};
   const Pass pass = run.gates == nullptr ? Pass::kInference : Pass::kForward;
   const LstmThreads plan = lstm_threads(run, pass, run.kernels->width);
-  const int sharing = plan.sharing, threads = plan.all;
+  const int sharing = plan.sharing, threads = plan.running;
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
@@ -321,13 +270,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   });
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                                       \
-  template struct LstmScratch<T>;                                                                                   \
-  template std::size_t planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const Schedule&, Dim, bool, \
-                                          bool, bool, bool);                                                        \
-  template void lstm_forward<T>(const LstmRun<T>&, LstmScratch<T>&);
-PYLSTM_INSTANTIATE(float)
-PYLSTM_INSTANTIATE(double)
-#undef PYLSTM_INSTANTIATE
+template void lstm_forward<float>(const LstmRun<float>&, LstmScratch<float>&);
+template void lstm_forward<double>(const LstmRun<double>&, LstmScratch<double>&);
 
 }  // namespace pylstm

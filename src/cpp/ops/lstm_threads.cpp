@@ -78,8 +78,8 @@ LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple) {
   const double flops = product_flops(run.schedule->total, w.inputs + w.units, 4 * w.units);
   const int wanted = useful_threads(pass == Pass::kInference ? flops : flops / kTrainingGrain),
             sharing = threads_for_units(run, pass, wanted, multiple);
-  const int all = sharing > 1 ? sharing : threads_for_rows(run, wanted);
-  return {sharing, all, wanted, all == 1 && flops < kFlopsSent ? 1 : num_threads()};
+  const int running = sharing > 1 ? sharing : threads_for_rows(run, wanted);
+  return {sharing, running, wanted, running == 1 && flops < kFlopsSent ? 1 : num_threads()};
 }
 
 template LstmThreads lstm_threads<float>(const LstmRun<float>&, Pass, Dim);

@@ -8,9 +8,9 @@ namespace pylstm {
 enum class Pass { kInference, kForward, kBackward };
 
 struct LstmThreads {
-  int sharing;  // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
-  int all;
-  int bound;      // of `all`, for this batch and those of fewer rows
+  int sharing;    // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
+  int running;    // over time
+  int most;       // over time, for this batch or one of fewer rows
   int gradients;  // at most, for dW, dU, db and dx after backward over time
 };
 

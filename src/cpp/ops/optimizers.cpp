@@ -113,9 +113,18 @@ void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config
   const double rate =
       adam ? config.learning_rate * std::sqrt(1 - std::pow(config.beta_2, count)) / (1 - std::pow(config.beta_1, count))
            : config.learning_rate;
+  UpdateArgs<T> all = {};
   T* const m = slot("momentum");
   T* const v = slot("velocity");
   T* const u = slot("average_gradient");
+  all.clip_value = static_cast<T>(config.clipvalue);
+  all.rate = static_cast<T>(rate);
+  all.decay = static_cast<T>(config.learning_rate * config.weight_decay);
+  all.beta_1 = static_cast<T>(adam ? config.beta_1 : config.momentum);
+  all.beta_2 = static_cast<T>(adam ? config.beta_2 : config.rho);
+  all.epsilon = static_cast<T>(config.epsilon);
+  all.nesterov = config.nesterov;
+  all.centered = config.centered;
   const auto update = adam ? kernels.adam : config.rule == Rule::kSgd ? kernels.sgd : kernels.rmsprop;
   const bool untouched_stay = config.rule == Rule::kSgd && m == nullptr && config.weight_decay == 0;
   const std::vector<Work> work = blocks_of(variables);
@@ -125,12 +134,15 @@ void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config
     each_part(variable, work[i], [&](Dim begin, Dim end, bool touched) {
       if (!touched && untouched_stay) return;
       const Dim at = variable.offset + begin;
-      update({end - begin, parameters + at, touched ? gradients + at : nullptr, m == nullptr ? nullptr : m + at,
-              v == nullptr ? nullptr : v + at, u == nullptr ? nullptr : u + at,
-              static_cast<T>(global * limited(norm, config.clipnorm)), static_cast<T>(config.clipvalue),
-              static_cast<T>(rate), static_cast<T>(config.learning_rate * config.weight_decay),
-              static_cast<T>(adam ? config.beta_1 : config.momentum), static_cast<T>(adam ? config.beta_2 : config.rho),
-              static_cast<T>(config.epsilon), config.nesterov, config.centered});
+      UpdateArgs<T> args = all;
+      args.n = end - begin;
+      args.p = parameters + at;
+      args.g = touched ? gradients + at : nullptr;
+      args.m = m == nullptr ? nullptr : m + at;
+      args.v = v == nullptr ? nullptr : v + at;
+      args.u = u == nullptr ? nullptr : u + at;
+      args.gradient_scale = static_cast<T>(global * limited(norm, config.clipnorm));
+      update(args);
     });
   });
 }

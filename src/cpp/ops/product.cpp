@@ -30,6 +30,14 @@ bool past_caches(Dim elements) {
   return second_level_is_large() && elements * static_cast<Dim>(sizeof(T)) > second_level_cache() / 2;
 }
 
+template <class T>
+GemmArgs<T> rows_of(GemmArgs<T> args, Range rows) {
+  args.a += rows.begin * args.a_row;
+  args.c += rows.begin * args.c_row;
+  args.rows = rows.end - rows.begin;
+  return args;
+}
+
 }  // namespace
 
 template <class T>
@@ -83,16 +91,21 @@ void run_product(const KernelTable<T>& kernels, GemmArgs<T> args) {
 }
 
 template <class T>
-void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
-             Init init, const T* bias, Interrupt* interrupt) {
+void product(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt) {
   const Dim near = second_level_cache() / 2;  // 0: unknown
-  const bool fits = near == 0 || rows * b.inner() * static_cast<Dim>(sizeof(T)) <= near;
-  const int parts = static_cast<int>(fits ? 1 : (rows + kRowsTogether - 1) / kRowsTogether);
+  const bool fits = near == 0 || args.rows * args.inner * static_cast<Dim>(sizeof(T)) <= near;
+  const int parts = static_cast<int>(fits ? 1 : (args.rows + kRowsTogether - 1) / kRowsTogether);
   for (int i = 0; i < parts && !stop_requested(interrupt); ++i) {
-    const Range part = split(rows, i, parts, kernels.tile_rows);
-    run_product(kernels, {a + part.begin * a_row, a_row, b.data(), c + part.begin * c_row, c_row, bias,
-                          part.end - part.begin, b.columns(), b.inner(), init});
+    run_product(kernels, rows_of(args, split(args.rows, i, parts, kernels.tile_rows)));
   }
+}
+
+template <class T>
+void product_in_parallel(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt,
+                         int most_threads) {
+  const int threads = std::min(most_threads, useful_threads(product_flops(args.rows, args.inner, args.columns)));
+  parallel_region(
+      threads, [&](int index, int size) { product(kernels, rows_of(args, split(args.rows, index, size)), interrupt); });
 }
 
 int useful_threads(double flops) {
@@ -101,12 +114,12 @@ int useful_threads(double flops) {
   return std::max(1, static_cast<int>(std::min<double>(threads, flops / kFlopsPerThread)));
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                                    \
-  template class Panels<T>;                                                                                      \
-  template Dim cut_of_features<T>(const KernelTable<T>&, Dim);                                                   \
-  template void run_product<T>(const KernelTable<T>&, GemmArgs<T>);                                              \
-  template void product<T>(const KernelTable<T>&, const T*, Dim, const Panels<T>&, T*, Dim, Dim, Init, const T*, \
-                           Interrupt*);
+#define PYLSTM_INSTANTIATE(T)                                                      \
+  template class Panels<T>;                                                        \
+  template Dim cut_of_features<T>(const KernelTable<T>&, Dim);                     \
+  template void run_product<T>(const KernelTable<T>&, GemmArgs<T>);                \
+  template void product<T>(const KernelTable<T>&, const GemmArgs<T>&, Interrupt*); \
+  template void product_in_parallel<T>(const KernelTable<T>&, const GemmArgs<T>&, Interrupt*, int);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

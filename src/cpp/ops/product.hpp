@@ -1,6 +1,7 @@
 // Matrix products on packed panels: sums over features.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "base/buffer.hpp"
@@ -40,10 +41,31 @@ Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
 template <class T>
 void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
 
-// C[rows, columns] = init + A * B. Serial: callers split rows. When `interrupt` asks to stop, C is incomplete.
+// C[rows, columns] = A * B, where A and C are dense or have row strides.
 template <class T>
-void product(const KernelTable<T>& kernels, const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows,
-             Init init, const T* bias = nullptr, Interrupt* interrupt = nullptr);
+GemmArgs<T> whole_product(const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows) {
+  GemmArgs<T> args = {};
+  args.a = a;
+  args.a_row = a_row;
+  args.b = b.data();
+  args.c = c;
+  args.c_row = c_row;
+  args.rows = rows;
+  args.columns = b.columns();
+  args.inner = b.inner();
+  args.init = Init::kZero;
+  return args;
+}
+
+// A product of all panels, so many rows at a time that they stay near. On one thread. When `interrupt` asks to stop, C
+// is incomplete.
+template <class T>
+void product(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt = nullptr);
+
+// The same, its rows split over threads.
+template <class T>
+void product_in_parallel(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt,
+                         int most_threads = std::numeric_limits<int>::max());
 
 inline double product_flops(Dim rows, Dim inner, Dim columns) {
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);

@@ -135,14 +135,15 @@ class RowSum {
       for (int i = 0; i < parts; ++i) {
         const Range part = split(count, i, parts, k_.tile_rows);
         for (Dim p = group.begin; p < group.end; ++p) {
-          GemmPackedArgs<T> args = {packed_a + part.begin * block.rows,
-                                    panel_at(p),
-                                    factor.output + (outputs.begin + part.begin) * factor.output_row + p * panel_,
-                                    factor.output_row,
-                                    part.end - part.begin,
-                                    columns_of(p),
-                                    block.rows,
-                                    init};
+          GemmPackedArgs<T> args = {};
+          args.a = packed_a + part.begin * block.rows;
+          args.b = panel_at(p);
+          args.c = factor.output + (outputs.begin + part.begin) * factor.output_row + p * panel_;
+          args.c_row = factor.output_row;
+          args.rows = part.end - part.begin;
+          args.columns = columns_of(p);
+          args.inner = block.rows;
+          args.init = init;
           if (p + 1 < (in_place() ? end : group.end)) args.next = panel_at(p + 1);
           // A panel streams from a second-level cache then, and C is read half as often.
           if (second_level_is_large()) args.cut = block.rows;

@@ -28,20 +28,14 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
   for (Dim p = 0; p < panels;) {
     const bool narrow = narrow_last && p + 1 == panels;
     const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
-    GemmArgs<T> args = {x + rows.begin * w.inputs,
-                        w.inputs,
-                        w.kernel.data(),
-                        nullptr,
-                        logits.row_of(p),
-                        w.bias.data(),
-                        rows.end - rows.begin,
-                        w.units,
-                        w.inputs,
-                        w.has_bias ? Init::kBias : Init::kZero,
-                        p,
-                        last};
-    args.c = logits.z + rows.begin * args.c_row;
+    const Dim row = logits.row_of(p);
+    GemmArgs<T> args = whole_product(x + rows.begin * w.inputs, w.inputs, w.kernel, logits.z + rows.begin * row, row,
+                                     rows.end - rows.begin);
     args.c_panel = logits.panel * logits.rows;
+    args.init = w.has_bias ? Init::kBias : Init::kZero;
+    args.bias = w.bias.data();
+    args.first_panel = p;
+    args.last_panel = last;
     run_product(k, args);
     for (; p < last; ++p) softmax.take(p);
   }
@@ -52,16 +46,9 @@ template <class T>
 void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Logits<T>& logits, Range rows,
                     Range panels, T* dx) {
   if (dx == nullptr) return;
-  GemmArgs<T> args = {logits.at(panels.begin, rows.begin),
-                      logits.row_of(panels.begin),
-                      w.kernel_t.data(),
-                      dx,
-                      w.inputs,
-                      nullptr,
-                      rows.end - rows.begin,
-                      w.inputs,
-                      w.units,
-                      panels.begin == 0 ? Init::kZero : Init::kKeep};
+  GemmArgs<T> args = whole_product(logits.at(panels.begin, rows.begin), logits.row_of(panels.begin), w.kernel_t, dx,
+                                   w.inputs, rows.end - rows.begin);
+  if (panels.begin > 0) args.init = Init::kKeep;
   args.first_inner = panels.begin * logits.panel;
   args.last_inner = std::min(panels.end * logits.panel, logits.columns);
   args.a_panel = logits.panel * logits.rows;
