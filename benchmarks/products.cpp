@@ -76,8 +76,7 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
     const double before = measure_peak(k, 1, kPeakTime, Rate::kMean), start = now();
     for (Dim step = 0; step < steps; ++step) {
       GemmArgs<float> args =
-          whole_product(a + step * rows * inner, inner, panels, c + step * rows * columns, columns, rows);
-      args.init = Init::kKeep;
+          whole_product(a + step * rows * inner, inner, panels, c + step * rows * columns, columns, rows, Init::kKeep);
       if (setting.cut < 0) {
         product(k, args);
         continue;

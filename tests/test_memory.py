@@ -109,6 +109,15 @@ def test_a_step_holds_what_was_estimated(name, threads, request):
     assert 0.8 * estimate.total <= found.total <= estimate.total
 
 
+def test_recurrent_dropout_packs_for_training_what_it_reads():
+    """Gates apart, forward and backward, as many values as readers hold: together and apart."""
+    lstm = layers.LSTM(64, recurrent_dropout=0.2)
+    model = pylstm.Sequential([layers.Input((None, 64)), lstm])
+    reading = model.estimate_memory(8, 5, training=False).packed_weights
+    both = model.estimate_memory(8, 5).packed_weights
+    assert both - reading == pytest.approx(reading, rel=0.01)  # the bias is packed once, not twice
+
+
 def cut_rows(make, batch, steps, ids=600):
     """The model, and tokens of which one is padding."""
     model = pylstm.Sequential(make())

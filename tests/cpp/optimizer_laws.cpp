@@ -92,21 +92,22 @@ void update_case(const KernelTable<T>& k, const Variant& variant, Dim n, Random&
     u[i] = random.uniform<T>(T(-0.5), T(0.5));
   }
   const std::vector<T> p0(p, p + n), m0(m, m + n), v0(v, v + n), u0(u, u + n);
-  const UpdateArgs<T> args = {n,
-                              p,
-                              g,
-                              variant.momentum ? m : nullptr,
-                              variant.kind == Kind::kSgd ? nullptr : v,
-                              variant.centered ? u : nullptr,
-                              static_cast<T>(variant.scale),
-                              static_cast<T>(variant.clip),
-                              static_cast<T>(0.1),
-                              static_cast<T>(variant.decay),
-                              static_cast<T>(0.9),
-                              static_cast<T>(variant.kind == Kind::kSgd ? 0 : 0.99),
-                              static_cast<T>(1e-7),
-                              variant.nesterov,
-                              variant.centered};
+  UpdateArgs<T> args = {};
+  args.n = n;
+  args.p = p;
+  args.g = g;
+  args.m = variant.momentum ? m : nullptr;
+  args.v = variant.kind == Kind::kSgd ? nullptr : v;
+  args.u = variant.centered ? u : nullptr;
+  args.gradient_scale = static_cast<T>(variant.scale);
+  args.clip_value = static_cast<T>(variant.clip);
+  args.rate = static_cast<T>(0.1);
+  args.decay = static_cast<T>(variant.decay);
+  args.beta_1 = static_cast<T>(0.9);
+  args.beta_2 = static_cast<T>(variant.kind == Kind::kSgd ? 0 : 0.99);
+  args.epsilon = static_cast<T>(1e-7);
+  args.nesterov = variant.nesterov;
+  args.centered = variant.centered;
   (variant.kind == Kind::kSgd ? k.sgd : variant.kind == Kind::kAdam ? k.adam : k.rmsprop)(args);
   PYLSTM_EXPECT(memory.intact(), variant.name, " wrote in front of an array");
   for (Dim i = 0; i < n; ++i) {

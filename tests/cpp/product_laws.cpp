@@ -278,14 +278,15 @@ void many_rows(const KernelTable<T>& k, Random& random) {
     panels.pack(k, b.data(), columns, 1, inner, columns);
     for (const Init init : {Init::kBias, Init::kKeep}) {
       std::vector<T> got(at(rows * c_row), T(0.5)), want = got;
-      GemmArgs<T> args = whole_product(a.data(), a_row, panels, got.data(), c_row, rows);
-      args.init = init;
-      args.bias = bias.data();
+      std::vector<T> split = want;
+      GemmArgs<T> args = whole_product(a.data(), a_row, panels, got.data(), c_row, rows, init, bias.data());
       product(k, args);
+      args.c = split.data();
+      product_in_parallel(k, args, nullptr);
       args.c = want.data();
       k.gemm(args);
-      PYLSTM_EXPECT(std::memcmp(got.data(), want.data(), got.size() * sizeof(T)) == 0, "a product of ", rows,
-                    " rows of ", inner, " has other bits than one of the kernels");
+      PYLSTM_EXPECT(got == want, "a product of ", rows, " rows of ", inner, " has other bits than one of the kernels");
+      PYLSTM_EXPECT(split == want, "a product of ", rows, " rows of ", inner, " has other bits in parallel");
     }
   }
 }

@@ -95,7 +95,8 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   lstm_forward(run, scratch);
   PYLSTM_EXPECT(h_memory.intact() && c_memory.intact() && (!training || gates_memory.intact()),
                 "lstm_forward wrote in front of an output");
-  PlannedRun plan = {&schedule};
+  PlannedRun plan;
+  plan.schedule = &schedule;
   plan.has_bias = true;
   plan.training = training;
   const std::size_t planned = planned_scratch(k, weights, plan);

@@ -28,6 +28,7 @@ using WeightsList = std::vector<std::unique_ptr<LayerWeights>>;
 template <class T>
 struct Snapshot {
   const Kernels* kernels = nullptr;
+  long long version = 0;  // of the parameters
   WeightsList<T> weights;
 };
 
@@ -147,7 +148,7 @@ class Engine final : public Network {
 
   // engine_weights.cpp
   bool trains_here() const { return training_ && trainer_.load() == std::this_thread::get_id(); }
-  void pack(const Kernels& kernels, Use use, WeightsList<T>& weights) const;
+  void pack(const Kernels& kernels, PackedFor purpose, WeightsList<T>& weights) const;
   void publish(const Kernels& kernels);  // the parameters of now, with snapshot_mutex_ held
   std::shared_ptr<const Snapshot<T>> snapshot();
   const WeightsList<T>& training_weights();
@@ -199,10 +200,9 @@ class Engine final : public Network {
   Dim flat_count_ = 0;
 
   Buffer<T> parameters_;
-  mutable std::mutex parameters_mutex_;  // held while parameters_ change or are read as a whole
-  // Packed weights are of a version: training_version_, snapshot_version_; 0: none yet.
-  std::atomic<long long> version_{1};      // of parameters_, counts their changes
-  std::atomic<long long> for_readers_{1};  // what readers get at least: the one that a training or set_weights left
+  mutable std::mutex parameters_mutex_;        // held while parameters_ change or are read as a whole
+  std::atomic<long long> version_{1};          // of parameters_, counts their changes
+  std::atomic<long long> readers_version_{1};  // readers get no older one: what a training or set_weights has left
   std::vector<Buffer<T>> slots_;
   // Shared by every running call; alone for compile and the like, which wait for them. A forked child has one of its
   // own: calls of threads that it has not would hold this one for ever.
@@ -219,9 +219,8 @@ class Engine final : public Network {
   WeightsList<T> training_weights_;
   const Kernels* training_kernels_ = nullptr;  // that they are packed for
   const Kernels* fit_kernels_ = nullptr;       // of the fit since start, whatever is active meanwhile
-  long long training_version_ = 0;
+  long long training_version_ = 0;             // of the parameters that they were packed from; 0: of none
   mutable std::mutex snapshot_mutex_;
-  long long snapshot_version_ = 0;  // with snapshot_mutex_ held
   std::shared_ptr<Snapshot<T>> snapshot_;
 
   // Held while a training starts and while weights are replaced: neither comes between the steps of the other.

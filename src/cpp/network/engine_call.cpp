@@ -157,7 +157,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
   const Kernels& kernels = active_kernels();
   {
     const std::lock_guard<std::mutex> lock(parameters_mutex_);
-    pack(kernels, Use::kGradients, weights);
+    pack(kernels, PackedFor::kGradients, weights);
   }
   open_context(*work, kernels, interrupt);
   work->context.training = training;

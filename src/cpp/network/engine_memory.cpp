@@ -111,8 +111,8 @@ MemoryUse Engine<T>::plan_memory(Dim batch, Dim steps, Mode mode) const {
   if (mode == Mode::kFit) use.gradients = use.parameters;
   for (const Buffer<T>& slot : slots_) use.optimizer += slot.bytes();
   for (const auto& layer : layers_) {
-    use.packed_weights += layer->planned_weights(kernels, Use::kReading);
-    if (mode == Mode::kFit) use.packed_weights += layer->planned_weights(kernels, Use::kTraining);
+    use.packed_weights += layer->planned_weights(kernels, PackedFor::kReading);
+    if (mode == Mode::kFit) use.packed_weights += layer->planned_weights(kernels, PackedFor::kTraining);
   }
   use.workspace = plan_workspace(kernels, batch, steps, mode);
   return use;

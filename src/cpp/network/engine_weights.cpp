@@ -28,7 +28,7 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
   {
     const std::lock_guard<std::mutex> lock(parameters_mutex_);
     parameters_ = std::move(fresh);
-    for_readers_ = ++version_;
+    readers_version_ = ++version_;
   }
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
   publish(active_kernels());
@@ -55,11 +55,11 @@ template <class T>
 void Engine<T>::finish() noexcept {
   const EndTraining end{this};
   const std::lock_guard<std::mutex> lock(parameters_mutex_);
-  for_readers_ = version_.load();
+  readers_version_ = version_.load();
 }
 
 template <class T>
-void Engine<T>::pack(const Kernels& kernels, Use use, WeightsList<T>& weights) const {
+void Engine<T>::pack(const Kernels& kernels, PackedFor purpose, WeightsList<T>& weights) const {
   const FloatEnvironment guard;
   weights.resize(layers_.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -69,7 +69,7 @@ void Engine<T>::pack(const Kernels& kernels, Use use, WeightsList<T>& weights) c
     for (const VariableInfo& v : variables_) {
       if (v.layer == static_cast<Dim>(i)) parameters.push_back(parameters_.data() + v.offset);
     }
-    layers_[i]->pack(*weights[i], table_of<T>(kernels), parameters, use);
+    layers_[i]->pack(*weights[i], table_of<T>(kernels), parameters, purpose);
   }
 }
 
@@ -86,8 +86,8 @@ void Engine<T>::publish(const Kernels& kernels) {
   fresh->kernels = &kernels;
   {
     const std::lock_guard<std::mutex> parameters_lock(parameters_mutex_);
-    pack(kernels, Use::kReading, fresh->weights);
-    snapshot_version_ = version_;
+    pack(kernels, PackedFor::kReading, fresh->weights);
+    fresh->version = version_;
   }
   snapshot_ = std::move(fresh);
 }
@@ -97,15 +97,16 @@ std::shared_ptr<const Snapshot<T>> Engine<T>::snapshot() {
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
   const Kernels& kernels = active_kernels();
   // Beside a training readers keep what they have: packing after each of its steps would hold it up.
-  const long long least = trains_elsewhere() ? for_readers_ : version_;
-  if (!snapshot_ || snapshot_->kernels != &kernels || snapshot_version_ < least) publish(kernels);
+  const long long least = trains_elsewhere() ? readers_version_ : version_;
+  if (!snapshot_ || snapshot_->kernels != &kernels || snapshot_->version < least) publish(kernels);
   return snapshot_;
 }
 
 template <class T>
 const WeightsList<T>& Engine<T>::training_weights() {
   if (training_version_ != version_ || training_kernels_ != fit_kernels_) {
-    pack(*fit_kernels_, Use::kTraining, training_weights_);
+    training_version_ = 0;  // half packed, should this fail
+    pack(*fit_kernels_, PackedFor::kTraining, training_weights_);
     training_kernels_ = fit_kernels_;
     training_version_ = version_;
   }

@@ -70,12 +70,12 @@ struct PlannedCall {
 };
 
 // What weights are packed for.
-enum class Use {
+enum class PackedFor {
   kReading,    // forward in any mode; nothing refers to the parameters
   kTraining,   // forward with CallContext::training, and backward; may refer to the parameters
   kGradients,  // forward in any mode, and backward; nothing refers to the parameters
 };
-inline bool runs_backward(Use use) { return use != Use::kReading; }
+inline bool runs_backward(PackedFor purpose) { return purpose != PackedFor::kReading; }
 
 template <class T>
 class Layer {
@@ -97,10 +97,10 @@ class Layer {
 
   // parameters: one pointer for each variable, in Keras' layout.
   virtual std::unique_ptr<LayerWeights> make_weights() const { return nullptr; }
-  virtual void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, Use) const {}
+  virtual void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, PackedFor) const {}
 
   // What LayerWeights::bytes() is after pack.
-  virtual std::size_t planned_weights(const KernelTable<T>&, Use) const { return 0; }
+  virtual std::size_t planned_weights(const KernelTable<T>&, PackedFor) const { return 0; }
 
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
   // What LayerWork::bytes() is at most after the first such call.

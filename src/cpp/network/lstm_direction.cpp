@@ -45,25 +45,27 @@ Dim last_row(const Schedule& s, Dim r) {
   return length == 0 ? r : s.batch + s.packed(length - 1, r);
 }
 
-// A training with recurrent dropout reads gates apart only.
-bool reads_together(const LstmConfig& config, Use use) { return config.groups() == 1 || use != Use::kTraining; }
+bool reads_together(const LstmConfig& config, PackedFor purpose) {
+  return config.groups() == 1 || purpose != PackedFor::kTraining;
+}
 
 }  // namespace
 
 template <class T>
 void DirectionWeights<T>::pack(const KernelTable<T>& kernels, const LstmConfig& config,
-                               const std::vector<const T*>& parameters, Use use) {
+                               const std::vector<const T*>& parameters, PackedFor purpose) {
   const LstmParameters<T> p = {parameters[0], parameters[1], config.use_bias ? parameters[2] : nullptr};
-  const bool backward = runs_backward(use);
-  if (reads_together(config, use)) together.pack(kernels, p, config.inputs, config.units, 1, backward);
+  const bool backward = runs_backward(purpose);
+  if (reads_together(config, purpose)) together.pack(kernels, p, config.inputs, config.units, 1, backward);
   if (config.groups() > 1) apart.pack(kernels, p, config.inputs, config.units, config.groups(), backward);
 }
 
 template <class T>
-std::size_t DirectionWeights<T>::planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, Use use) {
-  const bool backward = runs_backward(use);
+std::size_t DirectionWeights<T>::planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config,
+                                               PackedFor purpose) {
+  const bool backward = runs_backward(purpose);
   std::size_t sum = 0;
-  if (reads_together(config, use)) {
+  if (reads_together(config, purpose)) {
     sum += LstmWeights<T>::planned_bytes(kernels, config.inputs, config.units, 1, backward);
   }
   if (config.groups() > 1) {
@@ -109,7 +111,8 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
   const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
-  PlannedRun run = {&s};
+  PlannedRun run;
+  run.schedule = &s;
   run.distinct = call.distinct;
   run.has_bias = config_.use_bias;
   run.input_dropout = call.training && config_.dropout > 0;
@@ -192,7 +195,7 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   run.schedule = &s;
   run.interrupt = context.interrupt;
   draw_masks(context, work, batch);
-  run.weights = run.dropout.recurrent != nullptr ? &weights.apart : &weights.together;
+  run.weights = context.training && config_.groups() > 1 ? &weights.apart : &weights.together;
   gather_inputs(work, in);
   const DirectionSizes sizes = forward_sizes(s, context.keep, context.training);
   run.h = work.h.reserve(sizes.h);

@@ -27,12 +27,13 @@ struct LstmConfig {
 
 template <class T>
 struct DirectionWeights {
-  LstmWeights<T> together;  // four gates in one product; not packed where only `apart` is read
-  LstmWeights<T> apart;     // for training with recurrent dropout
+  LstmWeights<T> together;  // four gates in one product; of a training with recurrent dropout not packed
+  LstmWeights<T> apart;     // what such a training reads
 
-  void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters, Use use);
+  void pack(const KernelTable<T>& kernels, const LstmConfig& config, const std::vector<const T*>& parameters,
+            PackedFor purpose);
   std::size_t bytes() const { return together.bytes() + apart.bytes(); }
-  static std::size_t planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, Use use);
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, const LstmConfig& config, PackedFor purpose);
 };
 
 // Elements of the buffers of a DirectionWork; 0: not used.

@@ -71,13 +71,13 @@ std::unique_ptr<LayerWeights> LstmLayer<T>::make_weights() const {
 
 template <class T>
 void LstmLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& kernels, const std::vector<const T*>& parameters,
-                        Use use) const {
-  static_cast<LstmLayerWeights<T>&>(weights).direction.pack(kernels, direction_.config(), parameters, use);
+                        PackedFor purpose) const {
+  static_cast<LstmLayerWeights<T>&>(weights).direction.pack(kernels, direction_.config(), parameters, purpose);
 }
 
 template <class T>
-std::size_t LstmLayer<T>::planned_weights(const KernelTable<T>& kernels, Use use) const {
-  return DirectionWeights<T>::planned_bytes(kernels, direction_.config(), use);
+std::size_t LstmLayer<T>::planned_weights(const KernelTable<T>& kernels, PackedFor purpose) const {
+  return DirectionWeights<T>::planned_bytes(kernels, direction_.config(), purpose);
 }
 
 template <class T>
@@ -143,17 +143,17 @@ std::unique_ptr<LayerWeights> BidirectionalLayer<T>::make_weights() const {
 
 template <class T>
 void BidirectionalLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& kernels,
-                                 const std::vector<const T*>& parameters, Use use) const {
+                                 const std::vector<const T*>& parameters, PackedFor purpose) const {
   auto& w = static_cast<BidirectionalWeights<T>&>(weights);
   const auto half = static_cast<std::ptrdiff_t>(lstm_variables(directions_[0].config(), "").size());
-  w.direction[0].pack(kernels, directions_[0].config(), {parameters.begin(), parameters.begin() + half}, use);
-  w.direction[1].pack(kernels, directions_[1].config(), {parameters.begin() + half, parameters.end()}, use);
+  w.direction[0].pack(kernels, directions_[0].config(), {parameters.begin(), parameters.begin() + half}, purpose);
+  w.direction[1].pack(kernels, directions_[1].config(), {parameters.begin() + half, parameters.end()}, purpose);
 }
 
 template <class T>
-std::size_t BidirectionalLayer<T>::planned_weights(const KernelTable<T>& kernels, Use use) const {
-  return DirectionWeights<T>::planned_bytes(kernels, directions_[0].config(), use) +
-         DirectionWeights<T>::planned_bytes(kernels, directions_[1].config(), use);
+std::size_t BidirectionalLayer<T>::planned_weights(const KernelTable<T>& kernels, PackedFor purpose) const {
+  return DirectionWeights<T>::planned_bytes(kernels, directions_[0].config(), purpose) +
+         DirectionWeights<T>::planned_bytes(kernels, directions_[1].config(), purpose);
 }
 
 template <class T>

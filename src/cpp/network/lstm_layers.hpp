@@ -23,8 +23,8 @@ class LstmLayer final : public Layer<T> {
   void set_first_state(Dim first) override { first_state_ = first; }
   std::vector<Dim> state_units() const override { return {direction_.config().units}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
-  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, Use) const override;
-  std::size_t planned_weights(const KernelTable<T>&, Use) const override;
+  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, PackedFor) const override;
+  std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
@@ -61,8 +61,8 @@ class BidirectionalLayer final : public Layer<T> {
     return {directions_[0].config().units, directions_[1].config().units};
   }
   std::unique_ptr<LayerWeights> make_weights() const override;
-  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, Use) const override;
-  std::size_t planned_weights(const KernelTable<T>&, Use) const override;
+  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, PackedFor) const override;
+  std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;

@@ -86,18 +86,18 @@ std::unique_ptr<LayerWeights> EmbeddingLayer<T>::make_weights() const {
 
 template <class T>
 void EmbeddingLayer<T>::pack(LayerWeights& weights, const KernelTable<T>&, const std::vector<const T*>& parameters,
-                             Use use) const {
+                             PackedFor purpose) const {
   auto& w = static_cast<EmbeddingWeights<T>&>(weights);
   w.table = parameters[0];
-  if (use == Use::kTraining) return;
+  if (purpose == PackedFor::kTraining) return;
   const Dim count = input_dim_ * output_dim_;
   std::memcpy(w.own.reserve(count), parameters[0], static_cast<std::size_t>(count) * sizeof(T));
   w.table = w.own.data();
 }
 
 template <class T>
-std::size_t EmbeddingLayer<T>::planned_weights(const KernelTable<T>&, Use use) const {
-  return use == Use::kTraining ? 0 : at(input_dim_ * output_dim_) * sizeof(T);
+std::size_t EmbeddingLayer<T>::planned_weights(const KernelTable<T>&, PackedFor purpose) const {
+  return purpose == PackedFor::kTraining ? 0 : at(input_dim_ * output_dim_) * sizeof(T);
 }
 
 template <class T>
@@ -183,14 +183,14 @@ std::unique_ptr<LayerWeights> DenseLayer<T>::make_weights() const {
 
 template <class T>
 void DenseLayer<T>::pack(LayerWeights& weights, const KernelTable<T>& kernels, const std::vector<const T*>& parameters,
-                         Use use) const {
+                         PackedFor purpose) const {
   static_cast<DenseLayerWeights<T>&>(weights).dense.pack(kernels, parameters[0], use_bias_ ? parameters[1] : nullptr,
-                                                         in_.features, units_, runs_backward(use));
+                                                         in_.features, units_, runs_backward(purpose));
 }
 
 template <class T>
-std::size_t DenseLayer<T>::planned_weights(const KernelTable<T>& kernels, Use use) const {
-  return DenseWeights<T>::planned_bytes(kernels, in_.features, units_, use_bias_, runs_backward(use));
+std::size_t DenseLayer<T>::planned_weights(const KernelTable<T>& kernels, PackedFor purpose) const {
+  return DenseWeights<T>::planned_bytes(kernels, in_.features, units_, use_bias_, runs_backward(purpose));
 }
 
 template <class T>

@@ -17,8 +17,8 @@ class EmbeddingLayer final : public Layer<T> {
   std::vector<VariableSpec> variables() const override { return {{"embeddings", {input_dim_, output_dim_}}}; }
   SampleShape output_shape() const override { return {true, false, in_.steps, output_dim_}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
-  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, Use) const override;
-  std::size_t planned_weights(const KernelTable<T>&, Use) const override;
+  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, PackedFor) const override;
+  std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   bool makes_mask() const override { return mask_zero_; }
@@ -59,8 +59,8 @@ class DenseLayer final : public Layer<T> {
   std::vector<VariableSpec> variables() const override;
   SampleShape output_shape() const override { return {in_.sequence, false, in_.steps, units_}; }
   std::unique_ptr<LayerWeights> make_weights() const override;
-  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, Use) const override;
-  std::size_t planned_weights(const KernelTable<T>&, Use) const override;
+  void pack(LayerWeights&, const KernelTable<T>&, const std::vector<const T*>&, PackedFor) const override;
+  std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;

@@ -33,12 +33,8 @@ std::size_t DenseScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim in
 template <class T>
 void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows, T* y,
                    Interrupt* interrupt) {
-  GemmArgs<T> args = whole_product(x, w.inputs, w.kernel, y, w.units, rows);
-  if (w.has_bias) {
-    args.init = Init::kBias;
-    args.bias = w.bias.data();
-  }
-  product_in_parallel(kernels, args, interrupt);
+  const Init init = w.has_bias ? Init::kBias : Init::kZero;
+  product_in_parallel(kernels, whole_product(x, w.inputs, w.kernel, y, w.units, rows, init, w.bias.data()), interrupt);
 }
 
 template <class T>

@@ -76,9 +76,10 @@ struct LstmScratch {
   std::size_t bytes() const;
 };
 
+// A run that a plan is for.
 struct PlannedRun {
-  const Schedule* schedule;  // its batch, steps, total and density alone are read
-  Dim distinct = 0;          // repeats at most
+  const Schedule* schedule = nullptr;  // its batch, steps, total and density alone are read
+  Dim distinct = 0;                    // repeats at most
   bool has_bias = false, input_dropout = false, recurrent_dropout = false;
   bool training = false;  // backward too
 };

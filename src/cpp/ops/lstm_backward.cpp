@@ -70,8 +70,7 @@ class BackwardRows {
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dz + g * (row / w_.groups);
       if (masks == nullptr) {
-        GemmArgs<T> args = whole_product(a, row, w_.recurrent_t[at(g)], dh, w_.units, count);
-        args.init = Init::kKeep;
+        GemmArgs<T> args = whole_product(a, row, w_.recurrent_t[at(g)], dh, w_.units, count, Init::kKeep);
         args.first_panel = panels_.begin;
         args.last_panel = panels_.end;
         args.backwards = step % 2 == 1;  // what the last step used last is still in the cache
@@ -100,8 +99,7 @@ class BackwardRows {
 template <class T>
 void times_kernel_t(const LstmRun<T>& run, const T* dz, Dim rows, int group, T* out, Init init, int most_threads) {
   const LstmWeights<T>& w = *run.weights;
-  GemmArgs<T> args = whole_product(dz, 4 * w.units, w.kernel_t[at(group)], out, w.inputs, rows);
-  args.init = init;
+  const auto args = whole_product(dz, 4 * w.units, w.kernel_t[at(group)], out, w.inputs, rows, init);
   product_in_parallel(*run.kernels, args, run.interrupt, most_threads);
 }
 

@@ -152,9 +152,8 @@ class ForwardRows {
       const Dim column = g * w_.z_gate;
       const Panels<T>& w = w_.kernel[at(g)];
       const Range panels = own_panels();
-      GemmArgs<T> args = whole_product(a, w_.inputs, w, z + column, w_.z_columns, count);
-      args.bias = w_.bias.data() + column;
-      args.init = Init::kBias;
+      GemmArgs<T> args =
+          whole_product(a, w_.inputs, w, z + column, w_.z_columns, count, Init::kBias, w_.bias.data() + column);
       args.first_panel = panels.begin;
       args.last_panel = panels.end;
       run_product(k_, args);
@@ -173,9 +172,8 @@ class ForwardRows {
     if (!together) {
       for (int g = 0; g < w_.groups; ++g) {
         const T* a = dropped(h_prev, w_.units, count, w_.units, run_.dropout.recurrent, g);
-        GemmArgs<T> args = whole_product(a, w_.units, w_.recurrent[at(g)], z + g * w_.z_gate, w_.z_columns, count);
-        args.init = Init::kKeep;
-        product(k_, args);
+        T* out = z + g * w_.z_gate;
+        product(k_, whole_product(a, w_.units, w_.recurrent[at(g)], out, w_.z_columns, count, Init::kKeep));
       }
     }
     LstmStepArgs<T> args = {};
@@ -228,9 +226,8 @@ const T* project_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
   check(w.groups == 1 && run.dropout.inputs == nullptr, "repeats need one group and no dropout of inputs");
   T* z = scratch.distinct.reserve(x.count * w.z_columns);
-  GemmArgs<T> args = whole_product(x.values, w.inputs, w.kernel[0], z, w.z_columns, x.count);
-  args.bias = w.bias.data();
-  args.init = Init::kBias;
+  const T* bias = w.bias.data();
+  const auto args = whole_product(x.values, w.inputs, w.kernel[0], z, w.z_columns, x.count, Init::kBias, bias);
   product_in_parallel(*run.kernels, args, run.interrupt);
   return z;
 }
@@ -270,7 +267,9 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   });
 }
 
-template void lstm_forward<float>(const LstmRun<float>&, LstmScratch<float>&);
-template void lstm_forward<double>(const LstmRun<double>&, LstmScratch<double>&);
+#define PYLSTM_INSTANTIATE(T) template void lstm_forward<T>(const LstmRun<T>&, LstmScratch<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
 
 }  // namespace pylstm

@@ -1,7 +1,7 @@
 // What an LSTM's forward and backward need beside their results, and how much that will be.
 #include <algorithm>
 
-#include "base/index.hpp"
+#include "ops/lstm.hpp"
 #include "ops/lstm_chunks.hpp"
 #include "ops/lstm_threads.hpp"
 

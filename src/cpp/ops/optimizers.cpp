@@ -113,10 +113,10 @@ void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config
   const double rate =
       adam ? config.learning_rate * std::sqrt(1 - std::pow(config.beta_2, count)) / (1 - std::pow(config.beta_1, count))
            : config.learning_rate;
-  UpdateArgs<T> all = {};
   T* const m = slot("momentum");
   T* const v = slot("velocity");
   T* const u = slot("average_gradient");
+  UpdateArgs<T> all = {};
   all.clip_value = static_cast<T>(config.clipvalue);
   all.rate = static_cast<T>(rate);
   all.decay = static_cast<T>(config.learning_rate * config.weight_decay);

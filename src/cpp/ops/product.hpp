@@ -41,9 +41,10 @@ Dim cut_of_features(const KernelTable<T>& kernels, Dim rows);
 template <class T>
 void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
 
-// C[rows, columns] = A * B, where A and C are dense or have row strides.
+// C[rows, columns] = init + A * B
 template <class T>
-GemmArgs<T> whole_product(const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows) {
+GemmArgs<T> whole_product(const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows, Init init = Init::kZero,
+                          const T* bias = nullptr) {
   GemmArgs<T> args = {};
   args.a = a;
   args.a_row = a_row;
@@ -53,12 +54,13 @@ GemmArgs<T> whole_product(const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c
   args.rows = rows;
   args.columns = b.columns();
   args.inner = b.inner();
-  args.init = Init::kZero;
+  args.init = init;
+  args.bias = bias;
   return args;
 }
 
-// A product of all panels, so many rows at a time that they stay near. On one thread. When `interrupt` asks to stop, C
-// is incomplete.
+// A product as whole_product makes it, on one thread: cut for this machine, and so many rows at a time that they stay
+// near. When `interrupt` asks to stop, C is incomplete.
 template <class T>
 void product(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt = nullptr);
 

@@ -30,10 +30,8 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
     const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
     const Dim row = logits.row_of(p);
     GemmArgs<T> args = whole_product(x + rows.begin * w.inputs, w.inputs, w.kernel, logits.z + rows.begin * row, row,
-                                     rows.end - rows.begin);
+                                     rows.end - rows.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
     args.c_panel = logits.panel * logits.rows;
-    args.init = w.has_bias ? Init::kBias : Init::kZero;
-    args.bias = w.bias.data();
     args.first_panel = p;
     args.last_panel = last;
     run_product(k, args);
@@ -47,8 +45,7 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
                     Range panels, T* dx) {
   if (dx == nullptr) return;
   GemmArgs<T> args = whole_product(logits.at(panels.begin, rows.begin), logits.row_of(panels.begin), w.kernel_t, dx,
-                                   w.inputs, rows.end - rows.begin);
-  if (panels.begin > 0) args.init = Init::kKeep;
+                                   w.inputs, rows.end - rows.begin, panels.begin == 0 ? Init::kZero : Init::kKeep);
   args.first_inner = panels.begin * logits.panel;
   args.last_inner = std::min(panels.end * logits.panel, logits.columns);
   args.a_panel = logits.panel * logits.rows;

@@ -53,11 +53,13 @@ def run(job: Job, settings: language_model.Settings) -> int:
         language_model.for_use(model).save(job.output, include_optimizer=False)
 
     def after_epoch(epoch: int) -> None:
-        say(f"epoch {epoch + 1}", f"{_held_out_bits(model, job):.3f} bits per byte, held out")
         try:
             save()
         except OSError as error:  # the last one decides
             say("not saved", f"{error}; training goes on")
+        text = job.held_out[: language_model.EPOCH_BYTES]
+        bits = language_model.bits_per_byte(model, job.train[-1], text)
+        say(f"epoch {epoch + 1}", f"{bits:.3f} bits per byte over {len(text):,} held out")
 
     training = language_model.train(model, job.train, settings, after_epoch=after_epoch)
     speed = training.tokens / training.seconds
@@ -81,17 +83,13 @@ def run(job: Job, settings: language_model.Settings) -> int:
     return INTERRUPTED if training.interrupted else 0
 
 
-def _held_out_bits(model: Sequential, job: Job) -> float:
-    return language_model.bits_per_byte(model, job.train[-1], job.held_out)
-
-
 def _compare(model: Sequential, job: Job) -> None:
     """Bits per byte of the baselines and of the model, all on the same held-out text."""
     say("held out", f"bits per byte over {len(job.held_out):,} bytes")
     bits = {name: _ngram.bits_per_byte(job.train, job.held_out, k) for name, k in BASELINES}
     for name, value in bits.items():
         say("", f"{name:<9}{value:6.3f}")
-    own = _held_out_bits(model, job)
+    own = language_model.bits_per_byte(model, job.train[-1], job.held_out)
     difference = bits["5-gram"] - own
     side = "below" if difference >= 0 else "above"
     say("", f"{'pylstm':<9}{own:6.3f}   {abs(difference):.3f} {side} the 5-gram")

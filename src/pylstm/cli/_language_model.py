@@ -17,6 +17,7 @@ from pylstm.cli._corpus import windows
 VOCABULARY = 256  # every byte value, so that any UTF-8 can be read and written
 MAX_NORM = 0.25  # of the gradient: lets the learning rate be high from the first step
 STREAM_BYTES = 1 << 20  # held-out text is read in streams of at least this size
+EPOCH_BYTES = 1 << 18  # of held-out text that an epoch but the last is measured on
 EVALUATION_STEPS = 1000  # bytes a call of `evaluate` walks at once; bounds its memory
 
 
@@ -121,7 +122,7 @@ def train(
 
     Args:
         after_epoch: called with the number of every epoch but the last, from 0, when it is over;
-            its time does not count, and it may let the model read.
+            its time does not count. It may let the model read: an epoch begins with new state.
     """
     x, y, streams = windows(text, settings.batch_size, settings.seq_length)
     interrupted, bits = False, None
@@ -166,9 +167,11 @@ class _AfterEpoch(callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         start = time.perf_counter()
-        if epoch < self._last:
-            self._function(epoch)
-        self.seconds += time.perf_counter() - start
+        try:
+            if epoch < self._last:
+                self._function(epoch)
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
 def bits_per_byte(model: Sequential, before: int, text: bytes) -> float:

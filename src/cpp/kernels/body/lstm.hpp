@@ -112,8 +112,16 @@ void lstm_step(const LstmStepArgs<T>& p) {
   constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
   const Dim blocks = (p.units + W - 1) / W;
   const Dim together = p.recurrent == nullptr ? blocks : panels_for(p.rows);
-  GemmArgs<T> product = {p.h_prev, p.h_prev_row, p.recurrent, p.z, p.z_row, nullptr, p.rows, gate_columns<T>(p.units),
-                         p.units,  Init::kKeep};
+  GemmArgs<T> product = {};
+  product.a = p.h_prev;
+  product.a_row = p.h_prev_row;
+  product.b = p.recurrent;
+  product.c = p.z;
+  product.c_row = p.z_row;
+  product.rows = p.rows;
+  product.columns = gate_columns<T>(p.units);
+  product.inner = p.units;
+  product.init = Init::kKeep;
   product.backwards = p.backwards;
   product.cut = p.cut;
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
