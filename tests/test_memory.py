@@ -319,26 +319,22 @@ def workspace(batch, steps, units, count, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("batch", "steps", "units"), [(32, 40, 128), (20, 15, 650), (64, 30, 32)])
+@pytest.mark.parametrize(
+    ("batch", "steps", "units"),
+    [(32, 40, 128), (20, 15, 650), (64, 30, 32), (1, 100, 512), (2, 150, 256), (16, 25, 512)],
+)
 def test_an_lstm_layer_keeps_gates_states_and_little_more(
     batch, steps, units, threads, dtype, request
 ):
-    """For each row and step six values of each unit: four gates, c and h; initial h and c with
-    their gradients; the gradient that the layer gets and the one that it hands down; for each
-    thread a chunk of sums; one block of packed rows for the gradient of the weights; the numbers
-    of the rows.
+    """For each row and step six values of each unit, four gates, c and h, and two of gradients,
+    the one that the layer gets and the one that it hands down; initial h and c; for each thread
+    512 KiB for sums of a chunk of steps and 73 KiB for all else, of float64 twice as much.
     """
     before = pylstm.get_num_threads()
     request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
     pylstm._core.set_num_threads(threads)
     size, cells = np.dtype(dtype).itemsize, batch * steps * units
-    bound = (
-        6 * size * cells
-        + 4 * size * batch * units
-        + 2 * size * cells
-        + threads * (576 << 10) * size // 4
-        + size * 256 * (2 * units + 64)
-        + 40 * batch * (steps + 1)
-    )
+    for_threads = threads * (512 + 73) * 1024 * size // 4
+    bound = size * (6 * cells + 2 * cells + 2 * batch * units) + for_threads
     one, two = (workspace(batch, steps, units, count, dtype) for count in (1, 2))
     assert 6 * size * cells <= two - one <= bound

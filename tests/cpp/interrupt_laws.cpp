@@ -39,7 +39,9 @@ void dense_case(const KernelTable<T>& k, Interrupt* interrupt) {
                  d_bias = ones<T>(units);
   dense_forward(k, w, x.data(), rows, y.data(), interrupt);
   DenseScratch<T> scratch;
-  dense_backward(k, w, x.data(), y.data(), rows, false, d_kernel.data(), d_bias.data(), dx.data(), scratch, interrupt);
+  RowProductScratch<T> sums;
+  dense_backward(k, w, x.data(), y.data(), rows, false, d_kernel.data(), d_bias.data(), dx.data(), scratch, sums,
+                 interrupt);
   CrossEntropyScratch<T> softmax;
   std::vector<const T*> from;
   std::vector<T*> to;
@@ -54,7 +56,7 @@ void dense_case(const KernelTable<T>& k, Interrupt* interrupt) {
   std::vector<double> loss(at(rows), 1.0);
   const DenseGradients<T> gradients = {d_kernel.data(), d_bias.data(), dx.data()};
   dense_softmax_cross_entropy<T>(k, w, x.data(), rows, targets, 0.0, 1.0, &gradients, {loss.data(), nullptr}, interrupt,
-                                 softmax);
+                                 softmax, sums);
   const bool left = all_ones(y) && all_ones(dx) && all_ones(d_kernel) && all_ones(d_bias) && all_ones(loss);
   PYLSTM_EXPECT(left == (interrupt != nullptr), "dense layer: outputs ", left ? "left" : "written");
 }
@@ -86,7 +88,8 @@ void lstm_case(const KernelTable<T>& k, Interrupt* interrupt) {
                  d_kernel = ones<T>(inputs * row), d_recurrent = ones<T>(units * row), d_bias = ones<T>(row);
   const LstmGradients<T> gradients = {dh.data(),       dc.data(),          nullptr,      dx.data(),
                                       d_kernel.data(), d_recurrent.data(), d_bias.data()};
-  lstm_backward(run, gradients, scratch);
+  RowProductScratch<T> sums;
+  lstm_backward(run, gradients, scratch, sums);
   const bool left = all_ones(dx) && all_ones(d_kernel) && all_ones(d_recurrent) && all_ones(d_bias);
   PYLSTM_EXPECT(left == (interrupt != nullptr), "lstm_backward: outputs ", left ? "left" : "written");
 }

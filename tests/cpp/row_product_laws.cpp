@@ -45,7 +45,7 @@ std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, D
       k, {{s.x_rows.data(), inputs, out.data(), row}, {s.one_rows.data(), 1, out.data() + inputs * row, row}}, d,
       columns, rows, scratch, options);
   const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, in_panels);
-  const auto planned = static_cast<std::size_t>(plan.a + plan.d) * sizeof(T);
+  const auto planned = static_cast<std::size_t>(plan.scratch.a + plan.scratch.d) * sizeof(T);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "a sum over ", rows, " rows reserved ", scratch.bytes(), ", planned ",
                 planned);
   return out;

@@ -214,9 +214,10 @@ void fused_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim units, bool d
   };
   Answer fused = empty(), plain = empty();
   CrossEntropyScratch<T> scratch;
+  RowProductScratch<T> sums;
   const DenseGradients<T> gradients = {fused.d_kernel.data(), fused.d_bias.data(), fused.dx.data()};
   dense_softmax_cross_entropy<T>(k, w, x.data(), rows, targets, static_cast<double>(smoothing), 0.25, &gradients,
-                                 {fused.loss.data(), fused.argmax.data()}, nullptr, scratch);
+                                 {fused.loss.data(), fused.argmax.data()}, nullptr, scratch, sums);
 
   std::vector<T> z(size(rows * units));
   dense_forward(k, w, x.data(), rows, z.data());
@@ -224,7 +225,7 @@ void fused_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim units, bool d
                            {plain.loss.data(), plain.argmax.data()}, scratch.rows);
   DenseScratch<T> dense_scratch;
   dense_backward(k, w, x.data(), z.data(), rows, false, plain.d_kernel.data(), plain.d_bias.data(), plain.dx.data(),
-                 dense_scratch);
+                 dense_scratch, sums);
   PYLSTM_EXPECT(fused.loss == plain.loss, "fused loss of ", rows, " x ", units, " differs from the plain one");
   PYLSTM_EXPECT(fused.argmax == plain.argmax, "fused argmax of ", rows, " x ", units, " differs");
   // Of labels, x may be scaled instead of dz: per term three roundings more, and one of the scale at the label.
@@ -264,7 +265,7 @@ void fused_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim units, bool d
                           dense_targets ? given.data() + last * units : nullptr, nullptr};
   const DenseGradients<T> of_one = {nullptr, nullptr, alone.dx.data()};
   dense_softmax_cross_entropy<T>(k, w, x.data() + last * inputs, 1, one, static_cast<double>(smoothing), 0.25, &of_one,
-                                 {alone.loss.data(), alone.argmax.data()}, nullptr, scratch);
+                                 {alone.loss.data(), alone.argmax.data()}, nullptr, scratch, sums);
   PYLSTM_EXPECT(alone.loss[0] == fused.loss[size(last)], "loss of a row alone among ", rows, " x ", units);
   for (Dim i = 0; i < inputs; ++i) {
     PYLSTM_EXPECT(same_bits(alone.dx[size(i)], fused.dx[size(last * inputs + i)]), "dx of a row alone among ", rows,

@@ -61,13 +61,17 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   call.training = mode == Mode::kFit;
   const Dim rows = call.rows();
   std::size_t sum = input_.tokens ? at(rows) * sizeof(std::int32_t) : at(rows * input_.features) * sizeof(T);
+  RowProductSizes sums;
   Dim features = input_.features;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer<T>& layer = *layers_[i];
     const SampleShape out = layer.output_shape();
     call.want_dx = call.training && i > 0;
     call.repeats = i + 1 < layers_.size() && layers_[i + 1]->takes_repeats();
-    if (i + 1 < layers_.size() || !unwritten) sum += layer.planned_work(kernels, call);
+    if (i + 1 < layers_.size() || !unwritten) {
+      sum += layer.planned_work(kernels, call);
+      if (call.training) sums.cover(layer.planned_sums(kernels, call));
+    }
     if (i + 1 == layers_.size()) break;
     call.distinct = call.repeats ? layer.most_repeats(call.rows()) : 0;
     call.masked = (call.masked || layer.makes_mask()) && out.sequence;
@@ -78,7 +82,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   if (!loss) {
     if (unwritten) {
       sum += 2 * at(last_rows) * sizeof(T*);
-      sum += CrossEntropyScratch<T>::planned_bytes(kernels, features, output_.features, true, last_rows, false, false);
+      sum += CrossEntropyScratch<T>::planned_bytes(kernels, features, output_.features, last_rows, false, false);
     }
     return sum;
   }
@@ -89,12 +93,15 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   const bool whole = crossentropy() && loss_.from_logits;
   if (fused != nullptr) {
     sum += fused->planned_loss(kernels, last_rows, call.training);
-    sum += call.training ? at(last_rows * features) * sizeof(T) : 0;
+    if (call.training) {
+      sum += at(last_rows * features) * sizeof(T);
+      sums.cover(fused->planned_loss_sums(kernels, last_rows));
+    }
   } else if (call.training || whole) {
     sum += at(last_rows * output_.features) * sizeof(T);
     sum += whole ? CrossEntropyScratch<T>::planned_rows(kernels, last_rows) : 0;
   }
-  return sum;
+  return sum + at(sums.a + sums.d) * sizeof(T);
 }
 
 template <class T>

@@ -12,6 +12,7 @@
 #include "base/interrupt.hpp"
 #include "kernels/table.hpp"
 #include "network/rows.hpp"
+#include "ops/row_product.hpp"
 
 namespace pylstm {
 
@@ -45,15 +46,16 @@ using State = std::vector<StateBlock<T>>;
 template <class T>
 struct CallContext {
   const KernelTable<T>* kernels = nullptr;
-  bool training = false;               // dropout on
-  bool keep = false;                   // keep what backward needs
-  bool repeats = false;                // the next layer takes_repeats
-  std::uint64_t seed = 0;              // of dropout masks
-  std::uint32_t step = 0;              // of dropout masks
-  Dim first_row = 0;                   // of a window in its batch, where the masks of its elements begin
-  State<T>* state = nullptr;           // read before and written after the run; null: zeros, dropped
-  bool only_stateful = true;           // use `state` in layers with stateful=True alone
-  State<T>* state_gradient = nullptr;  // backward: in dL/d(final state), out dL/d(initial state)
+  bool training = false;                 // dropout on
+  bool keep = false;                     // keep what backward needs
+  bool repeats = false;                  // the next layer takes_repeats
+  std::uint64_t seed = 0;                // of dropout masks
+  std::uint32_t step = 0;                // of dropout masks
+  Dim first_row = 0;                     // of a window in its batch, where the masks of its elements begin
+  State<T>* state = nullptr;             // read before and written after the run; null: zeros, dropped
+  bool only_stateful = true;             // use `state` in layers with stateful=True alone
+  State<T>* state_gradient = nullptr;    // backward: in dL/d(final state), out dL/d(initial state)
+  RowProductScratch<T>* sums = nullptr;  // of all layers, for backward
   Interrupt* interrupt = nullptr;
 };
 
@@ -105,6 +107,7 @@ class Layer {
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
   // What LayerWork::bytes() is at most after the first such call.
   virtual std::size_t planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const = 0;
+  virtual RowProductSizes planned_sums(const KernelTable<T>&, const PlannedCall&) const { return {}; }  // of backward
   virtual bool makes_mask() const { return false; }
   virtual Dim most_repeats(Dim /*rows*/) const { return 0; }  // Rows::repeats of its results at most
 

@@ -49,6 +49,16 @@ bool reads_together(const LstmConfig& config, PackedFor purpose) {
   return config.groups() == 1 || purpose != PackedFor::kTraining;
 }
 
+// Its sizes alone.
+Schedule planned_schedule(const PlannedCall& call) {
+  Schedule s;
+  s.batch = call.batch;
+  s.steps = call.steps;
+  s.total = call.rows();
+  s.dense = !call.masked;
+  return s;
+}
+
 }  // namespace
 
 template <class T>
@@ -98,28 +108,41 @@ DirectionSizes LstmDirection<T>::backward_sizes(const Schedule& s, Dim steps, bo
 }
 
 template <class T>
-std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call,
-                                            bool in_place) const {
-  Schedule s;
-  s.batch = call.batch;
-  s.steps = call.steps;
-  s.total = call.rows();
-  s.dense = !call.masked;
+LstmWeights<T> LstmDirection<T>::planned_weights(const KernelTable<T>& kernels, const PlannedCall& call) const {
   LstmWeights<T> w;
   w.set_sizes(kernels, config_.inputs, config_.units, call.training ? config_.groups() : 1);
-  DirectionSizes z = forward_sizes(s, call.training, call.training), back;
-  if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
-  const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
-  const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
+  return w;
+}
+
+template <class T>
+PlannedRun LstmDirection<T>::planned_run(const Schedule& schedule, const PlannedCall& call) const {
   PlannedRun run;
-  run.schedule = &s;
+  run.schedule = &schedule;
   run.distinct = call.distinct;
   run.has_bias = config_.use_bias;
   run.input_dropout = call.training && config_.dropout > 0;
   run.recurrent_dropout = call.training && config_.recurrent_dropout > 0;
   run.training = call.training;
+  return run;
+}
+
+template <class T>
+RowProductSizes LstmDirection<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  const Schedule s = planned_schedule(call);
+  return pylstm::planned_sums(kernels, planned_weights(kernels, call), planned_run(s, call));
+}
+
+template <class T>
+std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call,
+                                            bool in_place) const {
+  const Schedule s = planned_schedule(call);
+  DirectionSizes z = forward_sizes(s, call.training, call.training), back;
+  if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
+  const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
+  const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
-         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) + planned_scratch(kernels, w, run);
+         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) +
+         planned_scratch(kernels, planned_weights(kernels, call), planned_run(s, call));
 }
 
 template <class T>
@@ -297,7 +320,7 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
   lstm_backward(work.run,
                 {dh, dc, dh_initial, packed_dx, gradients.empty() ? nullptr : gradients[0],
                  gradients.empty() ? nullptr : gradients[1], gradients.size() < 3 ? nullptr : gradients[2]},
-                work.scratch);
+                work.scratch, *context.sums);
   if (state_gradient != nullptr) {
     for (Dim r = 0; r < batch; ++r) {  // a row without a real step hands its state through
       const T* from = state_gradient->h.data() + s.order[at(r)] * units;

@@ -83,8 +83,11 @@ class LstmDirection {
 
   // What DirectionWork::bytes() is at most after the first such call; in_place as for backward.
   std::size_t planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call, bool in_place) const;
+  RowProductSizes planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const;  // of backward
 
  private:
+  LstmWeights<T> planned_weights(const KernelTable<T>& kernels, const PlannedCall& call) const;  // their sizes alone
+  PlannedRun planned_run(const Schedule& schedule, const PlannedCall& call) const;
   void gather_inputs(DirectionWork<T>& work, const Rows<T>& in) const;
   // Of a batch with this schedule, whose rows are padded to `steps`.
   DirectionSizes forward_sizes(const Schedule& schedule, bool keep, bool training) const;

@@ -93,6 +93,11 @@ std::size_t LstmLayer<T>::planned_work(const KernelTable<T>& kernels, const Plan
 }
 
 template <class T>
+RowProductSizes LstmLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  return direction_.planned_sums(kernels, call);
+}
+
+template <class T>
 Rows<T> LstmLayer<T>::forward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
                               const Rows<T>& in) const {
   auto& own = static_cast<LstmLayerWork<T>&>(work);
@@ -169,6 +174,13 @@ std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>& kernels, c
   const Dim values = rows * (output_shape().features + (parts + more) * units());
   return directions_[0].planned_bytes(kernels, call, false) + directions_[1].planned_bytes(kernels, call, false) +
          static_cast<std::size_t>(values) * sizeof(T);
+}
+
+template <class T>
+RowProductSizes BidirectionalLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  RowProductSizes sizes = directions_[0].planned_sums(kernels, call);
+  sizes.cover(directions_[1].planned_sums(kernels, call));
+  return sizes;
 }
 
 template <class T>

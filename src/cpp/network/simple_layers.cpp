@@ -204,15 +204,25 @@ std::size_t DenseLayer<T>::planned_work(const KernelTable<T>& kernels, const Pla
   std::size_t sum = at(rows * (units_ + (call.want_dx ? in_.features : 0))) * sizeof(T);
   if (activation_ == DenseActivation::kSoftmax) {
     sum += 2 * at(rows) * sizeof(T*);
-    sum += CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, use_bias_, rows, false, false);
+    sum += CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, rows, false, false);
   }
-  if (call.training) sum += DenseScratch<T>::planned_bytes(kernels, in_.features, units_, use_bias_, rows, false);
+  if (call.training) sum += DenseScratch<T>::planned_bytes(rows);
   return sum;
 }
 
 template <class T>
+RowProductSizes DenseLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  return pylstm::planned_sums(kernels, in_.features, units_, use_bias_, call.rows(), false);
+}
+
+template <class T>
 std::size_t DenseLayer<T>::planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const {
-  return CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, use_bias_, rows, true, gradients);
+  return CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, rows, true, gradients);
+}
+
+template <class T>
+RowProductSizes DenseLayer<T>::planned_loss_sums(const KernelTable<T>& kernels, Dim rows) const {
+  return CrossEntropyScratch<T>::planned_sums(kernels, in_.features, units_, use_bias_, rows);
 }
 
 template <class T>
@@ -271,7 +281,7 @@ T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* we
   T* dx = want_dx ? own.dx.reserve(rows * in.features) : nullptr;
   dense_backward(kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, dy, rows, false,
                  gradients.empty() ? nullptr : gradients[0], gradients.size() < 2 ? nullptr : gradients[1], dx,
-                 own.scratch, context.interrupt);
+                 own.scratch, *context.sums, context.interrupt);
   return dx;
 }
 

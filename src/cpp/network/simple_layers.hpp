@@ -51,6 +51,7 @@ class DenseLayer final : public Layer<T> {
   DenseActivation activation() const { return activation_; }
   // Of a last layer whose softmax and loss are one operation: what CrossEntropyScratch::bytes() is then.
   std::size_t planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const;
+  RowProductSizes planned_loss_sums(const KernelTable<T>& kernels, Dim rows) const;
   // forward of softmax for `rows` rows of the caller's, x[row] [inputs] to y[row] [units]; past_caches as
   // dense_softmax.
   void write_probabilities(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
@@ -63,6 +64,7 @@ class DenseLayer final : public Layer<T> {
   std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
+  RowProductSizes planned_sums(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;

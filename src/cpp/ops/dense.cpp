@@ -23,11 +23,10 @@ std::size_t DenseWeights<T>::planned_bytes(const KernelTable<T>& kernels, Dim in
 }
 
 template <class T>
-std::size_t DenseScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias,
-                                           Dim rows, bool in_panels) {
+RowProductSizes planned_sums(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
+                             bool in_panels) {
   const std::vector<Dim> factors = has_bias ? std::vector<Dim>{inputs, 1} : std::vector<Dim>{inputs};
-  const RowProductPlan plan = plan_product_over_rows(kernels, factors, units, rows, in_panels);
-  return static_cast<std::size_t>(plan.a + plan.d) * sizeof(T) + static_cast<std::size_t>(2 * rows) * sizeof(const T*);
+  return plan_product_over_rows(kernels, factors, units, rows, in_panels).scratch;
 }
 
 template <class T>
@@ -39,19 +38,20 @@ void dense_forward(const KernelTable<T>& kernels, const DenseWeights<T>& w, cons
 
 template <class T>
 void dense_backward(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* dz, Dim rows,
-                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch, Interrupt* interrupt) {
+                    bool accumulate, T* d_kernel, T* d_bias, T* dx, DenseScratch<T>& scratch,
+                    RowProductScratch<T>& sums, Interrupt* interrupt) {
   if (dx != nullptr) {
     product_in_parallel(kernels, whole_product(dz, w.units, w.kernel_t, dx, w.inputs, rows), interrupt);
   }
   if (d_kernel == nullptr) return;
   kernel_gradient(kernels, w, x, static_cast<const T*>(nullptr), {dz, w.units, 0}, rows, accumulate, d_kernel, d_bias,
-                  scratch, interrupt);
+                  scratch, sums, interrupt);
 }
 
 template <class T>
 void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, const T* row_scale,
                      const RowOperand<T>& dz, Dim rows, bool accumulate, T* d_kernel, T* d_bias,
-                     DenseScratch<T>& scratch, Interrupt* interrupt) {
+                     DenseScratch<T>& scratch, RowProductScratch<T>& sums, Interrupt* interrupt) {
   static const T one = 1;
   scratch.x_rows.resize(static_cast<std::size_t>(rows));
   scratch.one_rows.resize(static_cast<std::size_t>(rows));
@@ -61,17 +61,18 @@ void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, co
   }
   std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, d_kernel, w.units}};
   if (d_bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, d_bias, w.units});
-  product_over_rows(kernels, factors, dz, w.units, rows, scratch.rows, {accumulate, interrupt});
+  product_over_rows(kernels, factors, dz, w.units, rows, sums, {accumulate, interrupt});
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                                       \
-  template struct DenseWeights<T>;                                                                                  \
-  template struct DenseScratch<T>;                                                                                  \
-  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*, Interrupt*);     \
-  template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*, \
-                                  T*, T*, DenseScratch<T>&, Interrupt*);                                            \
-  template void kernel_gradient<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*,               \
-                                   const RowOperand<T>&, Dim, bool, T*, T*, DenseScratch<T>&, Interrupt*);
+#define PYLSTM_INSTANTIATE(T)                                                                                        \
+  template struct DenseWeights<T>;                                                                                   \
+  template RowProductSizes planned_sums<T>(const KernelTable<T>&, Dim, Dim, bool, Dim, bool);                        \
+  template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*, Interrupt*);      \
+  template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*,  \
+                                  T*, T*, DenseScratch<T>&, RowProductScratch<T>&, Interrupt*);                      \
+  template void kernel_gradient<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*,                \
+                                   const RowOperand<T>&, Dim, bool, T*, T*, DenseScratch<T>&, RowProductScratch<T>&, \
+                                   Interrupt*);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

@@ -71,7 +71,6 @@ struct LstmScratch {
   std::vector<Buffer<T>> z, masked;  // one for each thread
   Buffer<T> dropped;
   Buffer<T> distinct;  // [repeats.count, z_columns]: their z, and in backward the sums of their dL/dz
-  RowProductScratch<T> rows;
   std::vector<const T*> x_rows, h_rows, one_rows;
   std::size_t bytes() const;
 };
@@ -87,6 +86,10 @@ struct PlannedRun {
 // What LstmScratch::bytes() is at most after such a run of weights of these sizes and groups (panels are not read).
 template <class T>
 std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const PlannedRun& planned);
+
+// What lstm_backward reserves for its sums over rows.
+template <class T>
+RowProductSizes planned_sums(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const PlannedRun& planned);
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch);
@@ -104,6 +107,7 @@ struct LstmGradients {
 
 // After lstm_forward of the same run with gates, which become dL/dz.
 template <class T>
-void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch);
+void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch,
+                   RowProductScratch<T>& sums);
 
 }  // namespace pylstm

@@ -152,24 +152,24 @@ const T* sum_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch, int most_th
 
 template <class T>
 void repeated_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch,
-                        const RowProductOptions& options) {
+                        RowProductScratch<T>& sums, const RowProductOptions& options) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units, count = run.repeats.count;
-  const T* sums = sum_repeats(run, scratch, options.most_threads);
+  const T* dz = sum_repeats(run, scratch, options.most_threads);
   if (g.kernel != nullptr) {
     collect_rows(run, scratch);
     product_over_rows(*run.kernels, {{scratch.h_rows.data(), w.units, g.recurrent, row}}, {run.gates, row, 0}, row,
-                      run.schedule->total, scratch.rows, options);
+                      run.schedule->total, sums, options);
     std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel, row}};
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias, row});
-    product_over_rows(*run.kernels, factors, {sums, row, 0}, row, count, scratch.rows, options);
+    product_over_rows(*run.kernels, factors, {dz, row, 0}, row, count, sums, options);
   }
-  if (g.dx != nullptr) times_kernel_t(run, sums, count, 0, g.dx, Init::kZero, options.most_threads);
+  if (g.dx != nullptr) times_kernel_t(run, dz, count, 0, g.dx, Init::kZero, options.most_threads);
 }
 
 template <class T>
 void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmScratch<T>& scratch,
-                         const RowProductOptions& options) {
+                         RowProductScratch<T>& sums, const RowProductOptions& options) {
   const LstmWeights<T>& w = *run.weights;
   const Dim row = 4 * w.units, columns = row / w.groups, total = run.schedule->total;
   for (int group = 0; group < w.groups; ++group) {
@@ -186,7 +186,7 @@ void parameter_gradients(const LstmRun<T>& run, const LstmGradients<T>& g, LstmS
     std::vector<RowFactor<T>> factors = {{scratch.x_rows.data(), w.inputs, g.kernel + at_column, row},
                                          {scratch.h_rows.data(), w.units, g.recurrent + at_column, row}};
     if (g.bias != nullptr) factors.push_back({scratch.one_rows.data(), 1, g.bias + at_column, row});
-    product_over_rows(*run.kernels, factors, {run.gates + at_column, row, 0}, columns, total, scratch.rows, options);
+    product_over_rows(*run.kernels, factors, {run.gates + at_column, row, 0}, columns, total, sums, options);
   }
 }
 
@@ -215,7 +215,8 @@ void input_gradient(const LstmRun<T>& run, T* dx, LstmScratch<T>& scratch, int m
 }  // namespace
 
 template <class T>
-void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch) {
+void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, LstmScratch<T>& scratch,
+                   RowProductScratch<T>& sums) {
   const LstmWeights<T>& w = *run.weights;
   const Dim panel = run.kernels->panel_vectors * run.kernels->width, batch = run.schedule->batch;
   const Range all_panels = {0, (w.units + panel - 1) / panel};
@@ -240,14 +241,14 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   RowProductOptions options;
   options.interrupt = run.interrupt;
   options.most_threads = plan.gradients;
-  if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch, options);
-  if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch, options);
+  if (run.repeats.values != nullptr) return repeated_gradients(run, gradients, scratch, sums, options);
+  if (gradients.kernel != nullptr) parameter_gradients(run, gradients, scratch, sums, options);
   if (gradients.dx == nullptr || stop_requested(run.interrupt)) return;
   input_gradient(run, gradients.dx, scratch, options.most_threads);
 }
 
 #define PYLSTM_INSTANTIATE(T) \
-  template void lstm_backward<T>(const LstmRun<T>&, const LstmGradients<T>&, LstmScratch<T>&);
+  template void lstm_backward<T>(const LstmRun<T>&, const LstmGradients<T>&, LstmScratch<T>&, RowProductScratch<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

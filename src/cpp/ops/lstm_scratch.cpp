@@ -9,7 +9,7 @@ namespace pylstm {
 
 template <class T>
 std::size_t LstmScratch<T>::bytes() const {
-  std::size_t sum = dropped.bytes() + distinct.bytes() + rows.bytes();
+  std::size_t sum = dropped.bytes() + distinct.bytes();
   for (const auto* pointers : {&x_rows, &h_rows, &one_rows}) sum += pointers->capacity() * sizeof(const T*);
   for (const Buffer<T>& buffer : z) sum += buffer.bytes();
   for (const Buffer<T>& buffer : masked) sum += buffer.bytes();
@@ -35,27 +35,33 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
   // Backward may split the rows over another number of threads than forward.
   if (planned.training && planned.recurrent_dropout) sum += schedule.batch * w.units;
   if (!planned.training) return static_cast<std::size_t>(sum) * sizeof(T);
-  // The sums of lstm_backward: together, or, of inputs that repeat, those of h and of x apart.
+  if (dropout) sum += schedule.total * (w.inputs + w.units);
+  return static_cast<std::size_t>(sum) * sizeof(T) + static_cast<std::size_t>(3 * schedule.total) * sizeof(const T*);
+}
+
+template <class T>
+RowProductSizes planned_sums(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
+  // Together, or, of inputs that repeat, those of h and of x apart.
   std::vector<std::vector<Dim>> sums = {{w.inputs, w.units}};
   if (planned.distinct > 0) sums.insert(sums.end(), {{w.units}, {w.inputs}});
   if (planned.has_bias) {
     sums.front().push_back(1);
     if (planned.distinct > 0) sums.back().push_back(1);
   }
-  Dim a = 0, d = 0;
+  RowProductSizes sizes;
   for (const std::vector<Dim>& factors : sums) {
-    const RowProductPlan plan = plan_product_over_rows(kernels, factors, 4 * w.units / w.groups, schedule.total, false);
-    a = std::max(a, plan.a);
-    d = std::max(d, plan.d);
+    const Dim columns = 4 * w.units / w.groups;
+    sizes.cover(plan_product_over_rows(kernels, factors, columns, planned.schedule->total, false).scratch);
   }
-  if (dropout) sum += schedule.total * (w.inputs + w.units);
-  return static_cast<std::size_t>(sum + a + d) * sizeof(T) +
-         static_cast<std::size_t>(3 * schedule.total) * sizeof(const T*);
+  return sizes;
 }
 
-template struct LstmScratch<float>;
-template struct LstmScratch<double>;
-template std::size_t planned_scratch<float>(const KernelTable<float>&, const LstmWeights<float>&, const PlannedRun&);
-template std::size_t planned_scratch<double>(const KernelTable<double>&, const LstmWeights<double>&, const PlannedRun&);
+#define PYLSTM_INSTANTIATE(T)                                                                               \
+  template struct LstmScratch<T>;                                                                           \
+  template std::size_t planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&); \
+  template RowProductSizes planned_sums<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
 
 }  // namespace pylstm

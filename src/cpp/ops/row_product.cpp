@@ -51,7 +51,7 @@ class RowSum {
     for (const RowFactor<T>& factor : factors) sizes.push_back(factor.columns);
     plan_ = plan_product_over_rows(kernels, sizes, columns, rows, in_place());
     tiles_ = plan_.outputs / kernels.tile_rows;
-    packed_a_ = scratch.a.reserve(plan_.a);
+    packed_a_ = scratch.a.reserve(plan_.scratch.a);
     by_tiles_ = plan_.by_tiles && threads() > 1;
     const Dim groups = by_tiles_ ? 1 : threads();
     packed_d_ = in_place() ? nullptr : scratch.d.reserve(groups * plan_.group * plan_.block);
@@ -179,12 +179,12 @@ RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::
   const Dim useful = useful_threads(product_flops(plan.outputs, columns, plan.block));
   plan.threads = std::max<Dim>(1, std::min(useful, std::max(tiles, static_cast<Dim>(std::ceil(panels)))));
   plan.by_tiles = share_tiles(plan.threads, tiles, panels);
-  plan.a = plan.outputs * plan.block;
+  plan.scratch.a = plan.outputs * plan.block;
   plan.group = std::min(kPanelsPacked * panel, round_up(columns, panel));
   // With fewer rows there may be fewer threads, who share panels where more would share tiles.
   Dim groups = plan.threads;
   while (share_tiles(groups, tiles, panels)) --groups;
-  plan.d = in_panels ? 0 : groups * plan.group * plan.block;
+  plan.scratch.d = in_panels ? 0 : groups * plan.group * plan.block;
   return plan;
 }
 

@@ -1,6 +1,7 @@
 // Matrix products that are sums over rows, as gradients of weights are.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "base/buffer.hpp"
@@ -24,13 +25,21 @@ struct RowProductScratch {
   std::size_t bytes() const { return a.bytes() + d.bytes(); }
 };
 
+struct RowProductSizes {
+  Dim a = 0, d = 0;  // elements of RowProductScratch
+  void cover(const RowProductSizes& other) {
+    a = std::max(a, other.a);
+    d = std::max(d, other.d);
+  }
+};
+
 // What a sum over rows of `rows` rows will reserve in its scratch, for factors of these columns; of fewer rows, no
 // more.
 struct RowProductPlan {
   Dim outputs, block, threads;  // padded columns of all factors; rows of a block at most
   bool by_tiles;                // threads share tiles of outputs, not panels of D
   Dim group;                    // columns of D that are packed together
-  Dim a, d;                     // elements of RowProductScratch
+  RowProductSizes scratch;
 };
 template <class T>
 RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,

@@ -101,12 +101,18 @@ std::size_t CrossEntropyScratch<T>::planned_rows(const KernelTable<T>& kernels, 
 }
 
 template <class T>
-std::size_t CrossEntropyScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias,
-                                                  Dim rows, bool loss, bool gradients) {
+std::size_t CrossEntropyScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows,
+                                                  bool loss, bool gradients) {
   const Dim most = chunk_rows<T>(rows, units);
   const Dim values = size_in_panels(kernels, most, units) + (loss ? gradients ? most * inputs : 0 : rows * inputs);
   return static_cast<std::size_t>(values) * sizeof(T) + planned_rows(kernels, most) +
-         (gradients ? DenseScratch<T>::planned_bytes(kernels, inputs, units, has_bias, most, true) : 0);
+         (gradients ? DenseScratch<T>::planned_bytes(most) : 0);
+}
+
+template <class T>
+RowProductSizes CrossEntropyScratch<T>::planned_sums(const KernelTable<T>& kernels, Dim inputs, Dim units,
+                                                     bool has_bias, Dim rows) {
+  return pylstm::planned_sums(kernels, inputs, units, has_bias, chunk_rows<T>(rows, units), true);
 }
 
 template <class T>
@@ -175,7 +181,7 @@ template <class T>
 void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows,
                                  const Targets<T>& targets, double smoothing, double scale,
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
-                                 CrossEntropyScratch<T>& scratch) {
+                                 CrossEntropyScratch<T>& scratch, RowProductScratch<T>& sums) {
   const Question<T> question = {targets, smoothing, scale, result};
   const bool deferred = targets.labels != nullptr && smoothing == 0 && w.units >= kManyClasses * w.inputs;
   const bool want_kernel = gradients != nullptr && gradients->kernel != nullptr;
@@ -192,7 +198,7 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
     if (!want_kernel) return;
     kernel_gradient(kernels, w, deferred ? scaled : x + begin * w.inputs,
                     deferred ? scratch.rows.factor.data() : nullptr, {logits.z, 0, logits.rows}, logits.rows, begin > 0,
-                    gradients->kernel, gradients->bias, scratch.product);
+                    gradients->kernel, gradients->bias, scratch.product, sums);
   };
   each_chunk(kernels, w, rows, interrupt, scratch, rows_of, after);
 }
@@ -203,9 +209,9 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
   template struct CrossEntropyScratch<T>;                                                                              \
   template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \
                                          const LossResult<T>&, SoftmaxScratch<T>&);                                    \
-  template void dense_softmax_cross_entropy<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim,           \
-                                               const Targets<T>&, double, double, const DenseGradients<T>*,            \
-                                               const LossResult<T>&, Interrupt*, CrossEntropyScratch<T>&);
+  template void dense_softmax_cross_entropy<T>(                                                                        \
+      const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, const Targets<T>&, double, double,                 \
+      const DenseGradients<T>*, const LossResult<T>&, Interrupt*, CrossEntropyScratch<T>&, RowProductScratch<T>&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

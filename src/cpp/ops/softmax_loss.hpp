@@ -28,9 +28,11 @@ struct CrossEntropyScratch {
   std::size_t bytes() const;
   // What bytes() is after dense_softmax, or with `gradients` after dense_softmax_cross_entropy, of so many rows; of
   // softmax_cross_entropy it is planned_rows alone.
-  static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
-                                   bool loss, bool gradients);
+  static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows, bool loss,
+                                   bool gradients);
   static std::size_t planned_rows(const KernelTable<T>& kernels, Dim rows);
+  // What the latter reserves for its sums over rows.
+  static RowProductSizes planned_sums(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows);
 };
 
 template <class T>
@@ -53,6 +55,6 @@ template <class T>
 void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows,
                                  const Targets<T>& targets, double smoothing, double scale,
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
-                                 CrossEntropyScratch<T>& scratch);
+                                 CrossEntropyScratch<T>& scratch, RowProductScratch<T>& sums);
 
 }  // namespace pylstm
