@@ -71,6 +71,36 @@ def test_elements_that_are_no_numbers_are_told_what_to_do(values, advice):
 def test_a_name_that_only_keras_has_is_told_what_to_do_instead(module, name, instead):
     with pytest.raises(AttributeError, match=f"lacks '{name}', which Keras has: .*{instead}"):
         getattr(module, name)
-    with pytest.raises(AttributeError, match="has no attribute 'Lstm'"):
-        _ = module.Lstm
+    with pytest.raises(AttributeError, match=r"has no attribute 'Qwerty'$"):
+        _ = module.Qwerty
     assert not any(hasattr(module, other) for other in INSTEAD)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "near"),
+    [
+        (pylstm.layers, "LTSM", "LSTM"),
+        (pylstm.optimizers, "Adm", "Adam"),
+        (pylstm.losses, "MeanSquareError", "MeanSquaredError"),
+        (pylstm.initializers, "GlorotNormall", "GlorotNormal"),
+        (pylstm.models, "sequential", "Sequential"),
+    ],
+)
+def test_a_misspelt_name_of_a_module_gets_the_nearest(module, name, near):
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}' \(did you mean '{near}'\?\)"):
+        getattr(module, name)
+
+
+@pytest.mark.parametrize(
+    ("steps", "classes", "kind", "advice"),
+    [(2, True, "floats", EVERY_STEP), (3, True, "floats", ""), (3, False, "integers", "")],
+)
+def test_advice_on_targets_looks_at_the_input_and_the_loss(steps, classes, kind, advice):
+    """Two columns for one output are steps if the input has as many; whole numbers are labels
+    if the loss is one of classes."""
+    y = np.zeros((8, 2) if kind == "floats" else (8,), np.float32 if kind == "floats" else np.int32)
+    output = (8, 1) if kind == "floats" else (8, 7)
+    with pytest.raises(ValueError, match="expected shape") as raised:
+        _targets.targets(y, output, 8, False, steps=steps, classes=classes)
+    assert bool(advice) == (";" in str(raised.value))
+    assert advice in str(raised.value)

@@ -90,7 +90,7 @@ FIT = [
     (language, IDS, IDS[:, :4], {}, ValueError, r"y: expected shape \(8, 5\), got \(8, 4\)"),
     (one_label, IDS, IDS, {}, ValueError, r"y: expected shape \(8,\), got .*return_sequences=True"),
     (language, IDS, np.eye(9)[IDS], {}, ValueError, "categorical_crossentropy"),
-    (regression, X, IDS[:, 0], {}, ValueError, "sparse_categorical_crossentropy"),
+    (regression, X, IDS[:, 0], {}, ValueError, r"expected shape \(8, 2\), got \(8,\)$"),
     # values
     (regression, put(X, (3, 2, 1), np.nan), Y, {}, ValueError, "x.*nan.*row 3, step 2, feature 1"),
     (regression, put(X, (7, 4, 0), np.inf), Y, {}, ValueError, "x.*inf.*row 7, step 4, feature 0"),

@@ -122,3 +122,15 @@ def test_numbers_out_of_range_are_refused(
     assert option in error
     assert expected in error
     assert repr(value) in error
+
+
+def test_an_unknown_option_shows_the_usage_of_its_command(
+    text_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(text_file), "--lr", "0.1"])
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("usage: pylstm train")
+    assert "--learning-rate" in printed
+    assert "unrecognized arguments: --lr 0.1" in printed

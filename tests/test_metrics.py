@@ -276,3 +276,48 @@ def test_names_of_functions():
     assert losses.get(parts[0]).name == "quantile"
     with pytest.raises(ValueError, match=r"metrics\.FunctionMetric\(function, name\) has a name"):
         Sequential([layers.Dense(1)]).compile("sgd", "mse", metrics=[parts[0], parts[0]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "binary_crossentropy"])
+def test_errors_counted_by_the_engine_are_those_of_the_predictions(loss, dtype):
+    """Without masked steps, whatever the weights; in windows too."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, 9, (12, 6))
+    ids[:5, 4:] = 0
+    y = rng.uniform(0, 1, (12, 6, 2)).astype(dtype)
+    model = Sequential(
+        [
+            layers.Embedding(9, 3, mask_zero=True),
+            layers.LSTM(4, return_sequences=True),
+            layers.Dense(2, activation="sigmoid"),
+        ],
+        dtype=dtype,
+    )
+    model.compile("sgd", loss, metrics=["mse", metrics.MeanAbsoluteError(name="off")])
+    p, real = model.predict(ids, verbose=0), ids != 0
+    weights = rng.uniform(0.5, 2, ids.shape)
+    told = model.evaluate(ids, y, sample_weight=weights, verbose=0, return_dict=True)
+    error = (p.astype("f8") - y)[real]
+    tolerance = 1e-6 if dtype == "float32" else 1e-12
+    assert told["mse"] == pytest.approx(np.square(error).mean(), rel=tolerance)
+    assert told["off"] == pytest.approx(np.abs(error).mean(), rel=tolerance)
+    history = fit(model, ids, y, batch_size=12, tbptt=3).history
+    assert 0 < history["off"][0] < 1
+
+
+def test_a_subclass_of_an_error_counts_in_its_own_way():
+    class Doubled(metrics.MeanAbsoluteError):
+        def result(self):
+            return 2 * super().result()
+
+    model = regression(metrics=["mae", Doubled(name="doubled")])
+    told = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert told["doubled"] == pytest.approx(2 * told["mae"], rel=1e-6)
+
+
+def test_an_error_beside_a_loss_of_classes_is_counted_in_python():
+    c = language("categorical_crossentropy", metrics=["mae"])
+    onehot = np.eye(9)[NEXT]
+    found = c.evaluate(IDS, onehot, verbose=0)[1]
+    assert found == pytest.approx(np.abs(c.predict(IDS) - onehot).mean(), rel=1e-6)

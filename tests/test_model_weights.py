@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import all_same_bits as same
-from models import token_model, tokens
+from models import regression, token_model, tokens
 
 import pylstm
 from pylstm import Sequential, layers
@@ -120,3 +120,19 @@ def test_a_layers_own_seed_goes_before_the_models():
     a, b = weights(1), weights(2)
     assert same(a[:3], b[:3])
     assert not np.array_equal(a[3], b[3])
+
+
+def test_a_variable_is_an_array_to_numpy():
+    model = regression()
+    for variable, value in zip(model.weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), value)
+        assert np.asarray(variable, "f8").dtype == np.float64
+        assert np.linalg.norm(variable) == np.linalg.norm(value)
+
+
+def test_weights_too_large_for_the_dtype_are_refused():
+    model = regression()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="weights: a number is too large for float32"):
+        model.set_weights([np.full(w.shape, 1e300) for w in before])
+    assert all(map(np.array_equal, before, model.get_weights()))

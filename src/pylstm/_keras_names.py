@@ -1,5 +1,7 @@
 """Names that a user of Keras may reach for: a suggestion of another one would mislead."""
 
+import sys
+
 ONLY_KERAS = frozenset(
     {
         "adadelta",
@@ -105,19 +107,28 @@ INSTEAD = {
     "TensorBoard": "callbacks.CSVLogger, or a callbacks.Callback of yours",
     "TimeDistributed": "layers.Dense and layers.Dropout act on every step as they are",
     "TopKCategoricalAccuracy": _METRIC,
+    "clone_model": "Sequential.from_config(model.get_config()) makes a new one like it",
     "ops": "losses and metrics of yours are NumPy",
     "pad_sequences": _MASK,
     "preprocessing": _MASK,
     "regularizers": "the optimizers have weight_decay",
     "schedules": _RATE,
     "to_categorical": "losses.SparseCategoricalCrossentropy takes integer labels",
-    "utils": "losses.SparseCategoricalCrossentropy takes integer labels; pad rows with NumPy",
+    "utils": "pylstm.set_seed; losses.SparseCategoricalCrossentropy takes integer labels; pad rows "
+    "with NumPy",
 }
 """By names that Keras has and pylstm has not: what to do."""
 
 
 def no_attribute(module: str, name: str) -> AttributeError:
-    """The error for an attribute that a module does not have."""
+    """The error for an attribute that a module does not have; it suggests the nearest."""
     if name in INSTEAD:
         return AttributeError(f"{module} lacks {name!r}, which Keras has: {INSTEAD[name]}")
-    return AttributeError(f"module {module!r} has no attribute {name!r}")
+    near = []
+    if not name.startswith("_"):
+        from difflib import get_close_matches
+
+        known = [n for n in vars(sys.modules[module]) if not n.startswith("_")]
+        near = get_close_matches(name, known, n=1)
+    suggestion = f" (did you mean {near[0]!r}?)" if near else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{suggestion}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _core
+from pylstm._keras_names import no_attribute
 from pylstm._runtime import draw_seed
 
 if TYPE_CHECKING:
@@ -308,3 +309,9 @@ def deserialize(config: dict[str, Any], argument: str = "initializer") -> Initia
         return _BY_NAME[name](**arguments)
     except TypeError as error:
         raise TypeError(f"{argument}: {error}") from None
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(__name__, name)

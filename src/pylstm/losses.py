@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _custom, _json
+from pylstm._keras_names import no_attribute
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -304,3 +305,9 @@ def deserialize(
     if name not in _BY_NAME:
         raise _checks.unknown("loss", name, _CLASSES)
     return _BY_NAME[name](**arguments)
+
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute(__name__, name)

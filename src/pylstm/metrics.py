@@ -123,20 +123,37 @@ class FunctionMetric(Metric):
         return self._sum / self._count if self._count else 0.0
 
 
-class MeanSquaredError(FunctionMetric):
+class MeanError(FunctionMetric):
+    """A mean of errors, which the engine counts where the loss has the same targets."""
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is of this module, not a subclass that may count in its own way."""
+        return _BY_CLASS.get(type(self).__name__) is type(self)
+
+    def in_engine(self) -> EngineMetric:
+        """The same, counted by the engine."""
+        return _CountedByEngine(self)
+
+
+class MeanSquaredError(MeanError):
     """Mean of (y_true - y_pred)²."""
 
+    _default_name = "mean_squared_error"
+
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         _checks.unsupported("dtype", dtype, (None,))
-        super().__init__(_squared_error, name or "mean_squared_error")
+        super().__init__(_squared_error, name or self._default_name)
 
 
-class MeanAbsoluteError(FunctionMetric):
+class MeanAbsoluteError(MeanError):
     """Mean of |y_true - y_pred|."""
 
+    _default_name = "mean_absolute_error"
+
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         _checks.unsupported("dtype", dtype, (None,))
-        super().__init__(_absolute_error, name or "mean_absolute_error")
+        super().__init__(_absolute_error, name or self._default_name)
 
 
 def _squared_error(y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
@@ -177,6 +194,22 @@ class _CountedInPython(FunctionMetric):
     def __init__(self, metric: EngineMetric, hits: MetricFunction) -> None:
         super().__init__(hits, metric.name)
         self.metric = metric
+
+
+class _CountedByEngine(EngineMetric):
+    """A mean of errors where the engine counts it."""
+
+    def __init__(self, metric: MeanError) -> None:
+        super().__init__(metric.name)
+        self.metric = metric
+
+    def engine_name(self, sparse: bool, binary: bool) -> str:
+        """The engine's name of it."""
+        return self.metric._default_name
+
+    def in_python(self) -> Metric:
+        """The metric itself."""
+        return self.metric
 
 
 class Accuracy(EngineMetric):
@@ -280,7 +313,7 @@ def _made(kind: type) -> Named:
 def serialize(metric: Named) -> dict[str, Any]:
     """`metric` as {"class_name": …, "config": {…}}; a function of the user as the metric's name,
     a class of theirs as its own, beside "custom"."""
-    if isinstance(metric, _CountedInPython):
+    if isinstance(metric, _CountedInPython | _CountedByEngine):
         metric = metric.metric
     kind, config = type(metric), metric.get_config()
     if _BY_CLASS.get(kind.__name__) is kind:

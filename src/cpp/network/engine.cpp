@@ -113,8 +113,9 @@ void Engine<T>::set_slots(const std::vector<ArrayView>& arrays) {
 template <class T>
 void Engine<T>::set_metrics(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    pylstm::check(name == "sparse_categorical_accuracy" || name == "categorical_accuracy" || name == "binary_accuracy",
-                  "metrics: unknown name '", name, "'");
+    const auto known = {"sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy", "mean_squared_error",
+                        "mean_absolute_error"};
+    pylstm::check(std::find(known.begin(), known.end(), name) != known.end(), "metrics: unknown name '", name, "'");
   }
   {
     const Reading reading(*settings_mutex_);

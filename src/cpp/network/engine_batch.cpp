@@ -1,5 +1,6 @@
 // One batch: through the layers, the loss, and back.
 #include <algorithm>
+#include <cmath>
 
 #include "base/index.hpp"
 #include "network/engine.hpp"
@@ -132,24 +133,34 @@ void Engine<T>::count_batch(const CallWork<T>& work, const StepResult& result, T
   const Rows<T>& out = work.rows[layers_.size() - (fused_dense() != nullptr)];
   const Targets<T> targets = targets_of(work);
   const Dim columns = output_.features;
+  const auto mean_over_outputs = [&](Dim row, auto value) {
+    double sum = 0;
+    for (Dim i = row * columns; i < (row + 1) * columns; ++i) sum += value(out.data[i], targets.dense[i]);
+    return sum / static_cast<double>(columns);
+  };
+  const auto value_of = [&](const std::string& name, Dim row) -> double {
+    if (name == "binary_accuracy") {
+      return mean_over_outputs(row, [](T y, T target) { return (y > T(0.5)) == (target > T(0.5)); });
+    }
+    const auto error = [](T y, T target) { return static_cast<double>(y) - static_cast<double>(target); };
+    if (name == "mean_squared_error") {
+      return mean_over_outputs(row, [&](T y, T target) { return error(y, target) * error(y, target); });
+    }
+    if (name == "mean_absolute_error") {
+      return mean_over_outputs(row, [&](T y, T target) { return std::fabs(error(y, target)); });
+    }
+    const Dim label =
+        targets.labels != nullptr ? targets.labels[row] : largest_index(targets.dense + row * columns, columns);
+    return work.argmax[at(row)] == label;
+  };
   for (const std::string& name : metrics_) {
-    double right = 0, count = 0;
+    double sum = 0, count = 0;
     for (Dim row = 0; row < out.rows(); ++row) {
       if (out.mask != nullptr && out.mask[row] == 0) continue;
       count += 1;
-      if (name == "binary_accuracy") {
-        double matches = 0;
-        for (Dim i = row * columns; i < (row + 1) * columns; ++i) {
-          matches += (out.data[i] > T(0.5)) == (targets.dense[i] > T(0.5));
-        }
-        right += matches / static_cast<double>(columns);
-      } else {
-        const Dim label =
-            targets.labels != nullptr ? targets.labels[row] : largest_index(targets.dense + row * columns, columns);
-        right += work.argmax[at(row)] == label;
-      }
+      sum += value_of(name, row);
     }
-    totals[name].first += right;
+    totals[name].first += sum;
     totals[name].second += count;
   }
 }

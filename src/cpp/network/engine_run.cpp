@@ -13,8 +13,9 @@ namespace pylstm {
 template <class T>
 void Engine<T>::check_metrics() const {
   for (const std::string& metric : metrics_) {
-    pylstm::check(metric != "binary_accuracy" || (!target_shape().labels && fused_dense() == nullptr),
-                  "metrics: binary_accuracy does not fit a categorical loss");
+    const bool of_classes = metric == "sparse_categorical_accuracy" || metric == "categorical_accuracy";
+    pylstm::check(of_classes || (!target_shape().labels && fused_dense() == nullptr), "metrics: ", metric,
+                  " does not fit a categorical loss");
   }
 }
 

@@ -135,12 +135,12 @@ bool find_digest(const std::vector<ModelTensor>& tensors, bool verify) {
     if (!verify || &tensor == &tensors.back()) return true;
     refuse(
         "its tensor \"sha256\" must be the last one; was the file saved again by another tool? "
-        "verify=False reads it unchecked");
+        "load_model(verify=False) reads it unchecked");
   }
   if (verify) {
     refuse(
         "it has no tensor \"sha256\" to be checked against; was it saved again by another tool? "
-        "verify=False reads it unchecked");
+        "load_model(verify=False) reads it unchecked");
   }
   return false;
 }
@@ -180,7 +180,7 @@ ModelFile read_checked(InputFile& input, bool verify) {
     if (std::memcmp(digest.data(), file.tensors.back().data.data(), digest.size()) != 0) {
       refuse(
           "its SHA-256 digest does not match: it was damaged or altered after pylstm saved it; "
-          "verify=False reads it unchecked");
+          "load_model(verify=False) reads it unchecked");
     }
   }
   for (std::size_t i = 0; has_digest && i < file.tensors.size(); ++i) {

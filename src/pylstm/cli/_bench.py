@@ -47,7 +47,7 @@ def add_parser(commands: _arguments.Commands) -> None:
         metavar="S",
         help=f"length of one of the {RUNS} measurements of a problem (default: %(default)s)",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

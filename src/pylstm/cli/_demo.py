@@ -17,7 +17,7 @@ def add_parser(commands: _arguments.Commands) -> None:
         "help(), hold out the last tenth, compare with n-gram models there, and let it write.",
     )
     _arguments.add_training(parser, Settings(), "pylstm-demo.safetensors")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -56,7 +56,7 @@ def add_parser(commands: _arguments.Commands) -> None:
         metavar="N",
         help="same seed, same text (default: another text each time)",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

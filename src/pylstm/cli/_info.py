@@ -24,7 +24,7 @@ def add_parser(commands: _arguments.Commands) -> None:
         description="Check a model file and print its versions, layers, tensors and sizes.",
     )
     parser.add_argument("model", metavar="MODEL", help="file that pylstm saved")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def add_parser(commands: _arguments.Commands) -> None:
         "units and layers of its own",
     )
     _arguments.add_training(parser, Settings(epochs=10), "pylstm-model.safetensors")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

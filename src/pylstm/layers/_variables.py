@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pylstm import _available, _checks, initializers
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ class Variable(NamedTuple):
     def numpy(self) -> NDArray[Any]:
         """The values."""
         return self.value
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.value, dtype) if copy else np.asarray(self.value, dtype)
 
 
 def check_weights(layers: Iterable[Weights], itemsize: int) -> None:

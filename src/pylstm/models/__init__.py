@@ -1,6 +1,16 @@
 """Models."""
 
+from typing import TYPE_CHECKING, Any
+
+from pylstm._keras_names import no_attribute
 from pylstm.models._memory import MemoryEstimate
 from pylstm.models._sequential import Sequential
 
 __all__ = ["MemoryEstimate", "Sequential"]
+
+if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+
+    def __getattr__(name: str) -> Any:
+        if name == "load_model":  # where Keras has it too
+            raise AttributeError("pylstm.models has no attribute 'load_model': pylstm.load_model")
+        raise no_attribute(__name__, name)

@@ -77,17 +77,20 @@ class Compiled:
         """`metric`, or the one in its place, for the loss in use."""
         loss = self.loss
         smoothed = loss is not None and loss.get_config().get("label_smoothing")
-        if isinstance(metric, metrics.Perplexity) and (smoothed or not self._categorical):
+        if isinstance(metric, metrics.Perplexity) and (smoothed or not self.categorical):
             raise ValueError(
                 "metrics: perplexity needs the loss categorical_crossentropy or "
                 "sparse_categorical_crossentropy, without label smoothing"
             )
+        if isinstance(metric, metrics.MeanError) and metric.is_built_in:
+            counts = loss is not None and not (self.categorical or self.function)
+            return metric.in_engine() if counts else metric
         if not isinstance(metric, metrics.EngineMetric) or loss is None:
             return metric
         if isinstance(loss, losses.FunctionLoss):
             return metric.in_python()
         if isinstance(metric, metrics.BinaryAccuracy):
-            fits, targets = not self._categorical, "a 0 or 1 for each output"
+            fits, targets = not self.categorical, "a 0 or 1 for each output"
         elif isinstance(metric, metrics.SparseCategoricalAccuracy):
             fits, targets = loss.sparse, "integer labels"
         else:
@@ -101,7 +104,8 @@ class Compiled:
         return metric
 
     @property
-    def _categorical(self) -> bool:
+    def categorical(self) -> bool:
+        """Whether the loss is a crossentropy of classes."""
         return self.loss is not None and self.loss.engine_name in _LIKELIHOODS
 
     def names(self) -> list[str]:
@@ -125,7 +129,7 @@ class Compiled:
 
     def engine_metrics(self, sparse: bool, outputs: int) -> dict[str, str]:
         """The engine's name for each metric that it counts."""
-        binary = outputs == 1 and not self._categorical
+        binary = outputs == 1 and not self.categorical
         return {
             m.name: m.engine_name(sparse, binary)
             for m in self.metrics

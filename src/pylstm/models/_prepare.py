@@ -72,7 +72,14 @@ class Preparer:
         function, loss = self._compiled.function, self._compiled.loss
         assert loss is not None
         if function is None:
-            y = _targets.targets(y, self._output_shape(x), len(x), loss.sparse)
+            y = _targets.targets(
+                y,
+                self._output_shape(x),
+                len(x),
+                loss.sparse,
+                steps=x.shape[1] if x.ndim > 1 else None,
+                classes=self._compiled.categorical,
+            )
         elif y.ndim == 0 or len(y) != len(x):
             raise ValueError(f"y: expected {len(x)} rows, as many as x has; got shape {y.shape}")
         else:

@@ -16,7 +16,8 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
     if layer.owner is not None:
         raise ValueError(
             f"layer {layer.name!r} belongs to a model already; make a new one with "
-            f"from_config(layer.get_config()) and copy its weights with set_weights"
+            f"from_config(layer.get_config()), build the model that it is for, and copy its "
+            f"weights with set_weights"
         )
     if layers and isinstance(layer, Embedding):
         raise ValueError(f"layer {layer.name!r}: an Embedding must be the first layer")

@@ -300,7 +300,11 @@ class Structure:
         network.set_weights(everything)
 
     def _converted(self, weight: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(weight, dtype=self.dtype)
+        with np.errstate(over="raise"):
+            try:
+                return np.ascontiguousarray(weight, dtype=self.dtype)
+            except FloatingPointError:
+                raise ValueError(f"weights: a number is too large for {self.dtype}") from None
 
     # ---- the network
 
