@@ -12,7 +12,7 @@ import pytest
 from helpers import run_python
 
 import pylstm
-from pylstm import _available, layers
+from pylstm import _available, _core, layers
 
 
 def model_and_data(rows=4, steps=5):
@@ -146,6 +146,17 @@ def test_weights_of_a_model_beyond_the_machine_are_refused_before_it_is_built(mo
 )
 def test_the_limit_of_a_cgroup_is_read(limit, used, left):
     assert _available.left_in_group(limit, used) == left
+
+
+def test_every_group_above_limits_the_memory(tmp_path, monkeypatch):
+    groups = [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    groups[0].mkdir(parents=True)
+    (groups[0] / "memory.max").write_text("max\n")
+    (groups[1] / "memory.max").write_text("1000000\n")
+    (groups[1] / "memory.current").write_text("300000\n")
+    (groups[2] / "memory.limit_in_bytes").write_text("2000000\n")
+    monkeypatch.setattr(_core, "cgroup_folders", lambda controller: [str(g) for g in groups])
+    assert _available.available_memory() == 700000
 
 
 def test_free_memory_counts_swap():

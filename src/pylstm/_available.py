@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pylstm import _core
+
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -14,14 +16,15 @@ def readable(size: int) -> str:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process may still get: what the system has free, swap too, within the
-    cgroup's limit; None if the system does not tell."""
+    """Bytes that this process may still get: what the system has free, swap too, within the limits
+    of its cgroups; None if the system does not tell."""
     free = free_memory(_read("/proc/meminfo"))
     limits = [
-        left_in_group(_read(f"/sys/fs/cgroup/{limit}"), _read(f"/sys/fs/cgroup/{used}"))
+        left_in_group(_read(f"{folder}/{limit}"), _read(f"{folder}/{used}"))
+        for folder in _core.cgroup_folders("memory")
         for limit, used in (
             ("memory.max", "memory.current"),
-            ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
         )
     ]
     known = [value for value in (free, *limits) if value is not None]

@@ -8,11 +8,16 @@
 #include <atomic>
 #include <cfenv>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <random>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "base/buffer.hpp"
+#include "base/cgroup.hpp"
 #include "base/float_env.hpp"
 #include "base/parallel.hpp"
 #include "base/philox.hpp"
@@ -319,6 +324,37 @@ void buffers_and_checks() {
   PYLSTM_EXPECT(shape_text({3, -1, 4}) == "(3, None, 4)", "shape_text gives ", shape_text({3, -1, 4}));
 }
 
+// Every group above a process limits it too.
+void control_groups() {
+  using Folders = std::vector<std::string>;
+  const std::string one = "12:pids:/a\n4:cpu,cpuacct:/job/step\n3:cpuset:/c\nnonsense\n1:memory:relative\n";
+  PYLSTM_EXPECT(
+      cgroup_folders("cpu", one, "/g") == (Folders{"/g/cpu,cpuacct/job/step", "/g/cpu,cpuacct/job", "/g/cpu,cpuacct",
+                                                   "/g/cpu/job/step", "/g/cpu/job", "/g/cpu"}),
+      "groups of version 1");
+  PYLSTM_EXPECT(cgroup_folders("cpu", "0::/user.slice/x.service\n", "/g") ==
+                    (Folders{"/g/user.slice/x.service", "/g/user.slice", "/g"}),
+                "groups of version 2");
+  PYLSTM_EXPECT(cgroup_folders("cpu", "0::/\n", "/g") == Folders{"/g"}, "the group of a container");
+  PYLSTM_EXPECT(cgroup_folders("cpu", "0::/../..\n", "/g") == Folders{"/g"}, "a group outside the namespace");
+  PYLSTM_EXPECT(cgroup_folders("memory", one, "/g").empty() && cgroup_folders("cpu", "", "/g").empty(), "no group");
+
+  namespace fs = std::filesystem;
+  const fs::path root = fs::temp_directory_path() / ("pylstm_laws_" + std::to_string(std::random_device()()));
+  fs::create_directories(root / "a" / "b");
+  const auto quota_of = [&] {
+    return quota_cores({(root / "a" / "b").string(), (root / "a").string(), root.string()});
+  };
+  PYLSTM_EXPECT(quota_of() > 100000, "no file is taken for a quota");
+  std::ofstream(root / "a" / "b" / "cpu.max") << "max 100000\n";
+  std::ofstream(root / "a" / "cpu.max") << "300000 100000\n";
+  PYLSTM_EXPECT(quota_of() == 3, "the quota of a group above is not regarded");
+  std::ofstream(root / "cpu.cfs_quota_us") << "150000\n";
+  std::ofstream(root / "cpu.cfs_period_us") << "100000\n";
+  PYLSTM_EXPECT(quota_of() == 2, "the smallest quota does not win");
+  fs::remove_all(root);
+}
+
 }  // namespace
 }  // namespace pylstm::test
 
@@ -334,5 +370,6 @@ int main() {
   sleepers();
   places();
   buffers_and_checks();
+  control_groups();
   return finish("base_laws");
 }

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
 
+#include "base/cgroup.hpp"
 #include "base/check.hpp"
 #include "base/env.hpp"
 #include "base/float_env.hpp"
@@ -44,18 +43,6 @@ int affinity_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-// Of the cgroup, v2, then v1.
-int quota_cores() {
-  std::string quota, period;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
-    v2 >> quota >> period;
-  } else {
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
-  }
-  return cores_of_quota(quota, period);
-}
-
 int requested_by_environment() {
   const std::string value = environment("PYLSTM_NUM_THREADS");
   if (value.empty()) return 0;
@@ -82,14 +69,7 @@ int default_threads() {
 
 }  // namespace
 
-int cores_of_quota(const std::string& quota, const std::string& period) {
-  constexpr double kUnlimited = 1 << 20;
-  const double allowed = std::atof(quota.c_str()), of = std::atof(period.c_str());
-  if (!(allowed > 0 && of > 0)) return static_cast<int>(kUnlimited);
-  return static_cast<int>(std::min(kUnlimited, std::max(1.0, std::ceil(allowed / of))));
-}
-
-int available_cores() { return std::min(affinity_cores(), quota_cores()); }
+int available_cores() { return std::min(affinity_cores(), quota_cores(cgroup_folders("cpu"))); }
 
 const char* thread_backend() {
 #if defined(_OPENMP)

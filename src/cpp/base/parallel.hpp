@@ -9,12 +9,9 @@
 
 namespace pylstm {
 
-int num_threads();            // threads that a region started now may use, >= 1
-void set_num_threads(int n);  // throws std::invalid_argument for n < 1
-int available_cores();        // affinity and cgroup quota, >= 1
-// Cores that a cgroup's quota pays for, rounded up, >= 1; very many without one ("max", -1, or no text). Both numbers
-// are in microseconds, as the cgroup's files have them.
-int cores_of_quota(const std::string& quota, const std::string& period);
+int num_threads();             // threads that a region started now may use, >= 1
+void set_num_threads(int n);   // throws std::invalid_argument for n < 1
+int available_cores();         // affinity and cgroup quota, >= 1
 const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 
 // Runs body(index, size) on `threads` threads, or on as many as the system gives, index 0 on the caller. Inside a

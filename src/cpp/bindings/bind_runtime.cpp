@@ -1,5 +1,6 @@
 // Instruction set, threads, random numbers, build facts.
 #include "base/caches.hpp"
+#include "base/cgroup.hpp"
 #include "base/float_env.hpp"
 #include "base/parallel.hpp"
 #include "bindings/arrays.hpp"
@@ -58,6 +59,9 @@ void register_runtime(py::module_& m) {
   m.def("get_num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("available_cores", &available_cores);
+  m.def(
+      "cgroup_folders", [](const std::string& controller) { return cgroup_folders(controller); },
+      py::arg("controller"));
   m.def("second_level_cache", &second_level_cache);
   m.def("build_info", [] {
     return std::map<std::string, std::string>{{"version", PYLSTM_VERSION},
