@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import pylstm
-from pylstm import layers
-from pylstm.models import _memory
+from pylstm import _memory, layers
 
 ADAM_SLOTS = 2
 SCC, CC = "sparse_categorical_crossentropy", "categorical_crossentropy"

@@ -44,6 +44,29 @@ def test_a_batch_beyond_the_machine_is_refused_before_anything_is_changed(call, 
     assert model.built
 
 
+def test_a_call_on_arrays_beyond_the_machine_is_refused(monkeypatch):
+    model = model_and_data()[0]
+    lstm = layers.LSTM(8)
+    language = pylstm.Sequential([layers.Embedding(9, 4), layers.LSTM(8, return_sequences=True)])
+    language.add(layers.Dense(9, activation="softmax"))
+    language.build((None, None))
+    calls = {
+        "layer": lambda rows: lstm(np.zeros((rows, 5, 3), "f4")),
+        "training": lambda rows: model(np.zeros((rows, 5, 3), "f4"), training=True),
+        "generate": lambda rows: language.generate(np.ones((rows, 5), int), 2),
+    }
+    for call in calls.values():
+        call(2)  # there are weights
+    monkeypatch.setattr(_available, "available_memory", lambda: 1000)
+    for call in calls.values():
+        call(2)  # there was room for as much
+        with pytest.raises(MemoryError, match=r"batch_size 64 and steps 5 .*1000 bytes is avail"):
+            call(64)
+    monkeypatch.undo()
+    for call in calls.values():
+        call(64)
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_shape_whose_product_overflows_is_refused_before_it_is_read(call):
     """The arrays are views of one number: to read them would take for ever."""

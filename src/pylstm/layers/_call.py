@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pylstm import _core, _json
 from pylstm._checks import Shape
+from pylstm._memory import check_room
 from pylstm._runtime import draw_seed
 from pylstm.layers._shapes import engine_shape
 
@@ -35,6 +36,7 @@ class Caller:
         self._idle: list[tuple[tuple[Any, ...], _core.Network]] = []
         self._calls = itertools.count(1)
         self._seed: int | None = None
+        self._seen = (0, 0)  # rows and steps that there is room for
 
     def __call__(
         self,
@@ -46,6 +48,7 @@ class Caller:
     ) -> list[NDArray[Any]]:
         """[output, final states …] of `layer` for `x`."""
         key, network = self._taken(layer)
+        self._check_room(network, layer, x)
         if layer.weights:
             network.set_weights(layer.weights)
         if training:  # each call has dropout masks of its own
@@ -66,4 +69,14 @@ class Caller:
                 found = self._idle.pop()
                 if found[0] == key:
                     return found
+        self._seen = (0, 0)
         return key, _core.Network(text, engine_shape(layer.shape), layer.dtype)
+
+    def _check_room(self, network: _core.Network, layer: Called, x: NDArray[Any]) -> None:
+        """Raise MemoryError if a call on `x` needs more memory than there is: a look at the system
+        for each larger one."""
+        rows, steps = len(x), x.shape[1] if engine_shape(layer.shape)[0] == -1 else 1
+        if min(rows, steps) < 1 or (rows <= self._seen[0] and steps <= self._seen[1]):
+            return
+        check_room(network, rows, steps, "predict")
+        self._seen = (rows, steps)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pylstm._keras_names import no_attribute
-from pylstm.models._memory import MemoryEstimate
+from pylstm._memory import MemoryEstimate
 from pylstm.models._sequential import Sequential
 
 __all__ = ["MemoryEstimate", "Sequential"]

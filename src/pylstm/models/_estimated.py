@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core
-from pylstm.models._memory import MemoryEstimate, check_room, plan
+from pylstm._memory import MemoryEstimate, check_room, plan
 from pylstm.models._structure import Structure
 
 if TYPE_CHECKING:

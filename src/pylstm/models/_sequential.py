@@ -131,6 +131,8 @@ class Sequential(Trainer):
             ids = ids.astype(np.int64)
         if ids.dtype.kind == "b":
             raise TypeError("prompt: expected integers, got dtype bool")
+        rows = np.atleast_2d(ids)
+        self._check_room(rows, len(rows), "predict")
         return self._network().generate(
             ids,
             _checks.natural("max_new_tokens", max_new_tokens),
