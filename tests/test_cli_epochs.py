@@ -12,7 +12,7 @@ from commands import TINY
 
 import pylstm
 from pylstm import callbacks
-from pylstm.cli import _corpus, _language_model, main
+from pylstm.cli import _corpus, _job, _language_model, main
 
 
 def test_what_ends_a_later_epoch_leaves_the_model_of_the_one_before(
@@ -99,3 +99,10 @@ def test_a_save_that_fails_between_epochs_does_not_end_the_training(
     assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 0
     assert "No space left on device; training goes on" in capsys.readouterr().out
     assert pylstm.load_model(output).built
+
+
+def test_another_text_is_measured_from_its_own_first_byte() -> None:
+    """What comes before it in the text that was learned has nothing to do with it."""
+    assert _job.Job("", b"learned", b"held out", b"", "").to_predict() == (ord("d"), b"held out")
+    other = _job.Job("", b"learned", b"another", b"", "", goes_on=False)
+    assert other.to_predict() == (ord("a"), b"nother")

@@ -26,6 +26,14 @@ class Job:
     prompt: bytes
     output: str
     start: str | None = None  # the file of a model to go on from
+    goes_on: bool = True  # held_out is what follows train in one text
+
+    def to_predict(self) -> tuple[int, bytes]:
+        """What a model is measured on, and the byte before, which is all that it has to go by: the
+        last one of `train`, or, of another text, its own first one."""
+        if self.goes_on:
+            return self.train[-1], self.held_out
+        return self.held_out[0], self.held_out[1:]
 
 
 def run(job: Job, settings: language_model.Settings) -> int:
@@ -57,8 +65,9 @@ def run(job: Job, settings: language_model.Settings) -> int:
             save()
         except OSError as error:  # the last one decides
             say("not saved", f"{error}; training goes on")
-        text = job.held_out[: language_model.EPOCH_BYTES]
-        bits = language_model.bits_per_byte(model, job.train[-1], text)
+        before, text = job.to_predict()
+        text = text[: language_model.EPOCH_BYTES]
+        bits = language_model.bits_per_byte(model, before, text)
         say(f"epoch {epoch + 1}", f"{bits:.3f} bits per byte over {len(text):,} held out")
 
     training = language_model.train(model, job.train, settings, after_epoch=after_epoch)
@@ -89,7 +98,7 @@ def _compare(model: Sequential, job: Job) -> None:
     bits = {name: _ngram.bits_per_byte(job.train, job.held_out, k) for name, k in BASELINES}
     for name, value in bits.items():
         say("", f"{name:<9}{value:6.3f}")
-    own = language_model.bits_per_byte(model, job.train[-1], job.held_out)
+    own = language_model.bits_per_byte(model, *job.to_predict())
     difference = bits["5-gram"] - own
     side = "below" if difference >= 0 else "above"
     say("", f"{'pylstm':<9}{own:6.3f}   {abs(difference):.3f} {side} the 5-gram")

@@ -49,11 +49,19 @@ def run(arguments: argparse.Namespace) -> int:
     text = _corpus.read_files(arguments.files)
     if arguments.validation:
         train, held_out = text, _corpus.read_files(arguments.validation)
+        if len(held_out) < 2:
+            raise ValueError(f"--validation: expected at least 2 bytes, got {len(held_out)}")
     else:
         train, held_out = _corpus.hold_out(text)
     files = arguments.files
     name = files[0] if len(files) == 1 else f"{len(files)} files"
     job = _job.Job(
-        name, train, held_out, _corpus.opening(held_out, 16), arguments.output, arguments.start
+        name,
+        train,
+        held_out,
+        _corpus.opening(held_out, 16),
+        arguments.output,
+        arguments.start,
+        goes_on=not arguments.validation,
     )
     return _job.run(job, _arguments.settings(arguments))
