@@ -36,8 +36,9 @@ SPARSE, ONE_HOT = "labels use the loss sparse_cat", "one-hot targets use the los
 )
 def test_a_target_of_another_shape_is_told_what_to_do(target, output, kind, advice):
     y = np.zeros(target, np.float32 if kind == "floats" else np.int32)
+    steps = 5 if target[1:2] == (5,) else 12
     with pytest.raises(ValueError, match=r"y: expected shape \(8,.*, got \(8,") as raised:
-        _targets.targets(y, output, 8, kind == "sparse")
+        _targets.targets(y, output, 8, kind == "sparse", steps=steps, classes=True)
     assert f"got {target}" in str(raised.value)
     assert advice in str(raised.value)
     assert bool(advice) == (";" in str(raised.value))
@@ -104,3 +105,19 @@ def test_advice_on_targets_looks_at_the_input_and_the_loss(steps, classes, kind,
         _targets.targets(y, output, 8, False, steps=steps, classes=classes)
     assert bool(advice) == (";" in str(raised.value))
     assert advice in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (pylstm.metrics, "RootMeanSquaredError"),
+        (pylstm.metrics, "MeanAbsolutePercentageError"),
+        (pylstm.losses, "CategoricalFocalCrossentropy"),
+        (pylstm.optimizers, "Nadam"),
+        (pylstm.layers, "GaussianDropout"),
+        (pylstm, "activations"),
+    ],
+)
+def test_a_name_that_only_keras_has_gets_no_other_in_its_place(module, name):
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'$"):
+        getattr(module, name)

@@ -73,12 +73,17 @@ def test_validation_file_is_the_held_out_text(
     text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.txt"
-    other.write_bytes(b"quite another text")
+    other.write_bytes(b"a text of another kind")
     options = ["--validation", str(other), "-o", str(tmp_path / "model.safetensors")]
     assert main(["train", str(text_file), *TINY, *options]) == 0
     output = capsys.readouterr().out
-    assert f"{len(TEXT.encode()):,} bytes to learn, 18 held out" in output
-    assert f"{_ngram.bits_per_byte(TEXT.encode(), b'quite another text', 5):.3f}" in output
+    assert f"{len(TEXT.encode()):,} bytes to learn, 22 held out" in output
+    for name, order in _job.BASELINES:  # predicted from its own first byte
+        bits = _ngram.bits_per_byte(TEXT.encode(), b" text of another kind", order, b"a")
+        assert re.search(rf"{name} +{bits:.3f}\b", output)
+    model = _language_model.load(options[-1], _language_model.Settings())
+    bits = _language_model.bits_per_byte(model, ord("a"), b" text of another kind")
+    assert held_out_bits(output) == pytest.approx(bits, abs=6e-4)
 
 
 def test_layers_are_stacked(text_file: Path, tmp_path: Path) -> None:

@@ -106,3 +106,18 @@ def test_another_text_is_measured_from_its_own_first_byte() -> None:
     assert _job.Job("", b"learned", b"held out", b"", "").to_predict() == (ord("d"), b"held out")
     other = _job.Job("", b"learned", b"another", b"", "", goes_on=False)
     assert other.to_predict() == (ord("a"), b"nother")
+
+
+def test_of_long_held_out_text_an_epoch_is_measured_on_a_part(
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(_language_model, "EPOCH_BYTES", 7)
+    output = tmp_path / "model.safetensors"
+    assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert "bits per byte over 7 held out" in printed
+    _, held_out = _corpus.hold_out(text_file.read_bytes())
+    assert f"bits per byte over {len(held_out):,} bytes" in printed

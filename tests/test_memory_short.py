@@ -60,11 +60,30 @@ def test_a_call_on_arrays_beyond_the_machine_is_refused(monkeypatch):
     monkeypatch.setattr(_available, "available_memory", lambda: 1000)
     for call in calls.values():
         call(2)  # there was room for as much
-        with pytest.raises(MemoryError, match=r"batch_size 64 and steps 5 .*1000 bytes is avail"):
+        with pytest.raises(
+            MemoryError, match=r"^64 rows of 5 steps need about .*1000 bytes is avail"
+        ):
             call(64)
     monkeypatch.undo()
     for call in calls.values():
         call(64)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: layers.Dense(2000, activation="softmax"), (500, 16)),
+        (lambda: layers.Dense(300), (50, 7, 16)),
+        (lambda: layers.LSTM(40, return_sequences=True), (50, 7, 16)),
+    ],
+    ids=["softmax", "dense", "lstm"],
+)
+def test_a_call_holds_no_more_than_was_planned(make, shape):
+    layer = make()
+    layer(np.zeros(shape, "f4"))
+    network = layer._caller._idle[-1].network
+    planned = network.plan_memory(shape[0], shape[1] if len(shape) == 3 else 1, "call")
+    assert 0.7 * planned["workspace"] <= network.memory_use()["workspace"] <= planned["workspace"]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -178,7 +197,9 @@ def test_every_group_above_limits_the_memory(tmp_path, monkeypatch):
     (groups[1] / "memory.max").write_text("1000000\n")
     (groups[1] / "memory.current").write_text("300000\n")
     (groups[2] / "memory.limit_in_bytes").write_text("2000000\n")
-    monkeypatch.setattr(_core, "cgroup_folders", lambda controller: [str(g) for g in groups])
+    monkeypatch.setattr(
+        _core, "cgroup_folders", lambda controller: [os.fsencode(g) for g in groups]
+    )
     assert _available.available_memory() == 700000
 
 

@@ -321,3 +321,10 @@ def test_an_error_beside_a_loss_of_classes_is_counted_in_python():
     onehot = np.eye(9)[NEXT]
     found = c.evaluate(IDS, onehot, verbose=0)[1]
     assert found == pytest.approx(np.abs(c.predict(IDS) - onehot).mean(), rel=1e-6)
+
+
+def test_a_metric_of_ones_own_has_its_value_whoever_counts():
+    mine = metrics.MeanSquaredError()
+    model = regression(metrics=[mine])
+    told = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert mine.result() == told["mean_squared_error"] > 0

@@ -131,8 +131,13 @@ def test_a_variable_is_an_array_to_numpy():
 
 
 def test_weights_too_large_for_the_dtype_are_refused():
-    model = regression()
-    before = model.get_weights()
-    with pytest.raises(ValueError, match="weights: a number is too large for float32"):
-        model.set_weights([np.full(w.shape, 1e300) for w in before])
-    assert all(map(np.array_equal, before, model.get_weights()))
+    alone = layers.LSTM(4)
+    alone(np.zeros((1, 2, 3), "f4"))
+    for holder in (regression(), alone):
+        before = holder.get_weights()
+        with pytest.raises(ValueError, match=r"/kernel\): a number is too large for float32"):
+            holder.set_weights([np.full(w.shape, 1e300) for w in before])
+        assert all(map(np.array_equal, before, holder.get_weights()))
+        with np.errstate(all="raise"):  # what is too small is 0, and infinity is meant
+            holder.set_weights([np.full(w.shape, 1e-300) for w in before])
+            holder.set_weights([np.full(w.shape, np.inf) for w in before])

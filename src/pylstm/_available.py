@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pylstm import _core
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -21,7 +23,7 @@ def available_memory() -> int | None:
     free = free_memory(_read("/proc/meminfo"))
     limits = [
         left_in_group(_read(f"{folder}/{limit}"), _read(f"{folder}/{used}"))
-        for folder in _core.cgroup_folders("memory")
+        for folder in map(os.fsdecode, _core.cgroup_folders("memory"))
         for limit, used in (
             ("memory.max", "memory.current"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes"),

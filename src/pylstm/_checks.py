@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm._keras_names import ONLY_KERAS
+from pylstm._keras_names import ONLY_KERAS, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,11 +171,8 @@ def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches
-
     old = _OLD_NAMES.get(name)
-    near = [old] if old in known else get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return f" (did you mean {old!r}?)" if old in known else nearest(name, known)
 
 
 def arguments_of(kind: type) -> list[str]:

@@ -26,7 +26,7 @@ def set_num_threads(n: int) -> None:
 def available_cores() -> int:
     """Processors that this process may use."""
 
-def cgroup_folders(controller: str) -> list[str]:
+def cgroup_folders(controller: str) -> list[bytes]:
     """Where the limits of this process's cgroups may be, its own first; some may not exist."""
 
 def second_level_cache() -> int:

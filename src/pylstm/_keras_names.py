@@ -1,16 +1,20 @@
 """Names that a user of Keras may reach for: a suggestion of another one would mislead."""
 
-import sys
+import re
+from collections.abc import Iterable
 
 ONLY_KERAS = frozenset(
     {
+        "activations",
         "adadelta",
         "adafactor",
         "adagrad",
         "adamax",
+        "alpha_dropout",
         "auc",
         "binary_focal_crossentropy",
         "categorical_focal_crossentropy",
+        "categorical_hinge",
         "celu",
         "cosine_similarity",
         "ctc",
@@ -20,6 +24,7 @@ ONLY_KERAS = frozenset(
         "f1_score",
         "fbeta_score",
         "ftrl",
+        "gaussian_dropout",
         "gelu",
         "glu",
         "hard_sigmoid",
@@ -37,6 +42,8 @@ ONLY_KERAS = frozenset(
         "log_softmax",
         "loss_scale_optimizer",
         "mape",
+        "mean_absolute_percentage_error",
+        "mean_squared_logarithmic_error",
         "mish",
         "msle",
         "muon",
@@ -52,6 +59,7 @@ ONLY_KERAS = frozenset(
         "silu",
         "softplus",
         "softsign",
+        "sparse_top_k_categorical_accuracy",
         "squared_hinge",
         "swish",
         "top_k_categorical_accuracy",
@@ -120,15 +128,25 @@ INSTEAD = {
 """By names that Keras has and pylstm has not: what to do."""
 
 
-def no_attribute(module: str, name: str) -> AttributeError:
-    """The error for an attribute that a module does not have; it suggests the nearest."""
+def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> AttributeError:
+    """The error for an attribute that a module does not have.
+
+    It tells what to do without what only Keras has, and suggests the nearest of `known`.
+    """
     if name in INSTEAD:
         return AttributeError(f"{module} lacks {name!r}, which Keras has: {INSTEAD[name]}")
-    near = []
-    if not name.startswith("_"):
-        from difflib import get_close_matches
-
-        known = [n for n in vars(sys.modules[module]) if not n.startswith("_")]
-        near = get_close_matches(name, known, n=1)
-    suggestion = f" (did you mean {near[0]!r}?)" if near else ""
+    suggestion = "" if snake_case(name) in ONLY_KERAS else nearest(name, known)
     return AttributeError(f"module {module!r} has no attribute {name!r}{suggestion}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ " (did you mean …?)" for the nearest of `known`, if one is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def snake_case(name: str) -> str:
+    """The name of a Keras class as its function is called."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

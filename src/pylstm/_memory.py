@@ -44,7 +44,7 @@ class MemoryEstimate:
 
 
 def plan(network: Network, batch: int, steps: int, mode: str) -> MemoryEstimate:
-    """What `network` needs for a batch; `mode` is "fit", "evaluate" or "predict".
+    """What `network` needs for a batch; `mode` is "fit", "evaluate", "predict" or "call".
 
     Raises:
         MemoryError: no machine has as much.
@@ -69,6 +69,11 @@ def check_room(network: Network, batch: int, steps: int, mode: str, more: int = 
     room = _available.available_memory()
     if room is None or missing + more <= room:
         return
+    if mode == "call":
+        raise MemoryError(
+            f"{batch} rows of {steps} steps need about {readable(missing + more)} more memory, "
+            f"{readable(room)} is available; give fewer rows at a time"
+        )
     if missing <= room:
         raise MemoryError(
             f"the result needs {readable(more)} of memory, and {_size(batch, steps)} about "

@@ -36,16 +36,17 @@ class _Table(NamedTuple):
     context_types: Keys  # T(h): by how many different ones
 
 
-def bits_per_byte(train: bytes, held_out: bytes, order: int) -> float:
+def bits_per_byte(train: bytes, held_out: bytes, order: int, before: bytes | None = None) -> float:
     """Cross-entropy of ``held_out`` under an interpolated n-gram model of ``train``.
 
-    The held-out text is taken to follow the training text: its first bytes are predicted from the
-    last bytes of ``train``. The model learns nothing from what it predicts.
+    The first bytes of the held-out text are predicted from those ``before`` it, by default the last
+    ones of ``train``, as if it followed. The model learns nothing from what it predicts.
 
     Args:
         train: the text that is counted; may be empty.
         held_out: the text that is predicted, each byte once.
         order: length of the longest n-gram, 0 (uniform: exactly 8 bits) to 7.
+        before: what stands in front of ``held_out``, if not ``train``.
 
     Raises:
         ValueError: if ``held_out`` is empty or ``order`` is out of range.
@@ -61,7 +62,8 @@ def bits_per_byte(train: bytes, held_out: bytes, order: int) -> float:
     if not held_out:
         raise ValueError("held_out: expected at least one byte, got none")
     tables = [_count(train, k) for k in range(1, order + 1)]
-    context = train[max(0, len(train) - order + 1) :] if order else b""
+    before = train if before is None else before
+    context = before[max(0, len(before) - order + 1) :] if order else b""
     text = np.frombuffer(context + held_out, np.uint8)
     bits = 0.0
     for start in range(len(context), len(text), CHUNK):

@@ -17,8 +17,8 @@ def targets(
     rows: int,
     sparse: bool,
     *,
-    steps: int | None = None,
-    classes: bool = True,
+    steps: int | None,
+    classes: bool,
 ) -> NDArray[Any]:
     """A view of `y` in the shape the loss needs.
 
@@ -52,7 +52,7 @@ def _advice_on_targets(
     labels = y.dtype.kind in "biu" and len(row) == per_step
     if sparse and row[per_step:] == (features,) and len(row) == per_step + 1:
         return "; for one-hot targets use the loss categorical_crossentropy"
-    for_each_step = len(row) == len(one) + 1 and row[1:] == one and steps in (None, row[0])
+    for_each_step = len(row) == len(one) + 1 and row[1:] == one and row[0] == steps
     if not per_step and for_each_step:
         return "; for a target at every step set return_sequences=True in the last LSTM"
     if classes and not sparse and labels and row != one:

@@ -1,8 +1,9 @@
 """Metrics: numbers reported beside the loss.
 
-Accuracies are counted by the engine as it runs. A metric written in Python, a `Metric` or a
-function, needs the predictions of each batch: while training they are computed once more, before
-the update and without dropout.
+The engine counts accuracies as it runs, and beside a loss with targets of the same kind squared and
+absolute errors: in `fit` those of the outputs that the loss sees, with dropout. A metric written in
+Python, a `Metric` or a function, needs the predictions of each batch: while training they are
+computed once more, before the update and without dropout.
 """
 
 from __future__ import annotations
@@ -123,20 +124,15 @@ class FunctionMetric(Metric):
         return self._sum / self._count if self._count else 0.0
 
 
-class MeanError(FunctionMetric):
+class _MeanError(FunctionMetric):
     """A mean of errors, which the engine counts where the loss has the same targets."""
 
-    @property
-    def is_built_in(self) -> bool:
-        """Whether it is of this module, not a subclass that may count in its own way."""
-        return _BY_CLASS.get(type(self).__name__) is type(self)
-
-    def in_engine(self) -> EngineMetric:
-        """The same, counted by the engine."""
-        return _CountedByEngine(self)
+    def in_engine(self) -> EngineMetric | None:
+        """The same, counted by the engine; None of a subclass, which may count in its own way."""
+        return _CountedByEngine(self) if _is_ours(type(self)) else None
 
 
-class MeanSquaredError(MeanError):
+class MeanSquaredError(_MeanError):
     """Mean of (y_true - y_pred)²."""
 
     _default_name = "mean_squared_error"
@@ -146,7 +142,7 @@ class MeanSquaredError(MeanError):
         super().__init__(_squared_error, name or self._default_name)
 
 
-class MeanAbsoluteError(MeanError):
+class MeanAbsoluteError(_MeanError):
     """Mean of |y_true - y_pred|."""
 
     _default_name = "mean_absolute_error"
@@ -170,6 +166,9 @@ class EngineMetric(Named):
     def engine_name(self, sparse: bool, binary: bool) -> str:
         """The engine's name of it: `sparse` targets are labels, `binary` ones a single output."""
         return self._default_name
+
+    def take(self, total: float, count: float) -> None:
+        """The engine's sums of a pass so far, for a metric that others look at."""
 
     def in_python(self) -> Metric:
         """The same for a loss written in Python, where the engine does not count."""
@@ -199,7 +198,7 @@ class _CountedInPython(FunctionMetric):
 class _CountedByEngine(EngineMetric):
     """A mean of errors where the engine counts it."""
 
-    def __init__(self, metric: MeanError) -> None:
+    def __init__(self, metric: _MeanError) -> None:
         super().__init__(metric.name)
         self.metric = metric
 
@@ -210,6 +209,10 @@ class _CountedByEngine(EngineMetric):
     def in_python(self) -> Metric:
         """The metric itself."""
         return self.metric
+
+    def take(self, total: float, count: float) -> None:
+        """The engine's sums of a pass become those of the metric."""
+        self.metric._sum, self.metric._count = total, count
 
 
 class Accuracy(EngineMetric):
@@ -272,6 +275,11 @@ _ALIASES: dict[str, type[Named]] = {
 _BY_CLASS: dict[str, type[Named]] = {c.__name__: c for c in _CLASSES.values()}
 
 
+def _is_ours(kind: type) -> bool:
+    """Whether `kind` is a class of this module, not one of the user's that inherits it."""
+    return _BY_CLASS.get(kind.__name__) is kind
+
+
 def get(identifier: object) -> Named:
     """The metric that a name, a serialized dict, a metric, its class or a function means.
 
@@ -316,7 +324,7 @@ def serialize(metric: Named) -> dict[str, Any]:
     if isinstance(metric, _CountedInPython | _CountedByEngine):
         metric = metric.metric
     kind, config = type(metric), metric.get_config()
-    if _BY_CLASS.get(kind.__name__) is kind:
+    if _is_ours(kind):
         return {"class_name": kind.__name__, "config": config}
     if kind is FunctionMetric:
         return {"class_name": kind.__name__, "custom": metric.name, "config": config}
@@ -360,4 +368,4 @@ def _made_of(kind: object, arguments: dict[str, Any]) -> Named:
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
-        raise no_attribute(__name__, name)
+        raise no_attribute(__name__, name, (c.__name__ for c in _CLASSES.values()))

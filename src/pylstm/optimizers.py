@@ -322,4 +322,4 @@ def _clip(argument: str, value: object) -> float | None:
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
-        raise no_attribute(__name__, name)
+        raise no_attribute(__name__, name, (c.__name__ for c in _CLASSES.values()))

@@ -337,6 +337,8 @@ void control_groups() {
                 "groups of version 2");
   PYLSTM_EXPECT(cgroup_folders("cpu", "0::/\n", "/g") == Folders{"/g"}, "the group of a container");
   PYLSTM_EXPECT(cgroup_folders("cpu", "0::/../..\n", "/g") == Folders{"/g"}, "a group outside the namespace");
+  PYLSTM_EXPECT(cgroup_folders("cpu", "0::/a..b\n", "/g") == (Folders{"/g/a..b", "/g"}),
+                "a group with dots in its name");
   PYLSTM_EXPECT(cgroup_folders("memory", one, "/g").empty() && cgroup_folders("cpu", "", "/g").empty(), "no group");
 
   namespace fs = std::filesystem;

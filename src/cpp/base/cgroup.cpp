@@ -15,7 +15,7 @@ bool lists(const std::string& names, const std::string& name) {
 }
 
 void add_groups(const std::string& mount, std::string path, std::vector<std::string>& folders) {
-  if (path.find("..") != std::string::npos) path.clear();  // of another namespace: it cannot be seen
+  if ((path + "/").find("/../") != std::string::npos) path.clear();  // of another namespace: it cannot be seen
   while (path.size() > 1) {
     folders.push_back(mount + path);
     path.erase(path.rfind('/'));

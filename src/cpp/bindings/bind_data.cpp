@@ -31,7 +31,8 @@ Mode mode_of(const std::string& name) {
   if (name == "fit") return Mode::kFit;
   if (name == "evaluate") return Mode::kEvaluate;
   if (name == "predict") return Mode::kPredict;
-  throw std::invalid_argument("mode must be 'fit', 'evaluate' or 'predict', got '" + name + "'");
+  if (name == "call") return Mode::kCall;
+  throw std::invalid_argument("mode must be 'fit', 'evaluate', 'predict' or 'call', got '" + name + "'");
 }
 
 void register_data(py::module_& m) {

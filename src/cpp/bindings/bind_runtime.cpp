@@ -60,7 +60,12 @@ void register_runtime(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("available_cores", &available_cores);
   m.def(
-      "cgroup_folders", [](const std::string& controller) { return cgroup_folders(controller); },
+      "cgroup_folders",
+      [](const std::string& controller) {
+        py::list folders;  // names of files need not be UTF-8
+        for (const std::string& folder : cgroup_folders(controller)) folders.append(py::bytes(folder));
+        return folders;
+      },
       py::arg("controller"));
   m.def("second_level_cache", &second_level_cache);
   m.def("build_info", [] {

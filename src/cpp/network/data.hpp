@@ -11,7 +11,7 @@
 
 namespace pylstm {
 
-enum class Mode { kFit, kEvaluate, kPredict };
+enum class Mode { kFit, kEvaluate, kPredict, kCall };  // kCall: the network's outputs as they are, of one batch
 
 // What the targets of a compiled loss look like.
 struct TargetShape {

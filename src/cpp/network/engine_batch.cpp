@@ -122,8 +122,8 @@ Dim real_rows(const CallWork<T>& work) {
   return first.rows() - std::count(first.mask, first.mask + first.rows(), std::uint8_t{0});
 }
 
-// Loss, steps, and accuracies over real steps of the batch that has just run. A fused loss leaves argmax and no
-// outputs.
+// Loss, steps, and metrics over real steps of the batch that has just run. A fused loss leaves argmax and no outputs,
+// so that check_metrics refuses those that look at outputs.
 template <class T>
 void Engine<T>::count_batch(const CallWork<T>& work, const StepResult& result, Totals& totals) const {
   totals["loss"].first += result.loss;
@@ -198,7 +198,7 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
     dense_softmax_cross_entropy(*work.context.kernels, dense, out.data, rows, targets, loss_.smoothing, scale,
                                 gradient ? &outputs : nullptr,
                                 LossResult<T>{work.row_loss.data(), metrics_.empty() ? nullptr : work.argmax.data()},
-                                work.context.interrupt, work.cross_entropy, work.sums);
+                                work.context.interrupt, work.cross_entropy, *work.context.sums);
   } else {
     dy = generic_loss(work, out, targets, scale, gradient);
   }

@@ -47,14 +47,14 @@ MemoryUse Engine<T>::memory_use() const {
   return use;
 }
 
-// The order is that of CallWork::bytes().
 template <class T>
 std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, Dim steps, Mode mode) const {
-  const bool loss = mode != Mode::kPredict;
+  const bool loss = mode == Mode::kFit || mode == Mode::kEvaluate;
   // A model without a loss yet will get the one that its last layer is made for.
   const DenseLayer<T>* fused = compiled_ ? fused_dense() : last_dense(DenseActivation::kSoftmax);
   const DenseLayer<T>* softmax = last_dense(DenseActivation::kSoftmax);
-  const bool unwritten = loss ? fused != nullptr : softmax != nullptr;  // the last outputs are never stored
+  // Whether the last outputs are never stored.
+  const bool unwritten = loss ? fused != nullptr : softmax != nullptr && mode == Mode::kPredict;
   PlannedCall call;
   call.batch = batch;
   call.steps = input_.sequence ? steps : 1;

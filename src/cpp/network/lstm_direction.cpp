@@ -129,7 +129,7 @@ PlannedRun LstmDirection<T>::planned_run(const Schedule& schedule, const Planned
 template <class T>
 RowProductSizes LstmDirection<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
   const Schedule s = planned_schedule(call);
-  return pylstm::planned_sums(kernels, planned_weights(kernels, call), planned_run(s, call));
+  return lstm_sums(kernels, planned_weights(kernels, call), planned_run(s, call));
 }
 
 template <class T>

@@ -212,7 +212,7 @@ std::size_t DenseLayer<T>::planned_work(const KernelTable<T>& kernels, const Pla
 
 template <class T>
 RowProductSizes DenseLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
-  return pylstm::planned_sums(kernels, in_.features, units_, use_bias_, call.rows(), false);
+  return dense_sums(kernels, in_.features, units_, use_bias_, call.rows(), false);
 }
 
 template <class T>

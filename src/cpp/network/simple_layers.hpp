@@ -49,7 +49,8 @@ class DenseLayer final : public Layer<T> {
              SampleShape in);
 
   DenseActivation activation() const { return activation_; }
-  // Of a last layer whose softmax and loss are one operation: what CrossEntropyScratch::bytes() is then.
+  // Of a last layer whose softmax and loss are one operation: what CrossEntropyScratch::bytes() is then, and what
+  // backward's sums need.
   std::size_t planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const;
   RowProductSizes planned_loss_sums(const KernelTable<T>& kernels, Dim rows) const;
   // forward of softmax for `rows` rows of the caller's, x[row] [inputs] to y[row] [units]; past_caches as

@@ -23,8 +23,8 @@ std::size_t DenseWeights<T>::planned_bytes(const KernelTable<T>& kernels, Dim in
 }
 
 template <class T>
-RowProductSizes planned_sums(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
-                             bool in_panels) {
+RowProductSizes dense_sums(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
+                           bool in_panels) {
   const std::vector<Dim> factors = has_bias ? std::vector<Dim>{inputs, 1} : std::vector<Dim>{inputs};
   return plan_product_over_rows(kernels, factors, units, rows, in_panels).scratch;
 }
@@ -66,7 +66,7 @@ void kernel_gradient(const KernelTable<T>& kernels, const DenseWeights<T>& w, co
 
 #define PYLSTM_INSTANTIATE(T)                                                                                        \
   template struct DenseWeights<T>;                                                                                   \
-  template RowProductSizes planned_sums<T>(const KernelTable<T>&, Dim, Dim, bool, Dim, bool);                        \
+  template RowProductSizes dense_sums<T>(const KernelTable<T>&, Dim, Dim, bool, Dim, bool);                          \
   template void dense_forward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, Dim, T*, Interrupt*);      \
   template void dense_backward<T>(const KernelTable<T>&, const DenseWeights<T>&, const T*, const T*, Dim, bool, T*,  \
                                   T*, T*, DenseScratch<T>&, RowProductScratch<T>&, Interrupt*);                      \

@@ -36,8 +36,8 @@ struct DenseScratch {
 
 // What kernel_gradient reserves for its sums over so many rows.
 template <class T>
-RowProductSizes planned_sums(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
-                             bool in_panels);
+RowProductSizes dense_sums(const KernelTable<T>& kernels, Dim inputs, Dim units, bool has_bias, Dim rows,
+                           bool in_panels);
 
 // d_kernel [inputs, units], d_bias [units] or null (+)= sums over rows. row_scale [rows] or null: dz[m] lacks this
 // factor, which x[m] has already.

@@ -89,7 +89,7 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
 
 // What lstm_backward reserves for its sums over rows.
 template <class T>
-RowProductSizes planned_sums(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const PlannedRun& planned);
+RowProductSizes lstm_sums(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const PlannedRun& planned);
 
 template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch);

@@ -40,7 +40,7 @@ std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>&
 }
 
 template <class T>
-RowProductSizes planned_sums(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
+RowProductSizes lstm_sums(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
   // Together, or, of inputs that repeat, those of h and of x apart.
   std::vector<std::vector<Dim>> sums = {{w.inputs, w.units}};
   if (planned.distinct > 0) sums.insert(sums.end(), {{w.units}, {w.inputs}});
@@ -59,7 +59,7 @@ RowProductSizes planned_sums(const KernelTable<T>& kernels, const LstmWeights<T>
 #define PYLSTM_INSTANTIATE(T)                                                                               \
   template struct LstmScratch<T>;                                                                           \
   template std::size_t planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&); \
-  template RowProductSizes planned_sums<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&);
+  template RowProductSizes lstm_sums<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
 #undef PYLSTM_INSTANTIATE

@@ -112,7 +112,7 @@ std::size_t CrossEntropyScratch<T>::planned_bytes(const KernelTable<T>& kernels,
 template <class T>
 RowProductSizes CrossEntropyScratch<T>::planned_sums(const KernelTable<T>& kernels, Dim inputs, Dim units,
                                                      bool has_bias, Dim rows) {
-  return pylstm::planned_sums(kernels, inputs, units, has_bias, chunk_rows<T>(rows, units), true);
+  return dense_sums(kernels, inputs, units, has_bias, chunk_rows<T>(rows, units), true);
 }
 
 template <class T>

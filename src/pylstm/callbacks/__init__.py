@@ -32,4 +32,4 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
-        raise no_attribute(__name__, name)
+        raise no_attribute(__name__, name, __all__)

@@ -93,12 +93,14 @@ def run(job: Job, settings: language_model.Settings) -> int:
 
 
 def _compare(model: Sequential, job: Job) -> None:
-    """Bits per byte of the baselines and of the model, all on the same held-out text."""
-    say("held out", f"bits per byte over {len(job.held_out):,} bytes")
-    bits = {name: _ngram.bits_per_byte(job.train, job.held_out, k) for name, k in BASELINES}
+    """Bits per byte of the baselines and of the model, all on the same text."""
+    before, text = job.to_predict()
+    say("held out", f"bits per byte over {len(text):,} bytes")
+    context = None if job.goes_on else bytes([before])
+    bits = {name: _ngram.bits_per_byte(job.train, text, k, context) for name, k in BASELINES}
     for name, value in bits.items():
         say("", f"{name:<9}{value:6.3f}")
-    own = language_model.bits_per_byte(model, *job.to_predict())
+    own = language_model.bits_per_byte(model, before, text)
     difference = bits["5-gram"] - own
     side = "below" if difference >= 0 else "above"
     say("", f"{'pylstm':<9}{own:6.3f}   {abs(difference):.3f} {side} the 5-gram")

@@ -259,17 +259,19 @@ class Layer(ABC):
 
         Raises:
             RuntimeError: the layer is not built, or its model is being trained.
-            ValueError: not as many arrays, or not of the shapes, that `get_weights` gives.
+            ValueError: not as many arrays, or not of the shapes, that `get_weights` gives; a number
+                too large for the dtype.
         """
         if not self.built:
             raise RuntimeError(f"layer {self.name!r} has no weights yet: build its model first")
         specs = self.specs(self.input_shape)
         paths = [f"{self.name}/{spec.name}" for spec in specs]
-        checked = match_weights(weights, paths, [spec.shape for spec in specs])
+        dtype = self.dtype or "float32"
+        checked = match_weights(weights, paths, [spec.shape for spec in specs], dtype)
         if self._held is None and self.owner is not None:
             self.owner._set_layer_weights(self, checked)
         else:
-            self._held = [np.array(w, dtype=self.dtype or "float32") for w in checked]
+            self._held = [np.array(w) for w in checked]
 
     @property
     def weights(self) -> list[Variable]:

@@ -6,6 +6,8 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pylstm import _core, _json
 from pylstm._checks import Shape
 from pylstm._memory import check_room
@@ -25,6 +27,15 @@ class Called(NamedTuple):
     weights: list[NDArray[Any]]
 
 
+class _Idle(NamedTuple):
+    """A network that no call has."""
+
+    made_for: tuple[Any, ...]
+    network: _core.Network
+    seen: tuple[int, int] = (0, 0)
+    """Rows and steps that there is room for."""
+
+
 class Caller:
     """Networks of one layer; made anew if the layer's configuration or its input changes.
 
@@ -33,10 +44,9 @@ class Caller:
     """
 
     def __init__(self) -> None:
-        self._idle: list[tuple[tuple[Any, ...], _core.Network]] = []
+        self._idle: list[_Idle] = []
         self._calls = itertools.count(1)
         self._seed: int | None = None
-        self._seen = (0, 0)  # rows and steps that there is room for
 
     def __call__(
         self,
@@ -47,8 +57,8 @@ class Caller:
         training: bool,
     ) -> list[NDArray[Any]]:
         """[output, final states …] of `layer` for `x`."""
-        key, network = self._taken(layer)
-        self._check_room(network, layer, x)
+        taken = self._with_room(self._taken(layer), x)
+        network = taken.network
         if layer.weights:
             network.set_weights(layer.weights)
         if training:  # each call has dropout masks of its own
@@ -57,26 +67,34 @@ class Caller:
             network.set_seed(self._seed)
             network.iterations = next(self._calls)
         found = network.call(x, states, mask, training)
-        self._idle.append((key, network))
+        self._idle.append(taken)
         return found
 
-    def _taken(self, layer: Called) -> tuple[tuple[Any, ...], _core.Network]:
-        """A network that no other call has, and what it was made for."""
+    def _taken(self, layer: Called) -> _Idle:
         text = _json.dumps({"name": "call", "layers": [layer.config]})
-        key = (text, layer.shape, layer.dtype)
+        made_for = (text, layer.shape, layer.dtype)
         with contextlib.suppress(IndexError):
             while True:
                 found = self._idle.pop()
-                if found[0] == key:
+                if found.made_for == made_for:
                     return found
-        self._seen = (0, 0)
-        return key, _core.Network(text, engine_shape(layer.shape), layer.dtype)
+        return _Idle(made_for, _core.Network(text, engine_shape(layer.shape), layer.dtype))
 
-    def _check_room(self, network: _core.Network, layer: Called, x: NDArray[Any]) -> None:
-        """Raise MemoryError if a call on `x` needs more memory than there is: a look at the system
-        for each larger one."""
-        rows, steps = len(x), x.shape[1] if engine_shape(layer.shape)[0] == -1 else 1
-        if min(rows, steps) < 1 or (rows <= self._seen[0] and steps <= self._seen[1]):
-            return
-        check_room(network, rows, steps, "predict")
-        self._seen = (rows, steps)
+    def _with_room(self, taken: _Idle, x: NDArray[Any]) -> _Idle:
+        """`taken`, if there is memory for a call on `x`: a look at the system for each larger one.
+
+        Raises:
+            MemoryError: there is not.
+        """
+        network, shape = taken.network, taken.made_for[1]
+        size = (len(x), x.shape[1] if engine_shape(shape)[0] == -1 else 1)
+        if min(size) < 1 or (size[0] <= taken.seen[0] and size[1] <= taken.seen[1]):
+            return taken
+        outputs = network.output_shape()
+        values = size[0] * outputs[-1] * (size[1] if len(outputs) == 2 else 1)
+        try:
+            check_room(network, *size, "call", values * np.dtype(taken.made_for[2]).itemsize)
+        except MemoryError:
+            self._idle.append(taken)
+            raise
+        return taken._replace(seen=size)

@@ -62,7 +62,7 @@ class Variable(NamedTuple):
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.value, dtype) if copy else np.asarray(self.value, dtype)
+        return np.array(self.value, dtype, copy=copy)
 
 
 def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
@@ -88,9 +88,9 @@ def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
 
 
 def match_weights(
-    weights: Any, paths: list[str], shapes: list[tuple[int, ...]]
+    weights: Any, paths: list[str], shapes: list[tuple[int, ...]], dtype: str
 ) -> list[NDArray[Any]]:
-    """`weights` as arrays, one for each path and of its shape."""
+    """`weights` as arrays of `dtype`, one for each path and of its shape."""
     if not isinstance(weights, list | tuple):
         raise TypeError(f"weights: expected a list of arrays, got {type(weights).__name__}")
     if len(weights) != len(paths):
@@ -102,5 +102,10 @@ def match_weights(
         value = _checks.array(f"weights ({path})", weight)
         if value.shape != shape:
             raise ValueError(f"weights ({path}): expected shape {shape}, got {value.shape}")
-        checked.append(value)
+        with np.errstate(over="ignore", under="ignore"):
+            converted = np.asarray(value, dtype)
+        same = value.dtype == converted.dtype
+        if not same and not np.array_equal(np.isinf(value), np.isinf(converted)):
+            raise ValueError(f"weights ({path}): a number is too large for {dtype}")
+        checked.append(converted)
     return checked

@@ -12,5 +12,5 @@ if not TYPE_CHECKING:  # a type checker takes a module that has this to have eve
 
     def __getattr__(name: str) -> Any:
         if name == "load_model":  # where Keras has it too
-            raise AttributeError("pylstm.models has no attribute 'load_model': pylstm.load_model")
-        raise no_attribute(__name__, name)
+            raise AttributeError("pylstm.models lacks 'load_model'; it is pylstm.load_model")
+        raise no_attribute(__name__, name, __all__)

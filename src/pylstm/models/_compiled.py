@@ -82,9 +82,9 @@ class Compiled:
                 "metrics: perplexity needs the loss categorical_crossentropy or "
                 "sparse_categorical_crossentropy, without label smoothing"
             )
-        if isinstance(metric, metrics.MeanError) and metric.is_built_in:
+        if isinstance(metric, metrics.MeanSquaredError | metrics.MeanAbsoluteError):
             counts = loss is not None and not (self.categorical or self.function)
-            return metric.in_engine() if counts else metric
+            return (metric.in_engine() if counts else None) or metric
         if not isinstance(metric, metrics.EngineMetric) or loss is None:
             return metric
         if isinstance(loss, losses.FunctionLoss):
@@ -208,7 +208,9 @@ class Tally:
         if isinstance(metric, metrics.Metric):
             return float(metric.result())
         if isinstance(metric, metrics.EngineMetric):
-            return _ratio(totals, self._counted[metric.name])
+            name = self._counted[metric.name]
+            metric.take(*totals.get(name, (0.0, 0.0)))
+            return _ratio(totals, name)
         return math.exp(loss) if loss < 700.0 else math.inf
 
 

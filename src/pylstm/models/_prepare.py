@@ -77,7 +77,7 @@ class Preparer:
                 self._output_shape(x),
                 len(x),
                 loss.sparse,
-                steps=x.shape[1] if x.ndim > 1 else None,
+                steps=x.shape[1] if self._model._steps_axis() else None,
                 classes=self._compiled.categorical,
             )
         elif y.ndim == 0 or len(y) != len(x):

@@ -132,7 +132,7 @@ class Sequential(Trainer):
         if ids.dtype.kind == "b":
             raise TypeError("prompt: expected integers, got dtype bool")
         rows = np.atleast_2d(ids)
-        self._check_room(rows, len(rows), "predict")
+        self._check_room(rows, len(rows), "call")
         return self._network().generate(
             ids,
             _checks.natural("max_new_tokens", max_new_tokens),

@@ -258,12 +258,13 @@ class Structure:
         """Replace all weights, or none.
 
         Raises:
-            ValueError: not as many arrays, or not of the shapes, that `get_weights` gives.
+            ValueError: not as many arrays, or not of the shapes, that `get_weights` gives; a number
+                too large for the dtype.
             RuntimeError: another thread is training the model.
         """
         self._enter()
         paths, shapes = self._paths()
-        checked = match_weights(weights, paths, shapes)
+        checked = match_weights(weights, paths, shapes, self.dtype)
         self._network().set_weights([self._converted(w) for w in checked])
 
     def _paths(self) -> tuple[list[str], list[tuple[int, ...]]]:
@@ -300,11 +301,7 @@ class Structure:
         network.set_weights(everything)
 
     def _converted(self, weight: NDArray[Any]) -> NDArray[Any]:
-        with np.errstate(over="raise"):
-            try:
-                return np.ascontiguousarray(weight, dtype=self.dtype)
-            except FloatingPointError:
-                raise ValueError(f"weights: a number is too large for {self.dtype}") from None
+        return np.ascontiguousarray(weight, dtype=self.dtype)
 
     # ---- the network
 
