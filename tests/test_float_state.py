@@ -95,6 +95,7 @@ ENTRIES: dict[str, Callable[[World], Call]] = {
     "get_num_threads": lambda w: _core.get_num_threads,
     "set_num_threads": lambda w: partial(_core.set_num_threads, 3),
     "available_cores": lambda w: _core.available_cores,
+    "cgroup_folders": lambda w: partial(_core.cgroup_folders, "cpu"),
     "build_info": lambda w: _core.build_info,
     "measure_peak": lambda w: partial(_core.measure_peak, 2, 1e-3),
     "second_level_cache": lambda w: _core.second_level_cache,
