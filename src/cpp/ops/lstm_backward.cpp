@@ -36,7 +36,7 @@ class BackwardRows {
       T* dh = g_.dh + now * w_.units;
       if (step + 1 < s_.steps) recurrent_gradient(step + 1, dh);
       const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
-      LstmCellsBackwardArgs<T> cells = {};
+      LstmCellsBackwardArgs<T> cells;
       cells.rows = count;
       cells.units = w_.units;
       cells.dh = dh;

@@ -176,7 +176,7 @@ class ForwardRows {
         product(k_, whole_product(a, w_.units, w_.recurrent[at(g)], out, w_.z_columns, count, Init::kKeep));
       }
     }
-    LstmStepArgs<T> args = {};
+    LstmStepArgs<T> args;
     args.rows = count;
     args.units = w_.units;
     args.h_prev = h_prev;

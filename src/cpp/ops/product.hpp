@@ -45,7 +45,7 @@ void run_product(const KernelTable<T>& kernels, GemmArgs<T> args);
 template <class T>
 GemmArgs<T> whole_product(const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c_row, Dim rows, Init init = Init::kZero,
                           const T* bias = nullptr) {
-  GemmArgs<T> args = {};
+  GemmArgs<T> args;
   args.a = a;
   args.a_row = a_row;
   args.b = b.data();

@@ -135,7 +135,7 @@ class RowSum {
       for (int i = 0; i < parts; ++i) {
         const Range part = split(count, i, parts, k_.tile_rows);
         for (Dim p = group.begin; p < group.end; ++p) {
-          GemmPackedArgs<T> args = {};
+          GemmPackedArgs<T> args;
           args.a = packed_a + part.begin * block.rows;
           args.b = panel_at(p);
           args.c = factor.output + (outputs.begin + part.begin) * factor.output_row + p * panel_;
