@@ -141,3 +141,11 @@ def test_weights_too_large_for_the_dtype_are_refused():
         with np.errstate(all="raise"):  # what is too small is 0, and infinity is meant
             holder.set_weights([np.full(w.shape, 1e-300) for w in before])
             holder.set_weights([np.full(w.shape, np.inf) for w in before])
+
+
+def test_a_direction_in_a_model_of_float64_keeps_its_weights():
+    model = Sequential([layers.Bidirectional(layers.LSTM(2))], dtype="float64")
+    model.build((None, None, 3))
+    for holder in (model.layers[0].forward_layer, model.layers[0], model):
+        holder.set_weights([np.full(w.shape, 0.1) for w in holder.get_weights()])
+        assert all((w == 0.1).all() for w in holder.get_weights())

@@ -140,7 +140,7 @@ def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> Attribute
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ " (did you mean …?)" for the nearest of `known`, if one is near."""
+    """The end of a message: the nearest of `known`, if one is near."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), n=1)

@@ -19,7 +19,14 @@ from pylstm._checks import Shape
 from pylstm._runtime import draw_seed
 from pylstm.layers._call import Called, Caller
 from pylstm.layers._shapes import declared_shape, open_shape
-from pylstm.layers._variables import Spec, Variable, Weights, check_weights, match_weights
+from pylstm.layers._variables import (
+    Spec,
+    Variable,
+    Weights,
+    check_weights,
+    in_dtype,
+    match_weights,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -266,12 +273,11 @@ class Layer(ABC):
             raise RuntimeError(f"layer {self.name!r} has no weights yet: build its model first")
         specs = self.specs(self.input_shape)
         paths = [f"{self.name}/{spec.name}" for spec in specs]
-        dtype = self.dtype or "float32"
-        checked = match_weights(weights, paths, [spec.shape for spec in specs], dtype)
+        checked = match_weights(weights, paths, [spec.shape for spec in specs])
         if self._held is None and self.owner is not None:
             self.owner._set_layer_weights(self, checked)
         else:
-            self._held = [np.array(w) for w in checked]
+            self._held = in_dtype(checked, paths, self.dtype or "float32")
 
     @property
     def weights(self) -> list[Variable]:

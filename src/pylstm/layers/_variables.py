@@ -88,9 +88,9 @@ def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
 
 
 def match_weights(
-    weights: Any, paths: list[str], shapes: list[tuple[int, ...]], dtype: str
+    weights: Any, paths: list[str], shapes: list[tuple[int, ...]]
 ) -> list[NDArray[Any]]:
-    """`weights` as arrays of `dtype`, one for each path and of its shape."""
+    """`weights` as arrays, one for each path and of its shape."""
     if not isinstance(weights, list | tuple):
         raise TypeError(f"weights: expected a list of arrays, got {type(weights).__name__}")
     if len(weights) != len(paths):
@@ -102,10 +102,18 @@ def match_weights(
         value = _checks.array(f"weights ({path})", weight)
         if value.shape != shape:
             raise ValueError(f"weights ({path}): expected shape {shape}, got {value.shape}")
-        with np.errstate(over="ignore", under="ignore"):
-            converted = np.asarray(value, dtype)
-        same = value.dtype == converted.dtype
-        if not same and not np.array_equal(np.isinf(value), np.isinf(converted)):
-            raise ValueError(f"weights ({path}): a number is too large for {dtype}")
-        checked.append(converted)
+        checked.append(value)
     return checked
+
+
+def in_dtype(weights: list[NDArray[Any]], paths: list[str], dtype: str) -> list[NDArray[Any]]:
+    """Copies of `weights` in C order and of `dtype`, that of the layer or model that keeps them."""
+    found = []
+    for path, value in zip(paths, weights, strict=True):
+        with np.errstate(over="ignore", under="ignore"):
+            copy = np.array(value, dtype, order="C")
+        same = value.dtype == copy.dtype
+        if not same and not np.array_equal(np.isinf(value), np.isinf(copy)):
+            raise ValueError(f"weights ({path}): a number is too large for {dtype}")
+        found.append(copy)
+    return found

@@ -12,7 +12,7 @@ from pylstm._runtime import draw_seed, fork_lock, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
 from pylstm.layers._shapes import declared_shape, engine_shape, open_shape
-from pylstm.layers._variables import Variable, check_weights, match_weights
+from pylstm.layers._variables import Variable, check_weights, in_dtype, match_weights
 from pylstm.models._rules import check_features, check_new, free_name, output_shape
 
 if TYPE_CHECKING:
@@ -264,8 +264,8 @@ class Structure:
         """
         self._enter()
         paths, shapes = self._paths()
-        checked = match_weights(weights, paths, shapes, self.dtype)
-        self._network().set_weights([self._converted(w) for w in checked])
+        checked = match_weights(weights, paths, shapes)
+        self._network().set_weights(in_dtype(checked, paths, self.dtype))
 
     def _paths(self) -> tuple[list[str], list[tuple[int, ...]]]:
         """Path and shape of each variable."""
@@ -297,11 +297,8 @@ class Structure:
         first, last = self._span(layer)
         network = self._network()
         everything = network.get_weights()
-        everything[first:last] = [self._converted(w) for w in weights]
+        everything[first:last] = in_dtype(weights, self._paths()[0][first:last], self.dtype)
         network.set_weights(everything)
-
-    def _converted(self, weight: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(weight, dtype=self.dtype)
 
     # ---- the network
 
@@ -340,7 +337,7 @@ class Structure:
                 own = layer.draw_weights(self._seed, i * _STREAMS_PER_LAYER)
             spans.append((len(weights), len(weights) + len(own)))
             weights += own
-        network.set_weights([self._converted(w) for w in weights])
+        network.set_weights([np.ascontiguousarray(w, self.dtype) for w in weights])
         network.set_seed(self._seed)
         self._network_made(network)
         for layer, (first, last) in zip(self._layers, spans, strict=True):
