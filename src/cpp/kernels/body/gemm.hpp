@@ -145,10 +145,12 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
 constexpr Dim kPanelsTogether = 4;
 PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : rows <= 3 ? 2 : 1; }
 
-// Panels that run side by side, and vectors of a narrower last one that one row runs with them: it has sums to spare,
-// and each loop costs it a branch that is guessed wrong.
+// Panels that run side by side, or one after another, and vectors of a narrower last one that one row runs with them:
+// it has sums to spare, and each loop costs it a branch that is guessed wrong.
+enum class Turns { kNone, kRising, kFalling };
 struct Together {
   Dim panels, rest;
+  Turns turns;
 };
 constexpr Dim kMostRest = kPanelVectors / 2;
 
@@ -158,9 +160,23 @@ PYLSTM_INLINE void run_with_rest(const Block<T, Layout>& p, Dim panels) {
   run_tile<T, 1, 1, kPanelVectors, NT>(p, 0, 0);
 }
 
+// Whole panels of one row, one after another.
+template <class T, class Layout>
+__attribute__((noinline)) void run_in_turn(const Block<T, Layout>& p, Together together) {
+#pragma GCC unroll 1
+  for (Dim i = 0; i < together.panels; ++i) {
+    const Dim panel = together.turns == Turns::kFalling ? together.panels - 1 - i : i;
+    const T* bias = p.c.bias == nullptr ? nullptr : p.c.bias + panel * kPanel<T>;
+    tile<T, 1, 1, kPanelVectors, 0, true>(p.a, p.layout, p.b + panel * p.b_panel, 0, nullptr,
+                                          p.c.at + panel * p.c.panel, 0, 0, p.inner, p.c.init, bias, 0, p.runs,
+                                          {nullptr, 0, nullptr});
+  }
+}
+
 template <class T, class Layout>
 PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Together together, Dim vectors) {
   const Dim panels = together.panels;
+  if (together.turns != Turns::kNone) return run_in_turn<T>(p, together);
   if (together.rest == 1) return run_with_rest<T, 1>(p, panels);
   if constexpr (kMostRest > 1) {
     if (together.rest == 2) return run_with_rest<T, 2>(p, panels);
@@ -212,6 +228,18 @@ PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
   return i == parts ? inner : inner * i / parts / kSteps * kSteps;
 }
 
+// A row alone whose panels stay in a first-level cache one at a time, but not all, reads one after another, a single
+// stream, and first the one that it read last: a Granite Rapids runs 128 units for 100 steps in 4 to 8 % less time.
+// Near weights come twice as fast as the four sums of a panel take them, and four are enough only of whole cache lines.
+constexpr Dim kNearBytes = 49152;
+template <class T>
+PYLSTM_INLINE Turns turns_of(const GemmArgs<T>& p, Dim panels, Dim rest) {
+  if (kLine < T >> Vec<T>::width || p.rows > 1 || panels == 1 || rest > 0) return Turns::kNone;
+  const Dim row = p.inner * Dim(sizeof(T));
+  if (row * kPanel < T >> kNearBytes || row * p.columns <= kNearBytes) return Turns::kNone;
+  return p.backwards ? Turns::kFalling : Turns::kRising;
+}
+
 // Of so few tiles none asks for C: the block of B that they all use comes from as far away, and would wait behind.
 constexpr Dim kFewTiles = 4;
 
@@ -223,7 +251,7 @@ PYLSTM_INLINE Together together_from(const GemmArgs<T>& p, Dim panel, Dim last) 
   while (panels > 1 && (panel + panels > last || columns < panels * kPanel<T>)) panels /= 2;
   const Dim beyond = columns - panels * kPanel<T>, vectors = (beyond + W - 1) / W;
   const bool rest = p.rows == 1 && panels <= 2 && beyond > 0 && vectors <= kMostRest && panel + panels + 1 == last;
-  return {panels, rest ? vectors : 0};
+  return {panels, rest ? vectors : 0, turns_of<T>(p, panels, rest)};
 }
 
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
@@ -327,7 +355,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
         block.c.after = t + 1 < tiles ? block.c.at + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
         block.rows = smaller(kTileRows, p.rows - row);
         block.asking.first_asker = asking.first_asker + t;
-        run_block<T>(block, {1, 0}, vectors);
+        run_block<T>(block, {1, 0, Turns::kNone}, vectors);
       }
     }
   }
