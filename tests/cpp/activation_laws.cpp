@@ -21,7 +21,7 @@ struct Promise<double> {
 
 enum Function { kExp, kSigmoid, kTanh };
 constexpr const char* kNames[] = {"exp", "sigmoid", "tanh"};
-constexpr double kUlps[] = {1, 2.5, 4};
+constexpr double kUlps[] = {1, 2.5, 2.5};
 
 template <class T>
 Wide<T> reference(int function, T argument) {

@@ -151,14 +151,12 @@ struct KernelTable {
   void (*gemm)(const GemmArgs<T>& args);
   void (*gemm_packed)(const GemmPackedArgs<T>& args);
 
-  // From exact ones for z, and h for the c that is written: gate f <= 2.5 ulp, i and o <= 4, gate c <= 6, h <= 6; c <=
-  // 6 ulp of the larger of f c_prev and i g. Gates are within their functions' ranges. Below 1.25 times the smallest
-  // normal number i and o may be 0, and what they multiply; a gate c beside an i of 0 may be 0. A NaN makes gates i
-  // and c NaN together, and gate o with the c that is written.
+  // Gates are sigmoid and tanh as below, to the bit. From exact ones for z, and h for the c that is written: h <= 6
+  // ulp; c <= 6 ulp of the larger of f c_prev and i g.
   void (*lstm_step)(const LstmStepArgs<T>& args);
   void (*lstm_cells_backward)(const LstmCellsBackwardArgs<T>& args);
 
-  // y may equal x. exp <= 1 ulp, sigmoid <= 2.5 ulp, tanh <= 4 ulp (baseline without fused
+  // y may equal x. exp <= 1 ulp, sigmoid and tanh <= 2.5 ulp (baseline without fused
   // multiply-add: the same bounds). exp is 0 below -87.33 and +inf above 88.72 (double: -708.39, 709.78).
   void (*exp)(Dim n, const T* x, T* y);
   void (*sigmoid)(Dim n, const T* x, T* y);

@@ -81,28 +81,21 @@ PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   }
 }
 
-// i and g share a division, and o and tanh(c). f would save one more, but three divisors overflow unless sigmoids are
-// taken of -|z|, which costs AVX2 more than its short divisions.
 template <class T, int N, bool kWhole>
 PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
   const auto z = [&](Dim gate) { return cells.pre_activation(p, gate); };
-  const X f = vector_sigmoid<T>(z(1)), i_divisor = sigmoid_divisor<T>(z(0));
-  const Fraction<X> g = tanh_fraction<T>(z(2));
-  const X ig_reciprocal = 1 / (i_divisor * g.denominator);
-  const X c = fma(f, cells.read(p.c_prev, p.units), g.numerator * ig_reciprocal);
+  const X f = vector_sigmoid<T>(z(1)), i = vector_sigmoid<T>(z(0)), g = vector_tanh<T>(z(2));
+  const X c = fma(f, cells.read(p.c_prev, p.units), i * g);
   cells.write(p.c, p.units, c);
+  const X o = vector_sigmoid<T>(z(3));
   if (p.gates != nullptr) {
-    cells.write(p.gates, 4 * p.units, g.denominator * ig_reciprocal);
+    cells.write(p.gates, 4 * p.units, i);
     cells.write(p.gates + p.units, 4 * p.units, f);
-    const X g_value = g.numerator * (i_divisor * ig_reciprocal);  // roundings may take it past 1
-    cells.write(p.gates + 2 * p.units, 4 * p.units, at_least<T>(at_most<T>(g_value, T(1)), T(-1)));
+    cells.write(p.gates + 2 * p.units, 4 * p.units, g);
+    cells.write(p.gates + 3 * p.units, 4 * p.units, o);
   }
-  const X o_divisor = sigmoid_divisor<T>(z(3));
-  const Fraction<X> t = tanh_fraction<T>(c);
-  const X ot_reciprocal = 1 / (o_divisor * t.denominator);
-  cells.write(p.h, p.h_row, t.numerator * ot_reciprocal);
-  if (p.gates != nullptr) cells.write(p.gates + 3 * p.units, 4 * p.units, t.denominator * ot_reciprocal);
+  cells.write(p.h, p.h_row, o * vector_tanh<T>(c));
 }
 
 template <class T>

@@ -1,8 +1,6 @@
 // exp, sigmoid and tanh, by one polynomial: exp(r) = 1 + r + r^2 P(r) for |r| <= ln(2) / 2.
 // An argument x of type X is a vector V<T> or Many of them. Coefficients: tools/fit_expm1.py. Relative error of the
 // polynomial 8e-9 (float), 2e-17 (double).
-// Cells are bound by their operations and, with AVX-512 on Intel, by their divisions: 16 cycles each, in which 32
-// vectors can be multiplied. Hence sigmoid and tanh also come undivided.
 #pragma once
 
 template <class T>
@@ -15,9 +13,8 @@ struct ExpConstants<float> {
   static constexpr float ln2 = 0.69314718055994530942f;
   static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   static constexpr float lowest = -87.33f, highest = 88.72f, infinity = __builtin_inff();
-  static constexpr float tanh_one = 9.02f;  // tanh rounds to 1 from here
-  // sigmoid(-x) is no normal number, and exp(x) has room for the denominator of a tanh, at most 1.21.
-  static constexpr float sigmoid_zero = 88.3f;
+  static constexpr float tanh_one = 9.02f;      // tanh rounds to 1 from here
+  static constexpr float sigmoid_zero = 88.3f;  // sigmoid(-x) is no normal number, and 1 + exp(x) is finite
   // exp(-x) is no normal number, and n so small that 2^n is 0.
   static constexpr float exp_zero = 88;
   static constexpr int mantissa = 23, bias = 127, degree = 4;
@@ -51,26 +48,27 @@ PYLSTM_INLINE X at_least(X v, T limit) {
   return larger_of(X(splat<T>(limit)), v);
 }
 
-// exp(ax) = 2^n exp(ar) and exp(ar) = 1 + ar + |a| r^2 p. n is in the low bits of `n`; those above leave in a shift to
-// the exponent, as the constant that rounds has none below.
+// exp(ax) = 2^n exp(ar) and exp(ar) = 1 + ar + |a| r^2 p. n and the exponent's bias are in the low bits of `n`; those
+// above leave in a shift to the exponent, as the constant that rounds has none below.
 template <class X, class Bits>
 struct Reduced {
   X r, p;
   Bits n;
 };
 
-// For a of 1, -1 and 2, by which constants are multiplied without rounding. kPrecise: ln(2) in two parts, for any n;
+// For a of 1, -1 and -2, by which constants are multiplied without rounding. kPrecise: ln(2) in two parts, for any n;
 // else in one, whose error grows with n, as for tanh its argument's matters less and less.
 template <class T, int a, bool kPrecise, class X>
 PYLSTM_INLINE auto reduce(X x) {
   using C = ExpConstants<T>;
-  const X rounded = fma(x, splat<T>(C::log2e * a), splat<T>(C::round));
-  const X n = rounded - C::round;
+  constexpr T kRound = C::round + C::bias;
+  const X rounded = fma(x, splat<T>(C::log2e * a), splat<T>(kRound));
+  const X n = rounded - kRound;
   const X r = kPrecise ? fma(n, splat<T>(-C::ln2_low / a), fma(n, splat<T>(-C::ln2_high / a), x))
                        : fma(n, splat<T>(-C::ln2 / a), x);
   const auto coefficient = [](int i) {
     const int power = C::degree - i;
-    return splat<T>(C::p[i] * (a == 2 ? T(2 << power) : T(a < 0 && power % 2 != 0 ? -1 : 1)));
+    return splat<T>(C::p[i] * T(a == -2 ? 2 << power : 1) * T(a < 0 && power % 2 != 0 ? -1 : 1));
   };
   X p = coefficient(0);
 #pragma GCC unroll 16
@@ -79,9 +77,9 @@ PYLSTM_INLINE auto reduce(X x) {
 }
 
 // 2^n, and 0 for the n below that of the smallest normal number.
-template <class T, class Bits>
-PYLSTM_INLINE auto power_of_two(Bits n) {
-  return from_bits<T>((n + ExpConstants<T>::bias) << ExpConstants<T>::mantissa);
+template <class T, class X, class Bits>
+PYLSTM_INLINE X power_of_two(const Reduced<X, Bits>& parts) {
+  return from_bits<T>(parts.n << ExpConstants<T>::mantissa);
 }
 
 // exp(r). 1 + r is rounded once and its error carried on: exp(r) - 1 would be rounded a second time, at half the size
@@ -98,7 +96,7 @@ PYLSTM_INLINE V<T> vector_exp(V<T> x) {
   const V<T> y = at_least<T>(at_most<T>(x, C::highest), C::lowest);
   const auto parts = reduce<T, 1, true>(y);
   // 2^n may overflow where exp(x) does not, so n is added to the exponent; that may turn a NaN into a number.
-  const V<T> scaled = from_bits<T>(as_bits<T>(exp_of_rest<T>(parts)) + (parts.n << C::mantissa));
+  const V<T> scaled = from_bits<T>(as_bits<T>(exp_of_rest<T>(parts)) + ((parts.n - C::bias) << C::mantissa));
   const V<T> value = x != x ? x : scaled, bounded = x > C::highest ? splat<T>(C::infinity) : value;
   return x < C::lowest ? V<T>{} : bounded;
 }
@@ -107,42 +105,26 @@ PYLSTM_INLINE V<T> vector_exp(V<T> x) {
 template <class T>
 PYLSTM_INLINE V<T> exp_of_negative(V<T> x) {
   const auto parts = reduce<T, 1, true>(at_least<T>(x, -ExpConstants<T>::exp_zero));
-  return exp_of_rest<T>(parts) * power_of_two<T>(parts.n);
+  return exp_of_rest<T>(parts) * power_of_two<T>(parts);
 }
 
-// 1 + exp(-x), with the shorter exp: its last half ulp is lost in the sum. 1 + 2^n loses at most half an ulp of that.
-template <class T, class X>
-PYLSTM_INLINE X sigmoid_divisor(X x) {
-  using C = ExpConstants<T>;
-  const auto parts = reduce<T, -1, true>(at_least<T>(at_most<T>(x, -C::lowest), -C::sigmoid_zero));
-  const X power = power_of_two<T>(parts.n);
-  return fma(power, fma(parts.r * parts.r, parts.p, -parts.r), 1 + power);
-}
-
+// 1 / (1 + exp(-x)), with the shorter exp: its last half ulp is lost in the sum. 1 + 2^n loses at most half an ulp of
+// that.
 template <class T, class X>
 PYLSTM_INLINE X vector_sigmoid(X x) {
-  return 1 / sigmoid_divisor<T>(x);
+  using C = ExpConstants<T>;
+  const auto parts = reduce<T, -1, true>(at_least<T>(at_most<T>(x, -C::lowest), -C::sigmoid_zero));
+  const X power = power_of_two<T>(parts);
+  return 1 / fma(power, fma(parts.r * parts.r, parts.p, -parts.r), 1 + power);
 }
 
-template <class X>
-struct Fraction {
-  X numerator, denominator;
-};
-
-// tanh(x) = (exp(2|x|) - 1) / (exp(2|x|) + 1), both times 2^-n / 2 for exp(2|x|) = 2^n (1 + 2q): the denominator is
-// between 0.35 and 1.21, and another divisor may be multiplied with it. No cancellation near 0, where n is 0; at most 1
+// (1 - exp(-2|x|)) / (1 + exp(-2|x|)) for exp(-2|x|) = 2^n (1 + 2q). No cancellation near 0, where n is 0; at most 1
 // far from it.
 template <class T, class X>
-PYLSTM_INLINE Fraction<X> tanh_fraction(X x) {
-  using C = ExpConstants<T>;
-  const auto parts = reduce<T, 2, false>(at_most<T>(absolute<T>(x), C::tanh_one));
-  const X q = fma(parts.r * parts.r, parts.p, parts.r);
-  const X half_power = power_of_two<T>(-1 - parts.n);
-  return {with_sign_of<T>(X(q + (T(0.5) - half_power)), x), q + (T(0.5) + half_power)};
-}
-
-template <class T, class X>
 PYLSTM_INLINE X vector_tanh(X x) {
-  const auto parts = tanh_fraction<T>(x);
-  return parts.numerator / parts.denominator;
+  using C = ExpConstants<T>;
+  const auto parts = reduce<T, -2, false>(at_most<T>(absolute<T>(x), C::tanh_one));
+  const X q = fma(parts.r * parts.r, parts.p, -parts.r);
+  const X power = power_of_two<T>(parts), twice = power + power;
+  return with_sign_of<T>(X(fma(-twice, q, 1 - power) / fma(twice, q, 1 + power)), x);
 }
