@@ -23,16 +23,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--isa", choices=_core.available_isas(), default=_core.active_isa())
     parser.add_argument("--group", nargs="+", choices=problems.GROUPS, default=[])
     parser.add_argument("--only", default="", help="problems whose name contains this text")
-    parser.add_argument("--pairs", type=int, default=20, help="of the best peer and those near it")
+    parser.add_argument("--pairs", type=int, default=20, help="of each peer")
     parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
-    parser.add_argument("--budget", type=float, default=4.0, help="seconds for a peer far behind")
     parser.add_argument("-o", "--output", type=Path, help="write the results here after every row")
     args = parser.parse_args()
     cores = _core.available_cores()
     if not all(1 <= threads <= cores for threads in args.threads):
         parser.error(f"--threads: expected whole numbers from 1 to {cores}, got {args.threads}")
-    if args.pairs < 1 or args.seconds <= 0 or args.budget <= 0:
-        parser.error("--pairs, --seconds and --budget must be positive")
+    if args.pairs < 1 or args.seconds <= 0:
+        parser.error("--pairs and --seconds must be positive")
     return args
 
 
@@ -44,7 +43,7 @@ def main() -> int:
         sys.exit(f"benchmarks: {error}")
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
-    plan = Plan(args.pairs, args.seconds, args.budget)
+    plan = Plan(args.pairs, args.seconds)
     names = peers.installed() if args.peers is None else args.peers
     stored: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),

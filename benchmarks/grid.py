@@ -18,9 +18,6 @@ from pylstm._bench.problems import Problem
 from pylstm._bench.timing import repeats_for
 
 TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
-SCREENING = 3  # pairs that tell which peers are near the best
-NEAR = 1.15  # of the best peer's ratio: these get all pairs
-FEWEST = 5  # pairs of any peer, however slow
 QUIET = 0.97  # of the best peak: turns with so much after them had the core nearly for themselves
 
 
@@ -28,9 +25,8 @@ QUIET = 0.97  # of the best peak: turns with so much after them had the core nea
 class Plan:
     """How much to measure."""
 
-    pairs: int  # of the best peer and of those near it
+    pairs: int  # of every peer
     seconds: float  # of one side of one pair, at least one repeat
-    budget: float  # seconds for the pairs of a peer that is far behind
 
 
 class Bench:
@@ -124,26 +120,16 @@ class Bench:
     ) -> dict[str, Duel]:
         """Time the pairs of these peers; results, or what failed, go into `found`."""
         duels: dict[str, Duel] = {}
-
-        def go(name: str, pairs: int) -> None:
+        for name in names:
             try:
-                if name not in duels:
-                    duels[name] = Duel(ours, self._worker(name, isa), self._plan.seconds, peaks=[])
-                duels[name].fight(pairs)
+                duel = Duel(ours, self._worker(name, isa), self._plan.seconds, peaks=[])
+                duel.fight(self._plan.pairs)
             except WorkerError as error:
                 if error.name == ours.name:
                     raise
-                duels.pop(name, None)
                 found[name] = self._failed(name, isa, error)
-
-        for name in names:
-            go(name, min(SCREENING, self._plan.pairs))
-        near = NEAR * min((duel.ratio for duel in duels.values()), default=0.0)
-        for name, duel in list(duels.items()):
-            affordable = max(FEWEST, int(self._plan.budget / duel.pair_seconds))
-            is_near = duel.ratio <= near
-            go(name, self._plan.pairs if is_near else min(self._plan.pairs, affordable))
-        for name, duel in duels.items():
+                continue
+            duels[name] = duel
             found[name].update(duel.result())
         return duels
 

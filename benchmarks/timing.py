@@ -35,12 +35,6 @@ class Duel:
             self.times.append((ours, self._turn(self.peer, self.ours, self._repeats[1])))
 
     @property
-    def pair_seconds(self) -> float:
-        """What one pair takes."""
-        (a, b), (n, m) = self.times[-1], self._repeats
-        return a * n + b * m
-
-    @property
     def ratio(self) -> float:
         """Median of peer / ours."""
         a, b = np.array(self.times).T

@@ -77,7 +77,7 @@ def test_another_answer_is_refused(
 
 
 def bench(suite: SimpleNamespace, peers: list[str], isa: str = "") -> Any:
-    plan = suite.grid.Plan(4, 1e-4, 1e-3)
+    plan = suite.grid.Plan(4, 1e-4)
     return suite.grid.Bench(peers, 1, isa or _core.active_isa(), plan)
 
 
