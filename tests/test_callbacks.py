@@ -110,6 +110,15 @@ def test_stop_training_ends_the_epoch_after_the_batch():
     assert net.optimizer.iterations == 6
 
 
+def test_a_line_tells_of_the_batches_before_training_was_stopped(capsys):
+    class Stop(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    model().fit(X, Y, batch_size=6, epochs=5, verbose=2, callbacks=Stop())
+    assert "1/4 - " in capsys.readouterr().out
+
+
 def test_what_callbacks_put_into_logs_is_in_the_history():
     extra = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(extra=epoch))
     assert fit(model(), extra).history["extra"] == [0, 1]

@@ -42,6 +42,7 @@ class Lines(Progress):
 
     def begin(self, title: str, steps: int | None, source: Source) -> None:
         self._title, self._source, self._start = title, source, time.monotonic()
+        self._expected, self._seconds = steps, 0.0
 
     def update(self, steps: int) -> None:
         self._seconds = time.monotonic() - self._start
@@ -50,7 +51,7 @@ class Lines(Progress):
         amount, unit = self._source.amount()
         parts = [
             *([self._title] if self._title else []),
-            f"{steps}/{steps}",
+            f"{steps}/{self._expected or steps}",
             f"{time.monotonic() - self._start:.0f}s",
             f"{step_time(self._seconds / max(1, steps))}/step",
             f"{amount / max(self._seconds, 1e-9):,.0f} {unit}/s",

@@ -73,9 +73,9 @@ class Loop:
                 batch = reached
                 if single:
                     callbacks.call(f"on_{kind}_batch_end", step - 1, tally.logs())
-                    if stopped():
-                        return step
                 progress.update(step)
+                if single and stopped():
+                    return step
         return step
 
     def evaluate(
