@@ -48,8 +48,8 @@ PYLSTM_INLINE X at_least(X v, T limit) {
   return larger_of(X(splat<T>(limit)), v);
 }
 
-// exp(ax) = 2^n exp(ar) and exp(ar) = 1 + ar + |a| r^2 p. n and the exponent's bias are in the low bits of `n`; those
-// above leave in a shift to the exponent, as the constant that rounds has none below.
+// exp(ax) = 2^n exp(ar) and exp(ar) = 1 + ar + |a| r^2 p. The low bits of `n` are n plus the exponent's bias; those
+// above leave in a shift to the exponent.
 template <class X, class Bits>
 struct Reduced {
   X r, p;
