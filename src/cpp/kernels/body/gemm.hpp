@@ -145,9 +145,11 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
 constexpr Dim kPanelsTogether = 4;
 PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : rows <= 3 ? 2 : 1; }
 
-// Panels that run side by side, or one after another, and vectors of a narrower last one that one row runs with them:
-// it has sums to spare, and each loop costs it a branch that is guessed wrong.
+// Whether panels that are taken together run side by side (kNone), or one after another, and in which order.
 enum class Turns { kNone, kRising, kFalling };
+
+// Panels that are taken together, and vectors of a narrower last one that one row runs with them: it has sums to spare,
+// and each loop costs it a branch that is guessed wrong.
 struct Together {
   Dim panels, rest;
   Turns turns;
@@ -229,14 +231,15 @@ PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
 }
 
 // A row alone whose panels stay in a first-level cache one at a time, but not all, reads one after another, a single
-// stream, and first the one that it read last: a Granite Rapids runs 128 units for 100 steps in 4 to 8 % less time.
-// Near weights come twice as fast as the four sums of a panel take them, and four are enough only of whole cache lines.
+// stream, and first the one that it read last. Near weights come twice as fast as the four sums of a panel take them,
+// and four are enough only of whole cache lines.
 constexpr Dim kNearBytes = 49152;
 template <class T>
 PYLSTM_INLINE Turns turns_of(const GemmArgs<T>& p, Dim panels, Dim rest) {
-  if (kLine < T >> Vec<T>::width || p.rows > 1 || panels == 1 || rest > 0) return Turns::kNone;
-  const Dim row = p.inner * Dim(sizeof(T));
-  if (row * kPanel < T >> kNearBytes || row * p.columns <= kNearBytes) return Turns::kNone;
+  constexpr bool kWholeLines = Vec<T>::width == kLine<T>;
+  if (!kWholeLines || p.rows > 1 || panels == 1 || rest > 0) return Turns::kNone;
+  const Dim row = p.inner * Dim(sizeof(T)), of_panel = row * kPanel<T>, of_all = row * p.columns;
+  if (of_panel > kNearBytes || of_all <= kNearBytes) return Turns::kNone;
   return p.backwards ? Turns::kFalling : Turns::kRising;
 }
 
