@@ -99,7 +99,7 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   plan.schedule = &schedule;
   plan.has_bias = true;
   plan.training = training;
-  const std::size_t planned = planned_scratch(k, weights, plan);
+  const std::size_t planned = planned_scratch(k, weights, plan).template bytes<T>();
   PYLSTM_EXPECT(scratch.bytes() <= planned, "lstm_forward reserved ", scratch.bytes(), ", planned ", planned);
   Result<T> result(run.h + count * units, run.h + packed * units);
   result.insert(result.end(), run.c, run.c + cells);

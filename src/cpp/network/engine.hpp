@@ -41,7 +41,7 @@ struct CallWork {
   State<T> state;  // of the running call, committed when it succeeds
   CallContext<T> context;
   CrossEntropyScratch<T> cross_entropy;
-  RowProductScratch<T> sums;  // of all layers
+  LayerScratch<T> scratch;
   Buffer<T> dy, weights;
   Buffer<T> gradients;  // flat, as the parameters; what layers left in it is known to `layers`, see touched_rows
   std::vector<double> row_loss;

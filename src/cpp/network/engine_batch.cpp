@@ -29,7 +29,7 @@ void Engine<T>::open_context(CallWork<T>& work, const Kernels& kernels, Interrup
   work.context.kernels = &table_of<T>(kernels);
   work.context.seed = seed_;
   work.context.step = static_cast<std::uint32_t>(iterations_);
-  work.context.sums = &work.sums;
+  work.context.scratch = &work.scratch;
   work.context.interrupt = interrupt;
 }
 
@@ -198,7 +198,7 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
     dense_softmax_cross_entropy(*work.context.kernels, dense, out.data, rows, targets, loss_.smoothing, scale,
                                 gradient ? &outputs : nullptr,
                                 LossResult<T>{work.row_loss.data(), metrics_.empty() ? nullptr : work.argmax.data()},
-                                work.context.interrupt, work.cross_entropy, *work.context.sums);
+                                work.context.interrupt, work.cross_entropy, work.scratch.sums);
   } else {
     dy = generic_loss(work, out, targets, scale, gradient);
   }

@@ -61,7 +61,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   call.training = mode == Mode::kFit;
   const Dim rows = call.rows();
   std::size_t sum = input_.tokens ? at(rows) * sizeof(std::int32_t) : at(rows * input_.features) * sizeof(T);
-  RowProductSizes sums;
+  LayerScratchSizes scratch;
   Dim features = input_.features;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer<T>& layer = *layers_[i];
@@ -70,7 +70,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
     call.repeats = i + 1 < layers_.size() && layers_[i + 1]->takes_repeats();
     if (i + 1 < layers_.size() || !unwritten) {
       sum += layer.planned_work(kernels, call);
-      if (call.training) sums.cover(layer.planned_sums(kernels, call));
+      scratch.cover(layer.planned_scratch(kernels, call));
     }
     if (i + 1 == layers_.size()) break;
     call.distinct = call.repeats ? layer.most_repeats(call.rows()) : 0;
@@ -84,7 +84,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
       sum += 2 * at(last_rows) * sizeof(T*);
       sum += CrossEntropyScratch<T>::planned_bytes(kernels, features, output_.features, last_rows, false, false);
     }
-    return sum;
+    return sum + scratch.template bytes<T>();
   }
   const bool labels = compiled_ ? target_shape().labels : fused != nullptr;
   sum += labels ? at(last_rows) * sizeof(std::int32_t) : at(last_rows * output_.features) * sizeof(T);
@@ -95,13 +95,13 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
     sum += fused->planned_loss(kernels, last_rows, call.training);
     if (call.training) {
       sum += at(last_rows * features) * sizeof(T);
-      sums.cover(fused->planned_loss_sums(kernels, last_rows));
+      scratch.sums.cover(fused->planned_loss_sums(kernels, last_rows));
     }
   } else if (call.training || whole) {
     sum += at(last_rows * output_.features) * sizeof(T);
     sum += whole ? CrossEntropyScratch<T>::planned_rows(kernels, last_rows) : 0;
   }
-  return sum + at(sums.a + sums.d) * sizeof(T);
+  return sum + scratch.template bytes<T>();
 }
 
 template <class T>

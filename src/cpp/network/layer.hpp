@@ -12,7 +12,7 @@
 #include "base/interrupt.hpp"
 #include "kernels/table.hpp"
 #include "network/rows.hpp"
-#include "ops/row_product.hpp"
+#include "ops/lstm.hpp"
 
 namespace pylstm {
 
@@ -43,19 +43,40 @@ struct StateBlock {
 template <class T>
 using State = std::vector<StateBlock<T>>;
 
+// What layers need within their forward or their backward alone, one after another.
+template <class T>
+struct LayerScratch {
+  LstmScratch<T> lstm;
+  RowProductScratch<T> sums;  // of backward
+  std::size_t bytes() const { return lstm.bytes() + sums.bytes(); }
+};
+
+struct LayerScratchSizes {
+  LstmScratchSizes lstm;
+  RowProductSizes sums;
+  void cover(const LayerScratchSizes& other) {
+    lstm.cover(other.lstm);
+    sums.cover(other.sums);
+  }
+  template <class T>
+  std::size_t bytes() const {
+    return lstm.bytes<T>() + static_cast<std::size_t>(sums.a + sums.d) * sizeof(T);
+  }
+};
+
 template <class T>
 struct CallContext {
   const KernelTable<T>* kernels = nullptr;
-  bool training = false;                 // dropout on
-  bool keep = false;                     // keep what backward needs
-  bool repeats = false;                  // the next layer takes_repeats
-  std::uint64_t seed = 0;                // of dropout masks
-  std::uint32_t step = 0;                // of dropout masks
-  Dim first_row = 0;                     // of a window in its batch, where the masks of its elements begin
-  State<T>* state = nullptr;             // read before and written after the run; null: zeros, dropped
-  bool only_stateful = true;             // use `state` in layers with stateful=True alone
-  State<T>* state_gradient = nullptr;    // backward: in dL/d(final state), out dL/d(initial state)
-  RowProductScratch<T>* sums = nullptr;  // of all layers, for backward
+  bool training = false;               // dropout on
+  bool keep = false;                   // keep what backward needs
+  bool repeats = false;                // the next layer takes_repeats
+  std::uint64_t seed = 0;              // of dropout masks
+  std::uint32_t step = 0;              // of dropout masks
+  Dim first_row = 0;                   // of a window in its batch, where the masks of its elements begin
+  State<T>* state = nullptr;           // read before and written after the run; null: zeros, dropped
+  bool only_stateful = true;           // use `state` in layers with stateful=True alone
+  State<T>* state_gradient = nullptr;  // backward: in dL/d(final state), out dL/d(initial state)
+  LayerScratch<T>* scratch = nullptr;  // of all layers
   Interrupt* interrupt = nullptr;
 };
 
@@ -107,7 +128,8 @@ class Layer {
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
   // What LayerWork::bytes() is at most after the first such call.
   virtual std::size_t planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const = 0;
-  virtual RowProductSizes planned_sums(const KernelTable<T>&, const PlannedCall&) const { return {}; }  // of backward
+  // What such a call leaves in CallContext::scratch at most.
+  virtual LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const { return {}; }
   virtual bool makes_mask() const { return false; }
   virtual Dim most_repeats(Dim /*rows*/) const { return 0; }  // Rows::repeats of its results at most
 

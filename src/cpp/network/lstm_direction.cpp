@@ -127,9 +127,14 @@ PlannedRun LstmDirection<T>::planned_run(const Schedule& schedule, const Planned
 }
 
 template <class T>
-RowProductSizes LstmDirection<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
+LayerScratchSizes LstmDirection<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
   const Schedule s = planned_schedule(call);
-  return lstm_sums(kernels, planned_weights(kernels, call), planned_run(s, call));
+  const LstmWeights<T> weights = planned_weights(kernels, call);
+  const PlannedRun run = planned_run(s, call);
+  LayerScratchSizes sizes;
+  sizes.lstm = pylstm::planned_scratch(kernels, weights, run);
+  if (call.training) sizes.sums = lstm_sums(kernels, weights, run);
+  return sizes;
 }
 
 template <class T>
@@ -141,13 +146,12 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
-         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0) +
-         planned_scratch(kernels, planned_weights(kernels, call), planned_run(s, call));
+         (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0);
 }
 
 template <class T>
 std::size_t DirectionWork<T>::bytes() const {
-  return schedule.bytes() + run.x.capacity() * sizeof(const T*) + scratch.bytes() + x.bytes() +
+  return schedule.bytes() + run.x.capacity() * sizeof(const T*) + x.bytes() +
          repeats.capacity() * sizeof(std::int32_t) + h.bytes() + c.bytes() + gates.bytes() + input_masks.bytes() +
          recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
 }
@@ -231,7 +235,7 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
     std::fill(run.h, run.h + batch * units, T(0));
     std::fill(run.c, run.c + batch * units, T(0));
   }
-  lstm_forward(run, work.scratch);
+  lstm_forward(run, context.scratch->lstm);
   if (block == nullptr) return;
   block->batch = batch;
   block->units = units;
@@ -320,7 +324,7 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
   lstm_backward(work.run,
                 {dh, dc, dh_initial, packed_dx, gradients.empty() ? nullptr : gradients[0],
                  gradients.empty() ? nullptr : gradients[1], gradients.size() < 3 ? nullptr : gradients[2]},
-                work.scratch, *context.sums);
+                context.scratch->lstm, context.scratch->sums);
   if (state_gradient != nullptr) {
     for (Dim r = 0; r < batch; ++r) {  // a row without a real step hands its state through
       const T* from = state_gradient->h.data() + s.order[at(r)] * units;

@@ -46,7 +46,6 @@ template <class T>
 struct DirectionWork {
   Schedule schedule;
   LstmRun<T> run = {};
-  LstmScratch<T> scratch;
   Buffer<T> x;                        // [total, inputs] gathered rows of a masked batch
   std::vector<std::int32_t> repeats;  // [total] distinct input of a packed row
   Buffer<T> h, c, gates;              // see LstmRun
@@ -83,7 +82,7 @@ class LstmDirection {
 
   // What DirectionWork::bytes() is at most after the first such call; in_place as for backward.
   std::size_t planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call, bool in_place) const;
-  RowProductSizes planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const;  // of backward
+  LayerScratchSizes planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const;
 
  private:
   LstmWeights<T> planned_weights(const KernelTable<T>& kernels, const PlannedCall& call) const;  // their sizes alone

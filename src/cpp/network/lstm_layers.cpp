@@ -93,8 +93,8 @@ std::size_t LstmLayer<T>::planned_work(const KernelTable<T>& kernels, const Plan
 }
 
 template <class T>
-RowProductSizes LstmLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
-  return direction_.planned_sums(kernels, call);
+LayerScratchSizes LstmLayer<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  return direction_.planned_scratch(kernels, call);
 }
 
 template <class T>
@@ -177,9 +177,9 @@ std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>& kernels, c
 }
 
 template <class T>
-RowProductSizes BidirectionalLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
-  RowProductSizes sizes = directions_[0].planned_sums(kernels, call);
-  sizes.cover(directions_[1].planned_sums(kernels, call));
+LayerScratchSizes BidirectionalLayer<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  LayerScratchSizes sizes = directions_[0].planned_scratch(kernels, call);
+  sizes.cover(directions_[1].planned_scratch(kernels, call));
   return sizes;
 }
 

@@ -27,7 +27,7 @@ class LstmLayer final : public Layer<T> {
   std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
-  RowProductSizes planned_sums(const KernelTable<T>&, const PlannedCall&) const override;
+  LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;
@@ -66,7 +66,7 @@ class BidirectionalLayer final : public Layer<T> {
   std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
-  RowProductSizes planned_sums(const KernelTable<T>&, const PlannedCall&) const override;
+  LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
               bool) const override;

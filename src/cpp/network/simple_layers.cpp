@@ -211,8 +211,10 @@ std::size_t DenseLayer<T>::planned_work(const KernelTable<T>& kernels, const Pla
 }
 
 template <class T>
-RowProductSizes DenseLayer<T>::planned_sums(const KernelTable<T>& kernels, const PlannedCall& call) const {
-  return dense_sums(kernels, in_.features, units_, use_bias_, call.rows(), false);
+LayerScratchSizes DenseLayer<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
+  LayerScratchSizes sizes;
+  if (call.training) sizes.sums = dense_sums(kernels, in_.features, units_, use_bias_, call.rows(), false);
+  return sizes;
 }
 
 template <class T>
@@ -281,7 +283,7 @@ T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* we
   T* dx = want_dx ? own.dx.reserve(rows * in.features) : nullptr;
   dense_backward(kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, dy, rows, false,
                  gradients.empty() ? nullptr : gradients[0], gradients.size() < 2 ? nullptr : gradients[1], dx,
-                 own.scratch, *context.sums, context.interrupt);
+                 own.scratch, context.scratch->sums, context.interrupt);
   return dx;
 }
 

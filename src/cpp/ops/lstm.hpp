@@ -66,6 +66,7 @@ struct LstmRun {
   Interrupt* interrupt;  // when it asks to stop, outputs are incomplete; may be null
 };
 
+// What a run needs within lstm_forward or within lstm_backward alone: any runs may have one in turn.
 template <class T>
 struct LstmScratch {
   std::vector<Buffer<T>> z, masked;  // one for each thread
@@ -83,9 +84,18 @@ struct PlannedRun {
   bool training = false;  // backward too
 };
 
-// What LstmScratch::bytes() is at most after such a run of weights of these sizes and groups (panels are not read).
+struct LstmScratchSizes {
+  std::vector<Dim> z, masked;                       // elements of LstmScratch's buffers, of these for each thread
+  Dim dropped = 0, distinct = 0, row_pointers = 0;  // row_pointers: of all three vectors
+  void cover(const LstmScratchSizes& other);
+  template <class T>
+  std::size_t bytes() const;  // LstmScratch::bytes() of these sizes
+};
+
+// What an LstmScratch holds at most after such a run of weights of these sizes and groups (panels are not read).
 template <class T>
-std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights, const PlannedRun& planned);
+LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& weights,
+                                 const PlannedRun& planned);
 
 // What lstm_backward reserves for its sums over rows.
 template <class T>

@@ -118,6 +118,8 @@ void collect_rows(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const Schedule& s = *run.schedule;
   const bool repeat = run.repeats.values != nullptr;
   const Dim inputs = repeat ? run.repeats.count : s.total;
+  scratch.x_rows.reserve(at(inputs));  // to resize them alone might take twice as much
+  scratch.h_rows.reserve(at(s.total));
   scratch.x_rows.resize(at(inputs));
   scratch.h_rows.resize(at(s.total));
   scratch.one_rows.assign(at(inputs), &one);

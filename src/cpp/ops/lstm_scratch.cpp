@@ -1,6 +1,8 @@
 // What an LSTM's forward and backward need beside their results, and how much that will be.
 #include <algorithm>
+#include <numeric>
 
+#include "base/index.hpp"
 #include "ops/lstm.hpp"
 #include "ops/lstm_chunks.hpp"
 #include "ops/lstm_threads.hpp"
@@ -16,27 +18,53 @@ std::size_t LstmScratch<T>::bytes() const {
   return sum;
 }
 
+namespace {
+
+void cover_each(std::vector<Dim>& sizes, const std::vector<Dim>& others) {
+  sizes.resize(std::max(sizes.size(), others.size()));
+  for (std::size_t i = 0; i < others.size(); ++i) sizes[i] = std::max(sizes[i], others[i]);
+}
+
+}  // namespace
+
+void LstmScratchSizes::cover(const LstmScratchSizes& other) {
+  cover_each(z, other.z);
+  cover_each(masked, other.masked);
+  dropped = std::max(dropped, other.dropped);
+  distinct = std::max(distinct, other.distinct);
+  row_pointers = std::max(row_pointers, other.row_pointers);
+}
+
 template <class T>
-std::size_t planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
+std::size_t LstmScratchSizes::bytes() const {
+  Dim elements = dropped + distinct;
+  for (const std::vector<Dim>* sizes : {&z, &masked})
+    elements = std::accumulate(sizes->begin(), sizes->end(), elements);
+  return at(elements) * sizeof(T) + at(row_pointers) * sizeof(const T*);
+}
+
+template <class T>
+LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
   const Schedule& schedule = *planned.schedule;
-  const bool dropout = planned.input_dropout || planned.recurrent_dropout;
   LstmRun<T> run = {};
   run.kernels = &kernels;
   run.weights = &w;
   run.schedule = &schedule;
   const LstmThreads threads = lstm_threads(run, planned.training ? Pass::kForward : Pass::kInference, kernels.width);
-  const Dim parts = threads.sharing > 1 ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
+  const bool share = threads.sharing > 1;
+  const Dim parts = share ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
   // Of a masked batch a thread may get any number of rows.
   const Dim height = schedule.dense ? (schedule.batch + parts - 1) / parts : schedule.batch;
-  Dim sum = (parts * most_chunk_rows(run, height) + planned.distinct) * w.z_columns;
-  if (dropout) {
-    sum += std::max(threads.sharing, 1) * schedule.batch * std::max(w.inputs, w.units);
-  }
-  // Backward may split the rows over another number of threads than forward.
-  if (planned.training && planned.recurrent_dropout) sum += schedule.batch * w.units;
-  if (!planned.training) return static_cast<std::size_t>(sum) * sizeof(T);
-  if (dropout) sum += schedule.total * (w.inputs + w.units);
-  return static_cast<std::size_t>(sum) * sizeof(T) + static_cast<std::size_t>(3 * schedule.total) * sizeof(const T*);
+  LstmScratchSizes sizes;
+  sizes.z.assign(at(parts), most_chunk_rows(run, height) * w.z_columns);
+  sizes.distinct = planned.distinct * w.z_columns;
+  const bool dropout = planned.input_dropout || planned.recurrent_dropout;
+  // Backward splits rows as forward does where it has masks of its own, those of recurrent dropout.
+  if (dropout) sizes.masked.assign(at(share ? threads.sharing : parts), height * std::max(w.inputs, w.units));
+  if (!planned.training) return sizes;
+  if (dropout) sizes.dropped = schedule.total * (w.inputs + w.units);
+  sizes.row_pointers = 3 * schedule.total;
+  return sizes;
 }
 
 template <class T>
@@ -56,9 +84,10 @@ RowProductSizes lstm_sums(const KernelTable<T>& kernels, const LstmWeights<T>& w
   return sizes;
 }
 
-#define PYLSTM_INSTANTIATE(T)                                                                               \
-  template struct LstmScratch<T>;                                                                           \
-  template std::size_t planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&); \
+#define PYLSTM_INSTANTIATE(T)                                                                                    \
+  template struct LstmScratch<T>;                                                                                \
+  template std::size_t LstmScratchSizes::bytes<T>() const;                                                       \
+  template LstmScratchSizes planned_scratch<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&); \
   template RowProductSizes lstm_sums<T>(const KernelTable<T>&, const LstmWeights<T>&, const PlannedRun&);
 PYLSTM_INSTANTIATE(float)
 PYLSTM_INSTANTIATE(double)
