@@ -42,7 +42,8 @@ struct CallWork {
   CallContext<T> context;
   CrossEntropyScratch<T> cross_entropy;
   LayerScratch<T> scratch;
-  Buffer<T> dy, weights;
+  Buffer<T> dy[2];  // dL/d(outputs) of the last layer, then of each layer below in turn
+  Buffer<T> weights;
   Buffer<T> gradients;  // flat, as the parameters; what layers left in it is known to `layers`, see touched_rows
   std::vector<double> row_loss;
   std::vector<std::int32_t> argmax;

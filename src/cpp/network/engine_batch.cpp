@@ -73,8 +73,9 @@ void Engine<T>::backward_layers(CallWork<T>& work, const WeightsList<T>& weights
                                 T** dx) const {
   const std::size_t lowest = dx != nullptr ? 0 : lowest_trained(count);
   for (std::size_t i = count; i-- > lowest;) {
+    Buffer<T>& other = work.dy[dy == work.dy[0].data() ? 1 : 0];
     dy = layers_[i]->backward(work.context, weights[i].get(), *work.layers[i], work.rows[i], dy,
-                              gradients_of(work, i, dx != nullptr), i > lowest || dx != nullptr);
+                              gradients_of(work, i, dx != nullptr), i > lowest || dx != nullptr ? &other : nullptr);
   }
   if (dx != nullptr) *dx = dy;
 }
@@ -85,9 +86,9 @@ T* Engine<T>::generic_loss(CallWork<T>& work, const Rows<T>& out, const Targets<
                            bool gradient) const {
   const Dim rows = out.rows(), columns = out.features;
   const LossResult<T> result = {work.row_loss.data(), metrics_.empty() ? nullptr : work.argmax.data()};
-  T* dy = gradient ? work.dy.reserve(rows * columns) : nullptr;
+  T* dy = gradient ? work.dy[0].reserve(rows * columns) : nullptr;
   if (crossentropy() && loss_.from_logits) {
-    T* z = work.dy.reserve(rows * columns);
+    T* z = work.dy[0].reserve(rows * columns);
     std::copy(out.data, out.data + rows * columns, z);
     softmax_cross_entropy(*work.context.kernels, z, rows, columns, targets, loss_.smoothing, scale, gradient, result,
                           work.cross_entropy.rows);
@@ -193,7 +194,7 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
   if (fused != nullptr) {
     const auto& dense = static_cast<const DenseLayerWeights<T>*>(weights[count].get())->dense;
     const std::vector<T*> mine = gradient ? gradients_of(work, count, false) : std::vector<T*>{};
-    dy = gradient && lowest_trained(count) < count ? work.dy.reserve(rows * out.features) : nullptr;
+    dy = gradient && lowest_trained(count) < count ? work.dy[0].reserve(rows * out.features) : nullptr;
     const DenseGradients<T> outputs = {mine.empty() ? nullptr : mine[0], mine.size() < 2 ? nullptr : mine[1], dy};
     dense_softmax_cross_entropy(*work.context.kernels, dense, out.data, rows, targets, loss_.smoothing, scale,
                                 gradient ? &outputs : nullptr,

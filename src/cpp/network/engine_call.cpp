@@ -82,7 +82,7 @@ bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
   CallWork<T>& work = *loan;
   const Rows<T>& out = work.rows.back();
   work.context.interrupt = interrupt;
-  T* d = work.dy.reserve(out.rows() * out.features);
+  T* d = work.dy[0].reserve(out.rows() * out.features);
   read_time_major(dy, out, "the loss gradient", d);
   awaits_backward_ = false;
   backward_layers(work, training_weights_, layers_.size(), d, nullptr);
@@ -167,7 +167,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
   State<T> state_gradient = empty_state();
   pylstm::check(dy.size() == 1 || dy.size() == 1 + 2 * state_gradient.size(), "dy must be a list of 1 or ",
                 1 + 2 * state_gradient.size(), " arrays, got ", dy.size());
-  T* d = work->dy.reserve(out.rows() * out.features);
+  T* d = work->dy[0].reserve(out.rows() * out.features);
   read_time_major(dy[0], out, "dy[0]", d);
   for (StateBlock<T>& block : state_gradient) {
     block.batch = data.samples();

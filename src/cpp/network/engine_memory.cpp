@@ -1,4 +1,5 @@
 // What the network holds, and what a batch will need.
+#include <algorithm>
 #include <numeric>
 
 #include "base/float_env.hpp"
@@ -13,6 +14,18 @@ std::size_t bytes_of(const WeightsList<T>& weights) {
   std::size_t sum = 0;
   for (const auto& layer : weights) sum += layer ? layer->bytes() : 0;
   return sum;
+}
+
+// Elements of CallWork::dy: the loss's gradient goes to the first, each layer's dL/d(in) to the one where dy is not.
+std::size_t gradients_in_turn(Dim of_loss, const std::vector<Dim>& dx) {
+  Dim sizes[2] = {of_loss, 0};
+  int last = 0;
+  for (auto size = dx.rbegin(); size != dx.rend(); ++size) {
+    if (*size == 0) continue;  // left where it was
+    last = 1 - last;
+    sizes[last] = std::max(sizes[last], *size);
+  }
+  return at(sizes[0] + sizes[1]);
 }
 
 }  // namespace
@@ -62,6 +75,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   const Dim rows = call.rows();
   std::size_t sum = input_.tokens ? at(rows) * sizeof(std::int32_t) : at(rows * input_.features) * sizeof(T);
   LayerScratchSizes scratch;
+  std::vector<Dim> dx;  // of the layers that run backward
   Dim features = input_.features;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer<T>& layer = *layers_[i];
@@ -71,6 +85,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
     if (i + 1 < layers_.size() || !unwritten) {
       sum += layer.planned_work(kernels, call);
       scratch.cover(layer.planned_scratch(kernels, call));
+      dx.push_back(layer.planned_dx(call));
     }
     if (i + 1 == layers_.size()) break;
     call.distinct = call.repeats ? layer.most_repeats(call.rows()) : 0;
@@ -94,11 +109,11 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   if (fused != nullptr) {
     sum += fused->planned_loss(kernels, last_rows, call.training);
     if (call.training) {
-      sum += at(last_rows * features) * sizeof(T);
+      sum += gradients_in_turn(last_rows * features, dx) * sizeof(T);
       scratch.sums.cover(fused->planned_loss_sums(kernels, last_rows));
     }
   } else if (call.training || whole) {
-    sum += at(last_rows * output_.features) * sizeof(T);
+    sum += gradients_in_turn(last_rows * output_.features, dx) * sizeof(T);
     sum += whole ? CrossEntropyScratch<T>::planned_rows(kernels, last_rows) : 0;
   }
   return sum + scratch.template bytes<T>();

@@ -6,8 +6,8 @@ namespace pylstm {
 
 template <class T>
 std::size_t CallWork<T>::bytes() const {
-  std::size_t sum =
-      batch.bytes() + dy.bytes() + weights.bytes() + gradients.bytes() + cross_entropy.bytes() + scratch.bytes();
+  std::size_t sum = batch.bytes() + dy[0].bytes() + dy[1].bytes() + weights.bytes() + gradients.bytes() +
+                    cross_entropy.bytes() + scratch.bytes();
   sum += row_loss.capacity() * sizeof(double) + argmax.capacity() * sizeof(std::int32_t);
   sum += x_rows.capacity() * sizeof(const T*) + y_rows.capacity() * sizeof(T*);
   for (const auto& layer : layers) sum += layer->bytes();

@@ -1,9 +1,10 @@
 // A layer of the network: shapes, variables, forward and backward over the rows of a batch.
 //
 // A Layer is immutable once its network is built. Its packed weights (LayerWeights) are shared by all readers; what one
-// call needs (LayerWork: outputs, caches, scratch) belongs to that call's context.
+// call keeps of a layer (LayerWork: outputs, caches) and what layers need in turn (LayerScratch) are that call's own.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,20 +48,26 @@ using State = std::vector<StateBlock<T>>;
 template <class T>
 struct LayerScratch {
   LstmScratch<T> lstm;
-  RowProductScratch<T> sums;  // of backward
-  std::size_t bytes() const { return lstm.bytes() + sums.bytes(); }
+  RowProductScratch<T> sums;  // of backward, as what follows
+  Buffer<T> dh, dc;           // see LstmGradients
+  Buffer<T> dx;               // of the second of two directions
+  std::size_t bytes() const { return lstm.bytes() + sums.bytes() + dh.bytes() + dc.bytes() + dx.bytes(); }
 };
 
 struct LayerScratchSizes {
   LstmScratchSizes lstm;
   RowProductSizes sums;
+  Dim dh = 0, dc = 0, dx = 0;
   void cover(const LayerScratchSizes& other) {
     lstm.cover(other.lstm);
     sums.cover(other.sums);
+    dh = std::max(dh, other.dh);
+    dc = std::max(dc, other.dc);
+    dx = std::max(dx, other.dx);
   }
   template <class T>
   std::size_t bytes() const {
-    return lstm.bytes<T>() + static_cast<std::size_t>(sums.a + sums.d) * sizeof(T);
+    return lstm.bytes<T>() + static_cast<std::size_t>(sums.a + sums.d + dh + dc + dx) * sizeof(T);
   }
 };
 
@@ -128,8 +135,9 @@ class Layer {
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
   // What LayerWork::bytes() is at most after the first such call.
   virtual std::size_t planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const = 0;
-  // What such a call leaves in CallContext::scratch at most.
+  // What such a call reserves in CallContext::scratch at most, and in backward's `dx` [elements].
   virtual LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const { return {}; }
+  virtual Dim planned_dx(const PlannedCall&) const { return 0; }
   virtual bool makes_mask() const { return false; }
   virtual Dim most_repeats(Dim /*rows*/) const { return 0; }  // Rows::repeats of its results at most
 
@@ -138,10 +146,10 @@ class Layer {
                           const Rows<T>& in) const = 0;
 
   // After forward with `keep`. dy [rows of the output] may be overwritten. gradients: one for each variable,
-  // or empty when the layer is frozen. Returns dL/d(in), or null with !want_dx: a row for each of in's, or, where in
-  // has repeats, for each distinct one.
+  // or empty when the layer is frozen. dx: where dL/d(in) may go, which dy is not in, or null: not wanted. Returns
+  // dL/d(in), there or where dy was, or null: a row for each of in's, or, where in has repeats, for each distinct one.
   virtual T* backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work, const Rows<T>& in,
-                      T* dy, const std::vector<T*>& gradients, bool want_dx) const = 0;
+                      T* dy, const std::vector<T*>& gradients, Buffer<T>* dx) const = 0;
 
   // The rows of the layer's one variable outside which backward left the gradient 0; null, also of more variables: it
   // may be anything anywhere. `work` belongs to one memory of gradients, 0 at first, where others write zeros at most.

@@ -98,13 +98,14 @@ DirectionSizes LstmDirection<T>::forward_sizes(const Schedule& s, bool keep, boo
 }
 
 template <class T>
-DirectionSizes LstmDirection<T>::backward_sizes(const Schedule& s, Dim steps, bool in_place, bool want_dx) const {
-  DirectionSizes sizes;
-  sizes.dh = in_place && config_.return_sequences ? 0 : s.total * config_.units;
-  sizes.dc = 2 * s.batch * config_.units;
+Dim LstmDirection<T>::dh_size(const Schedule& s, bool in_place) const {
+  return in_place && config_.return_sequences ? 0 : s.total * config_.units;
+}
+
+template <class T>
+Dim LstmDirection<T>::dx_size(const Schedule& s, Dim steps) const {
   const bool direct = s.dense && !config_.go_backwards;
-  sizes.dx = want_dx ? (steps * s.batch + (direct ? 0 : s.total)) * config_.inputs : 0;
-  return sizes;
+  return (steps * s.batch + (direct ? 0 : s.total)) * config_.inputs;
 }
 
 template <class T>
@@ -127,23 +128,30 @@ PlannedRun LstmDirection<T>::planned_run(const Schedule& schedule, const Planned
 }
 
 template <class T>
-LayerScratchSizes LstmDirection<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
+LayerScratchSizes LstmDirection<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call,
+                                                    bool in_place) const {
   const Schedule s = planned_schedule(call);
   const LstmWeights<T> weights = planned_weights(kernels, call);
   const PlannedRun run = planned_run(s, call);
   LayerScratchSizes sizes;
   sizes.lstm = pylstm::planned_scratch(kernels, weights, run);
-  if (call.training) sizes.sums = lstm_sums(kernels, weights, run);
+  if (!call.training) return sizes;
+  sizes.sums = lstm_sums(kernels, weights, run);
+  sizes.dh = dh_size(s, in_place);
+  sizes.dc = 2 * s.batch * config_.units;
   return sizes;
 }
 
 template <class T>
-std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call,
-                                            bool in_place) const {
+Dim LstmDirection<T>::planned_dx(const PlannedCall& call) const {
+  return call.want_dx ? dx_size(planned_schedule(call), call.steps) : 0;
+}
+
+template <class T>
+std::size_t LstmDirection<T>::planned_bytes(const PlannedCall& call) const {
   const Schedule s = planned_schedule(call);
-  DirectionSizes z = forward_sizes(s, call.training, call.training), back;
-  if (call.training) back = backward_sizes(s, call.steps, in_place, call.want_dx);
-  const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks + back.dh + back.dc + back.dx;
+  const DirectionSizes z = forward_sizes(s, call.training, call.training);
+  const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks;
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
          (call.distinct > 0 ? at(s.total) * sizeof(std::int32_t) : 0);
@@ -153,7 +161,7 @@ template <class T>
 std::size_t DirectionWork<T>::bytes() const {
   return schedule.bytes() + run.x.capacity() * sizeof(const T*) + x.bytes() +
          repeats.capacity() * sizeof(std::int32_t) + h.bytes() + c.bytes() + gates.bytes() + input_masks.bytes() +
-         recurrent_masks.bytes() + dh.bytes() + dc.bytes() + dx.bytes();
+         recurrent_masks.bytes();
 }
 
 // Masks are drawn for batch rows and stored by sorted position; four of each with recurrent dropout.
@@ -285,15 +293,14 @@ void LstmDirection<T>::write_output(const DirectionWork<T>& work, const Rows<T>&
 template <class T>
 T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place,
                               bool in_order, T* dy, Dim dy_row, const std::vector<T*>& gradients,
-                              StateBlock<T>* state_gradient, bool want_dx) const {
+                              StateBlock<T>* state_gradient, Buffer<T>* dx) const {
   work.run.interrupt = context.interrupt;  // the forward call's may be gone
   const Schedule& s = work.schedule;
   const Dim units = config_.units, batch = s.batch;
   const KernelTable<T>& kernels = *context.kernels;
-  const DirectionSizes sizes = backward_sizes(s, in.steps, in_place, want_dx);
   T* dh = dy;
   if (!in_place || !config_.return_sequences) {
-    dh = work.dh.reserve_zeroed(sizes.dh);
+    dh = context.scratch->dh.reserve_zeroed(dh_size(s, in_place));
     const auto receive = [&](Dim r, Dim step, const T* from) {
       if (step >= 0) kernels.add(units, from, dh + s.packed(step, r) * units);
     };
@@ -306,7 +313,7 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
       for (Dim r = 0; r < batch; ++r) receive(r, s.length[at(r)] - 1, dy + s.order[at(r)] * dy_row);
     }
   }
-  T* dc = work.dc.reserve_zeroed(sizes.dc);
+  T* dc = context.scratch->dc.reserve_zeroed(2 * batch * units);
   T* dh_initial = nullptr;
   if (state_gradient != nullptr) {
     dh_initial = dc + batch * units;
@@ -319,8 +326,8 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
   }
   const bool repeat = in.repeats.values != nullptr, direct = repeat || (s.dense && !config_.go_backwards);
   const Dim rows = repeat ? in.repeats.count : in.steps * batch;
-  T* dx = want_dx ? work.dx.reserve(repeat ? rows * config_.inputs : sizes.dx) : nullptr;
-  T* packed_dx = want_dx && !direct ? dx + rows * config_.inputs : dx;
+  T* d_in = dx == nullptr ? nullptr : dx->reserve(repeat ? rows * config_.inputs : dx_size(s, in.steps));
+  T* packed_dx = d_in == nullptr || direct ? d_in : d_in + rows * config_.inputs;
   lstm_backward(work.run,
                 {dh, dc, dh_initial, packed_dx, gradients.empty() ? nullptr : gradients[0],
                  gradients.empty() ? nullptr : gradients[1], gradients.size() < 3 ? nullptr : gradients[2]},
@@ -333,14 +340,14 @@ T* LstmDirection<T>::backward(const CallContext<T>& context, DirectionWork<T>& w
     from_sorted(s, units, dh_initial, state_gradient->h.data());
     from_sorted(s, units, dc, state_gradient->c.data());
   }
-  if (want_dx && !direct) {
-    std::fill(dx, dx + rows * config_.inputs, T(0));
+  if (packed_dx != d_in) {
+    std::fill(d_in, packed_dx, T(0));
     each_packed_row(s, [&](Dim m, Dim, Dim r) {
-      copy_row(packed_dx + m * config_.inputs, dx + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs,
+      copy_row(packed_dx + m * config_.inputs, d_in + (s.time[at(m)] * batch + s.order[at(r)]) * config_.inputs,
                config_.inputs);
     });
   }
-  return dx;
+  return d_in;
 }
 
 template struct DirectionWeights<float>;

@@ -38,8 +38,7 @@ struct DirectionWeights {
 
 // Elements of the buffers of a DirectionWork; 0: not used.
 struct DirectionSizes {
-  Dim x = 0, h = 0, c = 0, gates = 0, input_masks = 0, recurrent_masks = 0;  // of forward
-  Dim dh = 0, dc = 0, dx = 0;                                                // of backward
+  Dim x = 0, h = 0, c = 0, gates = 0, input_masks = 0, recurrent_masks = 0;
 };
 
 template <class T>
@@ -50,7 +49,6 @@ struct DirectionWork {
   std::vector<std::int32_t> repeats;  // [total] distinct input of a packed row
   Buffer<T> h, c, gates;              // see LstmRun
   Buffer<T> input_masks, recurrent_masks;
-  Buffer<T> dh, dc, dx;
   std::size_t bytes() const;
 };
 
@@ -76,21 +74,24 @@ class LstmDirection {
   void write_output(const DirectionWork<T>& work, const Rows<T>& in, bool in_order, T* y, Dim y_row) const;
 
   // dy as write_output's y (with in_place: the packed rows themselves, destroyed). gradients: kernel, recurrent
-  // kernel, bias or empty. state_gradient may be null. Returns dx as Layer::backward or null.
+  // kernel, bias or empty. state_gradient may be null. dx and result as of Layer::backward.
   T* backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place, bool in_order,
-              T* dy, Dim dy_row, const std::vector<T*>& gradients, StateBlock<T>* state_gradient, bool want_dx) const;
+              T* dy, Dim dy_row, const std::vector<T*>& gradients, StateBlock<T>* state_gradient, Buffer<T>* dx) const;
 
-  // What DirectionWork::bytes() is at most after the first such call; in_place as for backward.
-  std::size_t planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call, bool in_place) const;
-  LayerScratchSizes planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const;
+  // What DirectionWork::bytes() is at most after the first such call, and the rest as of Layer; in_place as for
+  // backward.
+  std::size_t planned_bytes(const PlannedCall& call) const;
+  LayerScratchSizes planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call, bool in_place) const;
+  Dim planned_dx(const PlannedCall& call) const;
 
  private:
   LstmWeights<T> planned_weights(const KernelTable<T>& kernels, const PlannedCall& call) const;  // their sizes alone
   PlannedRun planned_run(const Schedule& schedule, const PlannedCall& call) const;
   void gather_inputs(DirectionWork<T>& work, const Rows<T>& in) const;
-  // Of a batch with this schedule, whose rows are padded to `steps`.
   DirectionSizes forward_sizes(const Schedule& schedule, bool keep, bool training) const;
-  DirectionSizes backward_sizes(const Schedule& schedule, Dim steps, bool in_place, bool want_dx) const;
+  // Elements of backward's buffers; the rows of the batch are padded to `steps`.
+  Dim dh_size(const Schedule& schedule, bool in_place) const;
+  Dim dx_size(const Schedule& schedule, Dim steps) const;
   void draw_masks(const CallContext<T>& context, DirectionWork<T>& work, Dim batch) const;
 
   LstmConfig config_;

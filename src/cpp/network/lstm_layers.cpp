@@ -86,15 +86,20 @@ std::unique_ptr<LayerWork> LstmLayer<T>::make_work() const {
 }
 
 template <class T>
-std::size_t LstmLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
+std::size_t LstmLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
   const LstmConfig& config = direction_.config();
   const Dim y = call.masked ? (config.return_sequences ? call.rows() : call.batch) * config.units : 0;
-  return direction_.planned_bytes(kernels, call, !call.masked) + static_cast<std::size_t>(y) * sizeof(T);
+  return direction_.planned_bytes(call) + static_cast<std::size_t>(y) * sizeof(T);
 }
 
 template <class T>
 LayerScratchSizes LstmLayer<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
-  return direction_.planned_scratch(kernels, call);
+  return direction_.planned_scratch(kernels, call, !call.masked);
+}
+
+template <class T>
+Dim LstmLayer<T>::planned_dx(const PlannedCall& call) const {
+  return direction_.planned_dx(call);
 }
 
 template <class T>
@@ -121,10 +126,10 @@ Rows<T> LstmLayer<T>::forward(const CallContext<T>& context, const LayerWeights*
 
 template <class T>
 T* LstmLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork& work, const Rows<T>& in, T* dy,
-                          const std::vector<T*>& gradients, bool want_dx) const {
+                          const std::vector<T*>& gradients, Buffer<T>* dx) const {
   auto& own = static_cast<LstmLayerWork<T>&>(work);
   return direction_.backward(context, own.direction, in, direction_.output_in_place(own.direction), false, dy,
-                             direction_.config().units, gradients, gradient_block(context, first_state_), want_dx);
+                             direction_.config().units, gradients, gradient_block(context, first_state_), dx);
 }
 
 template <class T>
@@ -167,20 +172,26 @@ std::unique_ptr<LayerWork> BidirectionalLayer<T>::make_work() const {
 }
 
 template <class T>
-std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
+std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
   const Dim rows = directions_[0].config().return_sequences ? call.rows() : call.batch;
   const Dim parts = merge_ == Merge::kConcat ? 0 : 2;                         // of the output
   const Dim more = merge_ == Merge::kMul && call.training ? Dim{2} : Dim{0};  // of its gradient
   const Dim values = rows * (output_shape().features + (parts + more) * units());
-  return directions_[0].planned_bytes(kernels, call, false) + directions_[1].planned_bytes(kernels, call, false) +
+  return directions_[0].planned_bytes(call) + directions_[1].planned_bytes(call) +
          static_cast<std::size_t>(values) * sizeof(T);
 }
 
 template <class T>
 LayerScratchSizes BidirectionalLayer<T>::planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call) const {
-  LayerScratchSizes sizes = directions_[0].planned_scratch(kernels, call);
-  sizes.cover(directions_[1].planned_scratch(kernels, call));
+  LayerScratchSizes sizes = directions_[0].planned_scratch(kernels, call, false);
+  sizes.cover(directions_[1].planned_scratch(kernels, call, false));
+  sizes.dx = directions_[1].planned_dx(call);
   return sizes;
+}
+
+template <class T>
+Dim BidirectionalLayer<T>::planned_dx(const PlannedCall& call) const {
+  return directions_[0].planned_dx(call);
 }
 
 template <class T>
@@ -219,14 +230,14 @@ Rows<T> BidirectionalLayer<T>::forward(const CallContext<T>& context, const Laye
 
 template <class T>
 T* BidirectionalLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork& work,
-                                   const Rows<T>& in, T* dy, const std::vector<T*>& gradients, bool want_dx) const {
+                                   const Rows<T>& in, T* dy, const std::vector<T*>& gradients, Buffer<T>* dx) const {
   auto& own = static_cast<BidirectionalWork<T>&>(work);
   const KernelTable<T>& kernels = *context.kernels;
   const bool concat = merge_ == Merge::kConcat;
   const Dim n = (directions_[0].config().return_sequences ? in.steps * in.batch : in.batch) * units();
   if (merge_ == Merge::kAve) kernels.scale(n, T(0.5), dy);
   const auto half = static_cast<std::ptrdiff_t>(gradients.size() / 2);
-  T* dx = nullptr;
+  T* sum = nullptr;
   for (int d = 0; d < 2; ++d) {
     const T* from = concat ? dy + d * units() : dy;
     T* part = const_cast<T*>(from);
@@ -235,15 +246,16 @@ T* BidirectionalLayer<T>::backward(const CallContext<T>& context, const LayerWei
       kernels.multiply(n, dy, own.part[1 - d].data(), part);
     }
     const std::vector<T*> mine(gradients.begin() + d * half, d == 0 ? gradients.begin() + half : gradients.end());
+    Buffer<T>* to = dx == nullptr || d == 0 ? dx : &context.scratch->dx;
     T* d_in = directions_[d].backward(context, own.direction[d], in, false, true, part, concat ? 2 * units() : units(),
-                                      mine, gradient_block(context, first_state_ + d), want_dx);
+                                      mine, gradient_block(context, first_state_ + d), to);
     if (d == 0) {
-      dx = d_in;
-    } else if (want_dx) {
-      kernels.add((in.repeats.values != nullptr ? in.repeats.count : in.rows()) * in.features, d_in, dx);
+      sum = d_in;
+    } else if (dx != nullptr) {
+      kernels.add((in.repeats.values != nullptr ? in.repeats.count : in.rows()) * in.features, d_in, sum);
     }
   }
-  return dx;
+  return sum;
 }
 
 template class LstmLayer<float>;

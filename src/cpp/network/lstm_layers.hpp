@@ -28,9 +28,10 @@ class LstmLayer final : public Layer<T> {
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const override;
+  Dim planned_dx(const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
-              bool) const override;
+              Buffer<T>*) const override;
 
  private:
   LstmDirection<T> direction_;
@@ -67,9 +68,10 @@ class BidirectionalLayer final : public Layer<T> {
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const override;
+  Dim planned_dx(const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
-              bool) const override;
+              Buffer<T>*) const override;
 
  private:
   Dim units() const { return directions_[0].config().units; }

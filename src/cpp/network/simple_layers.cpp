@@ -32,13 +32,13 @@ struct EmbeddingWork final : LayerWork {
 
 template <class T>
 struct DenseWork final : LayerWork {
-  Buffer<T> y, dx;
+  Buffer<T> y;
   std::vector<const T*> x_rows;
   std::vector<T*> y_rows;
   DenseScratch<T> scratch;
   CrossEntropyScratch<T> softmax;
   std::size_t bytes() const override {
-    return y.bytes() + dx.bytes() + scratch.bytes() + softmax.bytes() + x_rows.capacity() * sizeof(const T*) +
+    return y.bytes() + scratch.bytes() + softmax.bytes() + x_rows.capacity() * sizeof(const T*) +
            y_rows.capacity() * sizeof(T*);
   }
 };
@@ -148,7 +148,7 @@ Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>& context, const LayerWei
 
 template <class T>
 T* EmbeddingLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork& work, const Rows<T>& in,
-                               T* dy, const std::vector<T*>& gradients, bool) const {
+                               T* dy, const std::vector<T*>& gradients, Buffer<T>*) const {
   auto& own = static_cast<EmbeddingWork<T>&>(work);
   if (gradients.empty()) return nullptr;
   if (own.repeats) {
@@ -201,7 +201,7 @@ std::unique_ptr<LayerWork> DenseLayer<T>::make_work() const {
 template <class T>
 std::size_t DenseLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
   const Dim rows = call.rows();
-  std::size_t sum = at(rows * (units_ + (call.want_dx ? in_.features : 0))) * sizeof(T);
+  std::size_t sum = at(rows * units_) * sizeof(T);
   if (activation_ == DenseActivation::kSoftmax) {
     sum += 2 * at(rows) * sizeof(T*);
     sum += CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, rows, false, false);
@@ -215,6 +215,11 @@ LayerScratchSizes DenseLayer<T>::planned_scratch(const KernelTable<T>& kernels, 
   LayerScratchSizes sizes;
   if (call.training) sizes.sums = dense_sums(kernels, in_.features, units_, use_bias_, call.rows(), false);
   return sizes;
+}
+
+template <class T>
+Dim DenseLayer<T>::planned_dx(const PlannedCall& call) const {
+  return call.want_dx ? call.rows() * in_.features : 0;
 }
 
 template <class T>
@@ -268,7 +273,7 @@ void DenseLayer<T>::write_probabilities(const CallContext<T>& context, const Lay
 
 template <class T>
 T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
-                           const Rows<T>& in, T* dy, const std::vector<T*>& gradients, bool want_dx) const {
+                           const Rows<T>& in, T* dy, const std::vector<T*>& gradients, Buffer<T>* dx) const {
   auto& own = static_cast<DenseWork<T>&>(work);
   const KernelTable<T>& kernels = *context.kernels;
   const Dim rows = in.rows();
@@ -280,11 +285,11 @@ T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* we
   } else if (activation_ != DenseActivation::kLinear) {
     kernels.activate_backward(kernel_activation(activation_), rows * units_, own.y.data(), dy, dy);
   }
-  T* dx = want_dx ? own.dx.reserve(rows * in.features) : nullptr;
+  T* d_in = dx == nullptr ? nullptr : dx->reserve(rows * in.features);
   dense_backward(kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, dy, rows, false,
-                 gradients.empty() ? nullptr : gradients[0], gradients.size() < 2 ? nullptr : gradients[1], dx,
+                 gradients.empty() ? nullptr : gradients[0], gradients.size() < 2 ? nullptr : gradients[1], d_in,
                  own.scratch, context.scratch->sums, context.interrupt);
-  return dx;
+  return d_in;
 }
 
 template <class T>
@@ -309,11 +314,11 @@ Rows<T> DropoutLayer<T>::forward(const CallContext<T>& context, const LayerWeigh
 
 template <class T>
 T* DropoutLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork&, const Rows<T>& in, T* dy,
-                             const std::vector<T*>&, bool want_dx) const {
+                             const std::vector<T*>&, Buffer<T>* dx) const {
   if (active(context)) {
     dropout(random(context), rate_, context.first_row * in.features, in.rows() * in.features, dy, dy);
   }
-  return want_dx ? dy : nullptr;
+  return dx == nullptr ? nullptr : dy;
 }
 
 template class EmbeddingLayer<float>;

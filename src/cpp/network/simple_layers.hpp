@@ -25,7 +25,7 @@ class EmbeddingLayer final : public Layer<T> {
   Dim most_repeats(Dim rows) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
-              bool) const override;
+              Buffer<T>*) const override;
   const std::vector<std::int32_t>* touched_rows(const LayerWork&) const override;
 
  private:
@@ -66,9 +66,10 @@ class DenseLayer final : public Layer<T> {
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const override;
+  Dim planned_dx(const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
-              bool) const override;
+              Buffer<T>*) const override;
 
  private:
   Dim units_;
@@ -88,7 +89,7 @@ class DropoutLayer final : public Layer<T> {
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,
-              bool) const override;
+              Buffer<T>*) const override;
 
  private:
   bool active(const CallContext<T>& context) const { return context.training && rate_ > 0; }
