@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pylstm import Sequential, initializers, layers
+from pylstm import Sequential, initializers, layers, optimizers
 
 
 @pytest.mark.parametrize(
@@ -236,3 +236,65 @@ def test_a_built_layer_refuses_new_arguments(layer, argument, value):
         setattr(made, argument, value)
     assert made.get_config() == before
     made.trainable = False  # takes effect at any time
+
+
+@pytest.mark.parametrize(
+    ("thing", "name", "wrong", "error", "right", "kept"),
+    [
+        (lambda: layers.LSTM(4), "dropout", 7, ValueError, np.float32(0.25), 0.25),
+        (lambda: layers.LSTM(4), "return_sequences", "no", TypeError, np.True_, True),
+        (lambda: layers.LSTM(4), "units", 0, ValueError, np.int64(5), 5),
+        (lambda: layers.LSTM(4), "kernel_initializer", 3, TypeError, None, None),
+        (lambda: layers.LSTM(4), "name", "q/r", ValueError, "other", "other"),
+        (lambda: layers.LSTM(4), "dtype", "int8", ValueError, np.float64, "float64"),
+        (lambda: layers.LSTM(4), "trainable", None, TypeError, np.False_, False),
+        (lambda: layers.Bidirectional(layers.LSTM(4)), "merge_mode", "x", ValueError, "sum", "sum"),
+        (
+            lambda: layers.Bidirectional(layers.LSTM(4)),
+            "stateful",
+            True,
+            AttributeError,
+            None,
+            None,
+        ),
+        (Sequential, "trainable", "no", TypeError, np.False_, False),
+        (Sequential, "name", "my/model", ValueError, "mine", "mine"),
+        (Sequential, "dtype", "float64", AttributeError, None, None),
+        (optimizers.Adam, "epsilon", "a", TypeError, np.float32(0.5), 0.5),
+        (optimizers.Adam, "beta_1", 5, ValueError, 0.5, 0.5),
+        (optimizers.SGD, "nesterov", None, TypeError, True, True),
+    ],
+)
+def test_an_attribute_is_checked_as_the_argument_is(thing, name, wrong, error, right, kept):
+    """Else a file would hold what `load_model` refuses."""
+    made = thing()
+    before = getattr(made, name)
+    with pytest.raises(error, match=name):
+        setattr(made, name, wrong)
+    assert getattr(made, name) is before
+    if right is not None:
+        setattr(made, name, right)
+        assert getattr(made, name) == kept
+        assert type(getattr(made, name)) is type(kept)
+
+
+def test_attributes_of_a_subclass_with_a_constructor_of_its_own_are_checked():
+    class Eight(layers.LSTM):
+        def __init__(self):
+            super().__init__(8)
+
+    layer = Eight()
+    layer.dropout = 0.5
+    layer.trainable = False
+    assert (layer.units, layer.dropout, layer.trainable) == (8, 0.5, False)
+    with pytest.raises(ValueError, match="dropout: expected a number from 0 to 1, got 2"):
+        layer.dropout = 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "error"), [(3, TypeError), ((3,), ValueError), ((None, 0), ValueError)]
+)
+@pytest.mark.parametrize("make", [lambda: layers.Dense(4), lambda: Sequential([layers.Dense(4)])])
+def test_build_names_its_argument(make, shape, error):
+    with pytest.raises(error, match="input_shape: expected "):
+        make().build(shape)

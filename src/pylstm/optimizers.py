@@ -49,6 +49,9 @@ class Optimizer:
                 f"{kind}: {name} cannot be set once a model is built with it; make a new "
                 f"{kind}({name}={value!r}) and call compile again"
             )
+        if name in self.__dict__ and name in (*_COMMON, *self._arguments):
+            rule = _CLASSES[self.engine_name]  # a subclass may have a constructor of its own
+            value = getattr(rule(**{**rule.get_config(self), name: value}), name)
         super().__setattr__(name, value)
 
     def __new__(cls, *_: Any, **settings: Any) -> Optimizer:

@@ -18,7 +18,7 @@ from pylstm import _checks, initializers
 from pylstm._checks import Shape
 from pylstm._runtime import draw_seed
 from pylstm.layers._call import Called, Caller
-from pylstm.layers._shapes import declared_shape, open_shape
+from pylstm.layers._shapes import built_shape, declared_shape, open_shape
 from pylstm.layers._variables import (
     Spec,
     Variable,
@@ -69,13 +69,16 @@ class Layer(ABC):
     """Names of what else cannot be set once the layer is built."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in (*self._fixed, *self._arguments) and self.__dict__.get("_input_shape"):
+        fixed = name in self._fixed or name in self._arguments
+        if fixed and self.__dict__.get("_input_shape"):
             kind = type(self).__name__
             raise AttributeError(
                 f"{kind}: {name} cannot be set once the layer is built; make a model with a "
                 f"{kind}(…, {name}={value!r}) and give it the weights of this one: "
                 f"new.set_weights(old.get_weights())"
             )
+        if name in self.__dict__ and (fixed or name == "trainable"):
+            value = self._checked(name, value)
         super().__setattr__(name, value)
 
     def __init__(
@@ -103,6 +106,17 @@ class Layer(ABC):
         self._held: list[NDArray[Any]] | None = None
         self._home: tuple[Network, int, int] | None = None
         self._caller = Caller()
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """`value` as the constructor would take it for this argument."""
+        if name not in ("name", "trainable", "dtype", *self._arguments):
+            if value is not getattr(self, name):
+                raise AttributeError(f"{type(self).__name__}: {name} is that of the layers inside")
+            return value
+        # A subclass of the user's may have another constructor.
+        mro: Any = type(self).__mro__
+        kind = next(base for base in mro if base.__module__.startswith("pylstm."))
+        return getattr(kind.from_config({**kind.get_config(self), name: value}), name)
 
     # ---- what a subclass says
 
@@ -187,7 +201,7 @@ class Layer(ABC):
         if self.owner is not None:
             raise RuntimeError(f"layer {self.name!r} is part of a model: build that")
         if self._held is None:
-            shape = tuple(input_shape)
+            shape = built_shape(input_shape)
             check_weights([self.weights_for(shape)], np.dtype(self.dtype or "f4").itemsize)
             self._take_shape(shape)
             self._held = self.draw_weights(draw_seed(), 0)

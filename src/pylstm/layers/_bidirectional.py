@@ -202,7 +202,8 @@ def _inner(argument: str, layer: Any) -> LSTM:
             raise ValueError(f"{argument}: expected the configuration of an LSTM")
         return _copy(layer["config"])
     if not isinstance(layer, LSTM):
-        raise TypeError(f"{argument}: expected a pylstm.layers.LSTM, got {type(layer).__name__}")
+        got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
+        raise TypeError(f"{argument}: expected a pylstm.layers.LSTM, got {got}")
     return layer
 
 

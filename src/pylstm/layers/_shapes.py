@@ -8,6 +8,16 @@ from pylstm import _checks
 from pylstm._checks import Shape
 
 
+def built_shape(input_shape: Any) -> Shape:
+    """The argument of `build`: the shape of an input, rows first."""
+    if not isinstance(input_shape, list | tuple) or len(input_shape) < 2:
+        kind = ValueError if isinstance(input_shape, list | tuple) else TypeError
+        raise kind(f"input_shape: expected a shape, rows first (or None), got {input_shape!r}")
+    shape = declared_shape(tuple(input_shape[1:]), None)
+    assert shape is not None
+    return shape
+
+
 def declared_shape(shape: Any, batch_shape: Any, prefix: str = "input_") -> Shape | None:
     """The input shape that a user declared, rows first; None if there is no declaration.
 

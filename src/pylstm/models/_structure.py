@@ -11,7 +11,7 @@ from pylstm._checks import Shape
 from pylstm._runtime import draw_seed, fork_lock, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
-from pylstm.layers._shapes import declared_shape, engine_shape, open_shape
+from pylstm.layers._shapes import built_shape, engine_shape, open_shape
 from pylstm.layers._variables import Variable, check_weights, in_dtype, match_weights
 from pylstm.models._rules import check_features, check_new, free_name, output_shape
 
@@ -25,6 +25,18 @@ _STREAMS_PER_LAYER = 1 << 16
 class Structure:
     """A stack of layers. The engine's network is made when it is first needed."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "dtype" and name in self.__dict__:
+            raise AttributeError(
+                f"dtype cannot be set: make a Sequential(…, dtype={value!r}) and give it the "
+                f"weights of this model: new.set_weights(old.get_weights())"
+            )
+        if name == "trainable":
+            value = _checks.boolean(name, value)
+        elif name == "name":
+            value = layer_name(value)
+        super().__setattr__(name, value)
+
     def __init__(
         self,
         layers: Any = None,
@@ -34,8 +46,8 @@ class Structure:
     ) -> None:
         if isinstance(layers, Layer | InputLayer):
             raise TypeError("layers: pass one list: Sequential([first, second, ...])")
-        self.name = "sequential" if name is None else layer_name(name)
-        self.trainable = _checks.boolean("trainable", trainable)
+        self.name = "sequential" if name is None else name
+        self.trainable = trainable
         self.dtype = _checks.dtype("dtype", dtype)
         self._numpy_dtype = np.dtype(self.dtype)
         self._layers: list[Layer] = []
@@ -161,8 +173,7 @@ class Structure:
         if input_shape is None:
             self._known_shape()
             return
-        shape = declared_shape(None, input_shape)
-        assert shape is not None
+        shape = built_shape(input_shape)
         if not self._layers:
             raise ValueError("build: the model has no layers")
         known = self._input_shape
