@@ -114,10 +114,10 @@ def test_a_sequence_of_batches_is_shuffled_by_the_seed():
 
 def test_an_iterable_that_ends_too_early_ends_training():
     net = model()
-    with pytest.warns(RuntimeWarning, match="ended after 0 batches of pass"):
+    with pytest.warns(RuntimeWarning, match="ended after 0 batches of a pass"):
         history = net.fit(batches(), epochs=3, verbose=0)
     assert history.epoch == [0]
-    with pytest.warns(RuntimeWarning, match="ended after 2 batches of pass"):
+    with pytest.warns(RuntimeWarning, match="ended after 2 batches of a pass"):
         history = net.fit(batches(times=2), epochs=3, steps_per_epoch=6, verbose=0)
     assert history.epoch == [0, 1]
     assert net.optimizer.iterations == 4 + 8

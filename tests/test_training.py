@@ -1,5 +1,7 @@
 """fit and compile: what they do and what they leave alone."""
 
+import copy
+
 import numpy as np
 import pytest
 from models import IDS, NEXT, RNG, X, Y, close, fit, language, regression, same
@@ -145,6 +147,20 @@ def test_weights_scale_the_loss_of_their_rows_and_steps():
     only[4, 2] = 132.0  # one element of 132 carries the mean
     expected = -np.log(c.predict(IDS)[4, 2, NEXT[4, 2]])
     assert c.evaluate(IDS, NEXT, verbose=0, sample_weight=only) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_class_of_a_number_is_the_nearest_one():
+    """As in Keras: of smoothed labels, say."""
+    column = np.round(Y[:, :1] / np.abs(Y).max() / 2 + 0.5, 2)  # 0 to 1
+    assert 0 < (column > 0.5).mean() < 1
+    one = Sequential([layers.LSTM(3), layers.Dense(1, activation="sigmoid")])
+    one.compile("sgd", "binary_crossentropy")
+    one.fit(X, column, class_weight={0: 0.5, 1: 3.0}, epochs=0)
+    two = copy.deepcopy(one)
+    one.fit(X, column, class_weight={0: 0.5, 1: 3.0}, shuffle=False, verbose=0)
+    weights = np.where(np.rint(column) == 1, 3.0, 0.5)  # a column of weights will do as well
+    two.fit(X, column, sample_weight=weights, shuffle=False, verbose=0)
+    assert same(one, two)
 
 
 def test_class_weights_are_sample_weights_by_class():

@@ -43,6 +43,7 @@ def naming(place: str) -> Iterator[None]:
 
 
 LARGEST = (1 << 31) - 1  # of sizes and counts, here and in the engine
+LARGEST_SEED = (1 << 63) - 1
 
 
 def integer(argument: str, value: object, low: int, expected: str, high: float = LARGEST) -> int:
@@ -68,7 +69,7 @@ def natural(argument: str, value: object) -> int:
 
 def seed(argument: str, value: object) -> int:
     """`value` as a seed: 0 <= seed < 2**63."""
-    return integer(argument, value, 0, "an integer of at least 0", (1 << 63) - 1)
+    return integer(argument, value, 0, "an integer of at least 0", LARGEST_SEED)
 
 
 def optional_seed(argument: str, value: object) -> int | None:
@@ -286,8 +287,8 @@ def _rectangular(argument: str, rows: Sequence[Any]) -> None:
 
 def shape_text(shape: Shape) -> str:
     """`shape` for a message: "(rows, steps, 3)"."""
-    names = ["rows" if i == 0 else "steps" for i in range(len(shape))]
-    sizes = [n if d is None else str(d) for n, d in zip(names, shape, strict=True)]
+    names = ["rows", "steps"] + ["None"] * (len(shape) - 2)
+    sizes = [n if d is None else str(d) for n, d in zip(names, shape, strict=False)]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
@@ -310,13 +311,18 @@ def inputs(x: NDArray[Any], input_shape: Shape) -> None:
             advice = "; for one row write x[None]"
         if input_shape[-1] == 1:
             advice += "; for one feature a step write x[..., None]"
+    elif len(shape) == len(input_shape) + 1:
+        advice = "; batches of their own come from a generator, one array each"
     same_shape("x", shape, input_shape, advice)
     if 0 in shape:
         raise ValueError(f"x: expected at least one row and one step, got shape {shape}")
 
 
 def weights(weight: NDArray[Any], rows: int, steps: int | None) -> NDArray[Any]:
-    """`weight` if it is finite and (rows,) or, where the output has steps, (rows, steps)."""
+    """`weight` if it is finite and (rows,) or, where the output has steps, (rows, steps); a column
+    (rows, 1) is (rows,)."""
+    if weight.shape == (rows, 1) and steps != 1:
+        weight = weight[:, 0]
     fits = weight.shape == (rows,) or (steps is not None and weight.shape == (rows, steps))
     if not fits:
         per_step = "" if steps is None else f" or ({rows}, {steps})"

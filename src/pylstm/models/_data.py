@@ -152,9 +152,9 @@ class BatchSource:
         if done < (self._limit or 1):
             self.exhausted = True
             warn(
-                f"{self._argument}: the iterable ended after {done} batches of pass {index + 1}, "
-                f"which ends with them, and none follows; a list of batches, or an object whose "
-                f"__iter__ begins anew, does not run out",
+                f"{self._argument}: the iterable ended after {done} batches of a pass, which ends "
+                f"with them, and none follows; a list of batches, or an object whose __iter__ "
+                f"begins anew, does not run out",
                 RuntimeWarning,
             )
         ended = getattr(self._batches, "on_epoch_end", None)
@@ -222,7 +222,8 @@ def split_item(item: Any) -> tuple[Any, Any, Any]:
 def weights_of_classes(
     class_weight: Any, y: NDArray[Any], sparse: bool, classes: int | None
 ) -> NDArray[np.float32]:
-    """A weight for each row or step from that of its class; 1 for classes not in the dict.
+    """A weight for each row or step from that of its class; 1 for classes not in the dict. The
+    class of a target that is one number is that number, rounded as in Keras.
 
     Raises:
         TypeError: not a dict from class to number.
@@ -233,7 +234,7 @@ def weights_of_classes(
     if sparse:
         labels = np.asarray(y)
     elif y.shape[-1] == 1:
-        labels = np.asarray(y[..., 0])
+        labels = np.rint(y[..., 0])
     else:
         # Row by row: a one-hot target may be far larger than its labels.
         labels = np.stack([np.argmax(row, axis=-1) for row in y])

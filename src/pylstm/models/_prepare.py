@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pylstm import _checks, _core, _targets
 from pylstm._checks import Shape
 from pylstm.layers._recurrent import Recurrent
@@ -62,9 +64,11 @@ class Preparer:
         batch_size: int | None = None,
     ) -> Rows:
         """One set of arrays for `mode`, "fit" or "evaluate"; one batch without `batch_size`."""
-        x = _checks.array("x", x)
         if y is None:
-            raise ValueError("y: expected targets, got None")
+            pair = isinstance(x, list | tuple) and len(x) in (2, 3) and np.ndim(x[0]) > 0
+            advice = "; give x and y as two arguments" if pair else ""
+            raise ValueError(f"y: expected targets, got None{advice}")
+        x = _checks.array("x", x)
         given = y = _checks.array("y", y)
         self._model._build_for(x)
         window = self.window() if mode == "fit" else 0

@@ -78,19 +78,21 @@ class Trainer(Compilable):
                 lines; 0: nothing.
             callbacks: A list of `callbacks.Callback`.
             validation_split: Share of the rows, the last ones, that is kept for validation.
-            validation_data: (x, y), (x, y, sample_weight) or an iterable of batches.
+            validation_data: (x, y), (x, y, sample_weight) or an iterable of batches. Stateful
+                layers begin each validation with zeros; the states of predict stay.
             shuffle: New order of the rows each epoch (of the batches if x is a sequence of them).
-            class_weight: Weight of each class in the loss; 1 for those not named. None with an
-                iterable, whose batches may hold a sample_weight.
+            class_weight: Weight of each class in the loss; 1 for those not named. The class of a
+                target that is one number is that number, rounded. None with an iterable, whose
+                batches may hold a sample_weight.
             sample_weight: (rows,) or (rows, steps) weights in the loss.
             initial_epoch: Epoch to start at.
-            steps_per_epoch: Batches an epoch; all if not given.
+            steps_per_epoch: Batches an epoch; all if not given. An epoch begins where the one
+                before it stopped, and again from the start where there are no more.
             validation_steps: Batches of a validation; all if not given.
             validation_batch_size: Rows a batch in validation; batch_size if not given.
             validation_freq: Validate every so many epochs, or after the epochs (from 1) in a list.
             tbptt: Cut each batch into windows of this many steps: one optimizer step each, states
-                carried over, gradients not. Not with a loss or a metric that is computed in
-                Python, as squared and absolute error are among metrics.
+                carried over, gradients not. Not with a loss or a metric written in Python.
 
         Returns:
             The history; `history.history` maps names to one value an epoch.
@@ -182,7 +184,9 @@ class Trainer(Compilable):
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """Loss and metrics on data; arguments as in `fit`.
+        """Loss and metrics on data; arguments as in `fit`, `steps` of the batches at most.
+
+        Stateful layers carry on the states of `predict`: `reset_state` before, to begin with zeros.
 
         Returns:
             The loss; [loss, metric, …] if there are metrics; a dict if `return_dict`.
