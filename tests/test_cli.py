@@ -181,6 +181,30 @@ def test_ctrl_c_saves_what_was_learned(
     assert generate(capsys, output, "--max-new-tokens", "3")
 
 
+def test_ctrl_c_in_the_first_epoch_leaves_the_file_that_was_there(
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What has been learned stands beside it."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_language_model._EpochStart, "wants_batches", lambda self, kind: True)
+    monkeypatch.setattr(_language_model._EpochStart, "on_train_batch_end", interrupt)
+    output, beside = tmp_path / "model.safetensors", tmp_path / "model.interrupted.safetensors"
+    output.write_bytes(b"the model of yesterday")
+    assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 130
+    assert str(beside) in capsys.readouterr().out
+    assert output.read_bytes() == b"the model of yesterday"
+    assert generate(capsys, beside, "--max-new-tokens", "3")
+    output.unlink()
+    assert main(["train", str(text_file), *TINY, "-o", str(output)]) == 130
+    assert generate(capsys, output, "--max-new-tokens", "3")
+
+
 def test_ctrl_c_before_the_first_step_leaves_the_file_that_was_there(
     text_file: Path,
     tmp_path: Path,

@@ -39,7 +39,9 @@ def test_text_too_short_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     short, one = tmp_path / "short.txt", tmp_path / "one.txt"
     short.write_bytes(b"123456789")
     one.write_bytes(b"1")
-    assert "at least 10 bytes" in one_line_error(capsys, ["train", str(short)])
+    assert f"{short}: text: expected at least 10 bytes" in one_line_error(
+        capsys, ["train", str(short)]
+    )
     arguments = ["train", str(one), "--validation", str(short), "-o", str(tmp_path / "model")]
     assert "at least 2 bytes" in one_line_error(capsys, arguments)
     assert not (tmp_path / "model").exists()
@@ -50,6 +52,9 @@ def test_folder_in_place_of_a_file_is_one_line(
 ) -> None:
     assert str(tmp_path) in one_line_error(capsys, ["train", str(tmp_path)])
     assert "got a folder" in one_line_error(capsys, ["train", str(text_file), "-o", str(tmp_path)])
+    assert "--output: expected a string that is not empty" in one_line_error(
+        capsys, ["train", str(text_file), "-o", ""]
+    )
     nowhere = str(tmp_path / "nowhere" / "model")
     assert "no folder" in one_line_error(capsys, ["train", str(text_file), "-o", nowhere])
 
@@ -107,9 +112,11 @@ def test_empty_prompt_is_one_line(trained: Path, capsys: pytest.CaptureFixture[s
         ("--units", "0", "a whole number of at least 1"),
         ("--epochs", "1.5", "a whole number of at least 1"),
         ("--seed", "-1", "a whole number of at least 0"),
-        ("--learning-rate", "0", "a number above 0"),
-        ("--learning-rate", "nan", "a number above 0"),
-        ("--learning-rate", "inf", "a number above 0"),
+        ("--seed", "9223372036854775808", "at most 9223372036854775807"),
+        ("--units", "2147483648", "at most 2147483647"),
+        ("--learning-rate", "0", "a finite number above 0"),
+        ("--learning-rate", "nan", "a finite number above 0"),
+        ("--learning-rate", "inf", "a finite number above 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(

@@ -7,20 +7,23 @@ import dataclasses
 from collections.abc import Callable
 from typing import TypeAlias
 
+from pylstm._checks import LARGEST, LARGEST_SEED
 from pylstm.cli._language_model import Settings
 
 # argparse keeps the name of this class private; here only annotations need it
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def whole_number(low: int) -> Callable[[str], int]:
-    """A type for argparse: an integer of at least ``low``."""
+def whole_number(low: int, high: int = LARGEST) -> Callable[[str], int]:
+    """A type for argparse: an integer from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
         if not text.strip().lstrip("+-").isdecimal() or int(text) < low:
             raise argparse.ArgumentTypeError(
                 f"expected a whole number of at least {low}, got {text!r}"
             )
+        if int(text) > high:
+            raise argparse.ArgumentTypeError(f"expected at most {high}, got {text!r}")
         return int(text)
 
     return parse
@@ -43,7 +46,7 @@ def number(
         ):
             bounds = f"{'above' if above else 'of at least'} {low:g}"
             bounds += "" if high == float("inf") else f" and at most {high:g}"
-            raise argparse.ArgumentTypeError(f"expected a number {bounds}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected a finite number {bounds}, got {text!r}")
         return value
 
     return parse
@@ -59,7 +62,7 @@ def add_training(parser: argparse.ArgumentParser, defaults: Settings, output: st
         ("batch-size", count, "N", "streams of text read side by side"),
         ("seq-length", count, "N", "bytes between two steps of the optimizer"),
         ("learning-rate", number(0.0, above=True), "R", "of Adam, at the start; it decays"),
-        ("seed", whole_number(0), "N", "same seed, same model"),
+        ("seed", whole_number(0, LARGEST_SEED), "N", "same seed, same model"),
     ]
     for name, kind, value, meaning in options:
         default = getattr(defaults, name.replace("-", "_"))

@@ -6,6 +6,7 @@ import argparse
 import os
 
 import pylstm
+from pylstm import _checks
 from pylstm.cli import _arguments
 from pylstm.cli import _language_model as language_model
 from pylstm.cli._output import write
@@ -52,7 +53,7 @@ def add_parser(commands: _arguments.Commands) -> None:
     )
     parser.add_argument(
         "--seed",
-        type=_arguments.whole_number(0),
+        type=_arguments.whole_number(0, _checks.LARGEST_SEED),
         metavar="N",
         help="same seed, same text (default: another text each time)",
     )

@@ -49,18 +49,24 @@ def run(job: Job, settings: language_model.Settings) -> int:
         model = language_model.build(settings)
     else:
         model = language_model.load(job.start, settings)
-    if Path(job.output).exists():
-        say("output", f"{job.output} is there and will be replaced")
+    output = Path(job.output)
+    there = output.exists()
+    if there:
+        say("output", f"{job.output} is there and will be replaced after the first epoch")
     if job.start is not None:
         say("from", f"{job.start}, with an optimizer that begins anew")
     say("text", f"{job.name}: {len(job.train):,} bytes to learn, {len(job.held_out):,} held out")
     say("model", _describe(model))
     say("machine", f"{pylstm.active_isa()}, threads: {pylstm.get_num_threads()}")
 
+    epochs = 0
+
     def save() -> None:
-        language_model.for_use(model).save(job.output, include_optimizer=False)
+        language_model.for_use(model).save(output, include_optimizer=False)
 
     def after_epoch(epoch: int) -> None:
+        nonlocal epochs
+        epochs = epoch + 1
         try:
             save()
         except OSError as error:  # the last one decides
@@ -81,14 +87,15 @@ def run(job: Job, settings: language_model.Settings) -> int:
     if training.tokens == 0:
         say("saved", "nothing: Ctrl-C came before the first step was done")
         return INTERRUPTED
+    if there and epochs == 0:  # a model that has seen little is not worth the one that is there
+        output = output.with_stem(f"{output.stem}.interrupted")
     save()
     try:
         if not training.interrupted:
             _compare(model, job)
             _sample(language_model.for_use(model), job.prompt, settings.seed)
     finally:
-        path = Path(job.output)
-        say("saved", f"{path.resolve()}, {path.stat().st_size:,} bytes")
+        say("saved", f"{output.resolve()}, {output.stat().st_size:,} bytes")
     return INTERRUPTED if training.interrupted else 0
 
 
@@ -126,7 +133,7 @@ def _describe(model: Sequential) -> str:
 
 def _check_output(output: str) -> None:
     """Raise now, not after the training, if the model cannot be saved."""
-    path = Path(_checks.model_path("--output", output)).resolve()
+    path = Path(_checks.text("--output", _checks.model_path("--output", output))).resolve()
     if path.is_dir():
         raise IsADirectoryError(f"{output}: expected the path of a file to write, got a folder")
     if not path.parent.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pylstm import _checks
 from pylstm.cli import _arguments, _corpus, _job
 from pylstm.cli._language_model import Settings
 
@@ -16,7 +17,8 @@ def add_parser(commands: _arguments.Commands) -> None:
         help="train a language model on text files of yours",
         description="Train an LSTM language model byte by byte on text in any language, compare "
         "with n-gram models on held-out text, and let it write. After every epoch the model is "
-        "measured and saved, without its optimizer; Ctrl-C stops and saves what it has learned. "
+        "measured and saved, without its optimizer; Ctrl-C stops and saves what it has learned, "
+        "before the first epoch's end beside a file that is there already. "
         "The bar shows the loss in nats, the report bits: a nat is 1.443 bits.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="text to learn from")
@@ -24,7 +26,8 @@ def add_parser(commands: _arguments.Commands) -> None:
         "--validation",
         action="append",
         metavar="FILE",
-        help="text to measure on (default: the last tenth of the text is held out)",
+        help="text to measure on, may be given several times (default: the last tenth of the text "
+        "is held out)",
     )
     parser.add_argument(
         "--from",
@@ -46,15 +49,16 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("units", "layers"):
         if start and getattr(arguments, name) is not None:
             raise ValueError(f"--{name}: not with --from, whose model has its own")
-    text = _corpus.read_files(arguments.files)
+    files = arguments.files
+    name = files[0] if len(files) == 1 else f"{len(files)} files"
+    text = _corpus.read_files(files)
     if arguments.validation:
         train, held_out = text, _corpus.read_files(arguments.validation)
         if len(held_out) < 2:
             raise ValueError(f"--validation: expected at least 2 bytes, got {len(held_out)}")
     else:
-        train, held_out = _corpus.hold_out(text)
-    files = arguments.files
-    name = files[0] if len(files) == 1 else f"{len(files)} files"
+        with _checks.naming(name):
+            train, held_out = _corpus.hold_out(text)
     job = _job.Job(
         name,
         train,
