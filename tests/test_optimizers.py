@@ -235,7 +235,12 @@ def test_configurations_make_the_same_object():
 
 @pytest.mark.parametrize(
     ("kind", "wrong", "right"),
-    [("Adam", "lr", "learning_rate"), ("SGD", "momentun", "momentum"), ("RMSprop", "RHO", None)],
+    [
+        ("Adam", "lr", "learning_rate"),
+        ("SGD", "momentun", "momentum"),
+        ("RMSprop", "RHO", "rho"),
+        ("SGD", "qwerty", None),
+    ],
 )
 def test_unexpected_arguments_of_optimizers(kind, wrong, right):
     hint = f" \\(did you mean '{right}'\\?\\)" if right else "$"

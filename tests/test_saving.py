@@ -147,7 +147,10 @@ def test_weights_go_by_path(tmp_path):
     other.load_weights(tmp_path / "w")
     assert same(model, other)
     renamed = Sequential([layers.Embedding(9, 5, name="table")])
-    with pytest.raises(ValueError, match="table/embeddings"):
+    with pytest.raises(
+        ValueError,
+        match=r"w: the file lacks the model's 'table/embeddings'; its weights are 'embedding/",
+    ):
         renamed.load_weights(tmp_path / "w")
 
 

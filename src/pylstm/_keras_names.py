@@ -82,10 +82,12 @@ INSTEAD = {
     "AdditiveAttention": _NOTHING,
     "Attention": _NOTHING,
     "AveragePooling1D": _NOTHING,
-    "BackupAndRestore": "callbacks.ModelCheckpoint stores all that training needs to go on",
+    "BackupAndRestore": "callbacks.ModelCheckpoint stores what a fit needs to go on, but for "
+    "the counts of other callbacks",
     "BatchNormalization": _NOTHING,
     "Concatenate": _SHAPE,
     "Conv1D": _NOTHING,
+    "Conv2D": _NOTHING,
     "ConvLSTM1D": _LSTM,
     "F1Score": _METRIC,
     "Flatten": _SHAPE,
@@ -127,6 +129,14 @@ INSTEAD = {
 }
 """By names that Keras has and pylstm has not: what to do."""
 
+_INSTEAD_IN = {
+    "pylstm.losses": "a loss may be a function that returns the mean over the batch and its "
+    "gradient",
+    "pylstm.metrics": _METRIC,
+    "pylstm.optimizers": "Adam, AdamW, RMSprop and SGD are the optimizers here",
+}
+"""By modules: what to do without other names of `ONLY_KERAS`."""
+
 
 def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> AttributeError:
     """The error for an attribute that a module does not have.
@@ -135,7 +145,10 @@ def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> Attribute
     """
     if name in INSTEAD:
         return AttributeError(f"{module} lacks {name!r}, which Keras has: {INSTEAD[name]}")
-    suggestion = "" if snake_case(name) in ONLY_KERAS else nearest(name, known)
+    if snake_case(name) in ONLY_KERAS:
+        way = _INSTEAD_IN.get(module, _NOTHING)
+        return AttributeError(f"{module} lacks {name!r}, which Keras has: {way}")
+    suggestion = nearest(name, known)
     return AttributeError(f"module {module!r} has no attribute {name!r}{suggestion}")
 
 
@@ -143,8 +156,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message: the nearest of `known`, if one is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    by_lower = {word.lower(): word for word in known}
+    near = get_close_matches(name.lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
 
 
 def snake_case(name: str) -> str:

@@ -14,6 +14,10 @@ from pylstm.callbacks._monitor import Monitor
 class ModelCheckpoint(Monitor):
     """Save the model after each epoch, or when it has become better.
 
+    A fit of the loaded model with `initial_epoch` goes on as if it had not stopped. Callbacks begin
+    anew: one that counts epochs, as `ReduceLROnPlateau`, counts from 0. What callbacks before this
+    one in the list have changed is saved, what those after it change is not.
+
     Args:
         filepath: Where; may name values as in "m-{epoch:02d}-{val_loss:.2f}.safetensors",
             {batch} if `save_freq` is a number. The folder must be there when training begins.
@@ -55,9 +59,10 @@ class ModelCheckpoint(Monitor):
         self._named = _placeholders(self.filepath)
         self.verbose = verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
-        self.save_freq = (
-            save_freq if save_freq == "epoch" else _checks.positive_int("save_freq", save_freq)
-        )
+        self.save_freq = save_freq
+        if save_freq != "epoch":
+            expected = '"epoch" or a number of batches, at least 1'
+            self.save_freq = _checks.integer("save_freq", save_freq, 1, expected)
         self.best = initial_value_threshold
 
     def wants_batches(self, kind: str) -> bool:

@@ -56,10 +56,16 @@ def read_weights(filepath: str | os.PathLike[str], paths: list[str]) -> list[NDA
         ModelFileError: the file is damaged or foreign.
         ValueError: it lacks one of them.
     """
-    tensors = dict(_core.read_model_file(_checks.path("filepath", filepath), True)[1])
-    for path in paths:
-        if path not in tensors:
-            raise _checks.unknown("weights", path, tensors)
+    name = _checks.path("filepath", filepath)
+    tensors = dict(_core.read_model_file(name, True)[1])
+    lacking = [path for path in paths if path not in tensors]
+    if lacking:
+        apart = ("optimizer/", "state/", "test/")
+        weights = [path for path in tensors if not path.startswith(apart)]
+        raise ValueError(
+            f"{name}: the file lacks the model's {', '.join(map(repr, lacking))}; its weights are "
+            f"{', '.join(map(repr, weights))}"
+        )
     return [tensors[path] for path in paths]
 
 
