@@ -26,7 +26,8 @@ class Structure:
     """A stack of layers. The engine's network is made when it is first needed."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "dtype" and name in self.__dict__:
+        # A model whose __dict__ was asked for is slower in reading every attribute.
+        if name == "dtype" and hasattr(self, name):
             raise AttributeError(
                 f"dtype cannot be set: make a Sequential(…, dtype={value!r}) and give it the "
                 f"weights of this model: new.set_weights(old.get_weights())"
