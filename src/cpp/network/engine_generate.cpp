@@ -1,7 +1,6 @@
 // Sampling of token ids.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/float_env.hpp"
 #include "base/index.hpp"
@@ -10,35 +9,6 @@
 
 namespace pylstm {
 namespace {
-
-// A token from probabilities p by inverse transform; ties and order are those of the ids.
-Dim sample(const std::vector<double>& p, const SampleOptions& options, double uniform) {
-  const auto best = static_cast<Dim>(std::max_element(p.begin(), p.end()) - p.begin());
-  if (options.temperature == 0) return best;
-  std::vector<Dim> ids(p.size());
-  std::iota(ids.begin(), ids.end(), Dim{0});
-  std::stable_sort(ids.begin(), ids.end(), [&](Dim a, Dim b) { return p[at(a)] > p[at(b)]; });
-  if (options.top_k > 0) ids.resize(std::min(ids.size(), at(options.top_k)));
-  std::vector<double> weight(ids.size());
-  double total = 0;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    weight[i] = std::pow(p[at(ids[i])] / p[at(best)], 1 / options.temperature);
-    total += weight[i];
-  }
-  if (options.top_p < 1) {  // the fewest tokens whose share reaches top_p
-    double share = 0;
-    std::size_t kept = 0;
-    while (kept < weight.size() && share < options.top_p * total) share += weight[kept++];
-    weight.resize(std::max<std::size_t>(kept, 1));
-    total = std::accumulate(weight.begin(), weight.end(), 0.0);
-  }
-  double place = uniform * total;
-  for (std::size_t i = 0; i < weight.size(); ++i) {
-    place -= weight[i];
-    if (place < 0) return ids[i];
-  }
-  return ids[weight.size() - 1];
-}
 
 void check_options(const SampleOptions& options) {
   check(options.temperature >= 0, "temperature must not be negative, got ", options.temperature);
@@ -106,7 +76,7 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
   work->context.state = &work->state;
   work->context.only_stateful = false;
   std::vector<std::int32_t> output(at(checked_product({rows, count}, sizeof(std::int32_t))));
-  std::vector<double> p(at(output_.features));
+  SampleScratch<T> scratch;
   for (Dim position = 0; position < count && !stop_requested(interrupt); ++position) {
     Rows<T>& x = work->batch.x;
     x = {};
@@ -119,15 +89,14 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
     input.resize(at(rows));
     for (Dim r = 0; r < rows; ++r) {
       const T* row = y.data + (y.rows() - rows + r) * y.features;
-      std::copy(row, row + y.features, p.begin());
-      if (!std::all_of(p.begin(), p.end(), [](double value) { return std::isfinite(value); })) {
+      if (!std::all_of(row, row + y.features, [](T value) { return std::isfinite(value); })) {
         throw std::runtime_error(text("generate: the probabilities of row ", r,
                                       " are not finite: its weights hold NaN "
                                       "or infinity"));
       }
       const Philox random(options.seed, Purpose::kSample, static_cast<std::uint32_t>(r), 0);
-      const auto token =
-          static_cast<std::int32_t>(sample(p, options, random.uniform(static_cast<std::uint64_t>(position))));
+      const double uniform = random.uniform(static_cast<std::uint64_t>(position));
+      const auto token = static_cast<std::int32_t>(sample(row, y.features, options, uniform, scratch));
       output[at(r * count + position)] = input[at(r)] = token;
     }
   }

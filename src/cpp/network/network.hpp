@@ -17,6 +17,7 @@
 #include "network/data.hpp"
 #include "ops/losses.hpp"
 #include "ops/optimizers.hpp"
+#include "ops/sampling.hpp"
 
 namespace pylstm {
 
@@ -37,13 +38,6 @@ struct LossConfig {
 // JSON: {"name": ..., "from_logits": ..., "label_smoothing": ...} or a bare name.
 LossConfig parse_loss(const std::string& json);
 OptimizerConfig parse_optimizer(const std::string& json);
-
-struct SampleOptions {
-  double temperature = 1;  // 0: the most probable token
-  Dim top_k = 0;           // 0: all
-  double top_p = 1;
-  std::uint64_t seed = 0;
-};
 
 // Arrays of the network's own type, dense, with shapes; bytes are owned.
 struct OwnedArray {
