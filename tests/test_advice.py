@@ -123,3 +123,20 @@ def test_a_name_that_only_keras_has_gets_no_other_in_its_place(module, name):
         getattr(module, name)
     assert f"{module.__name__} lacks '{name}', which Keras has: " in str(raised.value)
     assert "did you mean" not in str(raised.value)
+
+
+def test_advice_on_targets_that_were_not_given():
+    x, y = np.zeros((4, 5, 3)), np.zeros((4, 1))
+    model = pylstm.Sequential([layers.LSTM(2), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for pair in ((x, y), [x, y]):
+        with pytest.raises(ValueError, match=r"y: .*got None; give x and y as two arguments"):
+            model.fit(pair)
+    for rows in ([[[1], [1, 2]], [[3], [4]]], []):
+        with pytest.raises(ValueError, match=r"y: expected targets, got None$"):
+            model.fit(rows)
+
+
+def test_a_class_in_place_of_a_layer_is_named():
+    with pytest.raises(TypeError, match=r"layer: expected a pylstm.layers.LSTM, got the class LST"):
+        layers.Bidirectional(layers.LSTM)

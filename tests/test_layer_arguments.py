@@ -257,6 +257,14 @@ def test_a_built_layer_refuses_new_arguments(layer, argument, value):
             None,
             None,
         ),
+        (
+            lambda: layers.Bidirectional(layers.LSTM(4)),
+            "backward_layer",
+            layers.LSTM(4),
+            AttributeError,
+            None,
+            None,
+        ),
         (Sequential, "trainable", "no", TypeError, np.False_, False),
         (Sequential, "name", "my/model", ValueError, "mine", "mine"),
         (Sequential, "dtype", "float64", AttributeError, None, None),
@@ -298,3 +306,30 @@ def test_attributes_of_a_subclass_with_a_constructor_of_its_own_are_checked():
 def test_build_names_its_argument(make, shape, error):
     with pytest.raises(error, match="input_shape: expected "):
         make().build(shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dtype", "float64"), ("name", "b"), ("return_state", True), ("units", 5)]
+)
+def test_a_layer_of_a_model_refuses_new_arguments(name, value):
+    """The layers beside it would have to be checked anew."""
+    layer = layers.LSTM(4, return_sequences=True)
+    model = Sequential([layer, layers.LSTM(3, name="b")])
+    before = layer.get_config()
+    with pytest.raises(AttributeError, match=f"{name} cannot be set once the layer is part of"):
+        setattr(layer, name, value)
+    assert layer.get_config() == before
+    layer.trainable = False
+    model.pop()
+    model.pop()
+    setattr(layer, name, value)
+    both = layers.Bidirectional(layers.LSTM(4))
+    with pytest.raises(AttributeError, match=f"{name} cannot be set"):
+        setattr(both.forward_layer, name, value)
+
+
+def test_build_looks_at_the_rows_too():
+    for rows in (-5, "x"):
+        with pytest.raises((TypeError, ValueError), match="input_shape: expected an integer"):
+            layers.LSTM(2).build((rows, None, 4))
+    layers.LSTM(2).build((32, None, 4))

@@ -67,6 +67,8 @@ class Layer(ABC):
     """Names of the constructor's arguments that make up the configuration."""
     _fixed: tuple[str, ...] = ("name", "dtype")
     """Names of what else cannot be set once the layer is built."""
+    _inside: tuple[str, ...] = ()
+    """Names of what can never be set, as it is that of layers inside."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         fixed = name in self._fixed or name in self._arguments
@@ -76,6 +78,11 @@ class Layer(ABC):
                 f"{kind}: {name} cannot be set once the layer is built; make a model with a "
                 f"{kind}(…, {name}={value!r}) and give it the weights of this one: "
                 f"new.set_weights(old.get_weights())"
+            )
+        if fixed and self.__dict__.get("_owner") is not None and self.owner is not None:
+            raise AttributeError(
+                f"{type(self).__name__}: {name} cannot be set once the layer is part of "
+                f"{self.owner!r}; set it before"
             )
         if name in self.__dict__ and (fixed or name == "trainable"):
             value = self._checked(name, value)
@@ -109,7 +116,7 @@ class Layer(ABC):
 
     def _checked(self, name: str, value: Any) -> Any:
         """`value` as the constructor would take it for this argument."""
-        if name not in ("name", "trainable", "dtype", *self._arguments):
+        if name in self._inside:
             if value is not getattr(self, name):
                 raise AttributeError(f"{type(self).__name__}: {name} is that of the layers inside")
             return value

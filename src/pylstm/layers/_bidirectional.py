@@ -46,7 +46,8 @@ class Bidirectional(Recurrent):
 
     _ranks = (3,)
     _arguments = ("layer", "merge_mode", "backward_layer")
-    _fixed = ("name", "dtype", "forward_layer", "return_sequences", "return_state", "stateful")
+    _inside = ("forward_layer", "backward_layer", "return_sequences", "return_state", "stateful")
+    _fixed = ("name", "dtype", *_inside)
 
     def __init__(
         self,

@@ -15,6 +15,8 @@ def built_shape(input_shape: Any) -> Shape:
         raise kind(f"input_shape: expected a shape, rows first (or None), got {input_shape!r}")
     shape = declared_shape(tuple(input_shape[1:]), None)
     assert shape is not None
+    if input_shape[0] is not None:
+        _checks.positive_int("input_shape", input_shape[0])
     return shape
 
 

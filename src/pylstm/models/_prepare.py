@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from pylstm import _checks, _core, _targets
 from pylstm._checks import Shape
 from pylstm.layers._recurrent import Recurrent
@@ -65,7 +63,7 @@ class Preparer:
     ) -> Rows:
         """One set of arrays for `mode`, "fit" or "evaluate"; one batch without `batch_size`."""
         if y is None:
-            pair = isinstance(x, list | tuple) and len(x) in (2, 3) and np.ndim(x[0]) > 0
+            pair = isinstance(x, list | tuple) and len(x) in (2, 3) and getattr(x[0], "ndim", 0) > 0
             advice = "; give x and y as two arguments" if pair else ""
             raise ValueError(f"y: expected targets, got None{advice}")
         x = _checks.array("x", x)
