@@ -81,7 +81,7 @@ def test_a_failed_save_leaves_the_state_of_predict(tmp_path, monkeypatch):
     model = Sequential([layers.Input((None, 3)), layers.LSTM(4, stateful=True)])
     model.predict(RNG.normal(size=(5, 4, 3)))
     before = model._core.get_state("predict")
-    monkeypatch.setattr(_core.Network, "predict", fails)
+    monkeypatch.setattr(_core.Network, "call", fails)
     with pytest.raises(MemoryError):
         model.save(tmp_path / "m")
     after = model._core.get_state("predict")

@@ -1,11 +1,13 @@
 """State from batch to batch: stateful layers, truncated backpropagation."""
 
+import threading
+
 import numpy as np
 import pytest
 from models import IDS, NEXT, RNG, X, Y, fit, language, regression, same
 
 import pylstm
-from pylstm import Sequential, callbacks, layers
+from pylstm import Sequential, callbacks, layers, load_model
 
 
 def test_a_window_as_long_as_the_sequence_is_plain_training():
@@ -173,3 +175,59 @@ def test_a_stream_goes_on_in_a_loaded_model(tmp_path, compiled, include_optimize
     model.save(tmp_path / "m", include_optimizer=include_optimizer)
     again = pylstm.load_model(tmp_path / "m")
     assert np.array_equal(again.predict(x[:, 5:]), whole)
+
+
+def test_a_save_leaves_a_stream_of_another_thread_alone(tmp_path):
+    """It neither takes the stream's state for a while nor puts an older one back."""
+    model, alone = stream(), stream()
+    alone.set_weights(model.get_weights())
+    x = np.random.default_rng(0).random((1, 5000, 2))
+    want = [alone.predict_on_batch(x[:, i : i + 1]) for i in range(5000)]
+    done = threading.Event()
+
+    def save():
+        while not done.is_set():
+            model.save(tmp_path / "m")
+
+    saver = threading.Thread(target=save)
+    saver.start()
+    try:
+        got = [model.predict_on_batch(x[:, i : i + 1]) for i in range(5000)]
+    finally:
+        done.set()
+        saver.join()
+    assert all(map(np.array_equal, got, want))
+    assert (tmp_path / "m").exists()
+
+
+def test_a_save_beside_new_weights_has_one_set_of_them(tmp_path):
+    """Else `load_model` would refuse the file."""
+    model = stream()
+    sets = [[np.full_like(w, v) for w in model.get_weights()] for v in (0.1, 0.9)]
+    model.set_weights(sets[0])
+    done = threading.Event()
+
+    def change():
+        while not done.is_set():
+            for weights in sets:
+                model.set_weights(weights)
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        for i in range(60):
+            model.save(tmp_path / f"{i}")
+    finally:
+        done.set()
+        changer.join()
+    for i in range(60):
+        loaded = load_model(tmp_path / f"{i}").get_weights()
+        assert len({w.flat[0] for w in loaded}) == 1
+
+
+def stream():
+    model = Sequential(
+        [layers.Input((None, 2)), layers.LSTM(3, return_sequences=True, stateful=True)]
+    )
+    model.build()
+    return model

@@ -28,7 +28,10 @@ def save_model(
     model._enter()
     network = model._network()
     paths, _ = model._paths()
-    tensors = list(zip(paths, network.get_weights(), strict=True))
+    test = test_input(model)
+    with model._lock:  # the output is that of the weights
+        tensors = list(zip(paths, network.get_weights(), strict=True))
+        output = test_output(model, test)
     metadata = {
         "pylstm_version": _core.build_info()["version"],
         "config": _json.dumps(model.get_config()),
@@ -44,8 +47,7 @@ def save_model(
         if any(array.size for array in states):
             tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
     metadata["state"] = _json.dumps(state)
-    test = test_input(model)
-    tensors += [("test/input", test), ("test/output", test_output(model, test))]
+    tensors += [("test/input", test), ("test/output", output)]
     _core.write_model_file(path, metadata, tensors)
 
 

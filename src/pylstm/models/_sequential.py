@@ -126,6 +126,7 @@ class Sequential(Trainer):
                 f"got {ids.shape}"
             )
         if ids.dtype.kind == "f":
+            _checks.finite("prompt", ids)
             if not np.array_equal(ids, np.floor(ids)):
                 raise ValueError("prompt: expected integers, got numbers that are not whole")
             ids = ids.astype(np.int64)
@@ -254,10 +255,12 @@ class Sequential(Trainer):
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._enter()
+        with self._lock:
+            weights = [layer.get_weights() if layer.built else None for layer in self._layers]
         state: dict[str, Any] = {
             "seed": self._seed,
             "epochs": self._epochs_done,
-            "weights": [layer.get_weights() if layer.built else None for layer in self._layers],
+            "weights": weights,
             "carried": self._carried_states(),
             "optimizer": self._state_of_optimizer(),
         }

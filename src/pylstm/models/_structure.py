@@ -240,6 +240,10 @@ class Structure:
     def weights(self) -> list[Variable]:
         """All variables with their paths, in order."""
         self._known_shape()
+        with self._lock:
+            return self._variables()
+
+    def _variables(self) -> list[Variable]:
         return [
             v._replace(trainable=v.trainable and self.trainable)
             for layer in self._layers
@@ -277,7 +281,9 @@ class Structure:
         self._enter()
         paths, shapes = self._paths()
         checked = match_weights(weights, paths, shapes)
-        self._network().set_weights(in_dtype(checked, paths, self.dtype))
+        converted = in_dtype(checked, paths, self.dtype)
+        with self._lock:
+            self._network().set_weights(converted)
 
     def _paths(self) -> tuple[list[str], list[tuple[int, ...]]]:
         """Path and shape of each variable."""
@@ -307,10 +313,12 @@ class Structure:
     def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None:
         self._enter()
         first, last = self._span(layer)
-        network = self._network()
-        everything = network.get_weights()
-        everything[first:last] = in_dtype(weights, self._paths()[0][first:last], self.dtype)
-        network.set_weights(everything)
+        converted = in_dtype(weights, self._paths()[0][first:last], self.dtype)
+        with self._lock:
+            network = self._network()
+            everything = network.get_weights()
+            everything[first:last] = converted
+            network.set_weights(everything)
 
     # ---- the network
 

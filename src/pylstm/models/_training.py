@@ -249,9 +249,9 @@ class Trainer(Compilable):
     def _validate(self, loop: Loop, source: Source, callbacks: CallbackList) -> dict[str, float]:
         """An evaluation during `fit`: from zero states, and what `predict` carries stays."""
         carried = self._carried_states()
-        if carried:
-            loop.network.reset_state("predict")
         try:
+            if carried:
+                loop.network.reset_state("predict")
             return loop.evaluate(source, _progress.Progress(), callbacks)
         finally:
             if carried:
