@@ -330,6 +330,7 @@ def test_set_weights_refuses_and_changes_nothing():
         ("text", {}, TypeError, "prompt"),
         ([0.5], {}, ValueError, "prompt: expected integers"),
         ([True], {}, TypeError, "prompt: expected integers"),
+        ([np.inf], {}, ValueError, "prompt: expected finite numbers"),
         ([1], {"max_new_tokens": -1}, ValueError, "max_new_tokens"),
         ([1], {"max_new_tokens": 2**70}, ValueError, "max_new_tokens: .*at most"),
         ([1], {"temperature": -1.0}, ValueError, "temperature"),

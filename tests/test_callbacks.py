@@ -285,3 +285,30 @@ def test_an_error_in_a_callback_leaves_the_model_usable():
     twin.set_weights(weights)
     assert np.array_equal(twin.predict(X), net.predict(X))
     fit(net)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: callbacks.CSVLogger("x", separator=";;"), ValueError, "separator: expected one"),
+        (lambda: callbacks.CSVLogger("x", separator=3), TypeError, "separator: expected a string"),
+        (lambda: callbacks.EarlyStopping(baseline="a"), TypeError, "baseline: expected a number"),
+        (
+            lambda: callbacks.ModelCheckpoint("x", initial_value_threshold="a"),
+            TypeError,
+            "initial_value_threshold: expected a number",
+        ),
+        (
+            lambda: callbacks.ModelCheckpoint("x", save_freq="batch"),
+            TypeError,
+            'save_freq: expected "epoch" or a number of batches',
+        ),
+    ],
+)
+def test_arguments_of_callbacks_are_refused_at_once(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_a_schedule_of_which_python_knows_no_signature():
+    assert callbacks.LearningRateScheduler(max).schedule is max

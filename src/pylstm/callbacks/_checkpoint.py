@@ -63,7 +63,10 @@ class ModelCheckpoint(Monitor):
         if save_freq != "epoch":
             expected = '"epoch" or a number of batches, at least 1'
             self.save_freq = _checks.integer("save_freq", save_freq, 1, expected)
-        self.best = initial_value_threshold
+        threshold = initial_value_threshold
+        if threshold is not None:
+            threshold = _checks.number("initial_value_threshold", threshold)
+        self.best = threshold
 
     def wants_batches(self, kind: str) -> bool:
         """Only if it saves every so many batches."""

@@ -15,13 +15,18 @@ class CSVLogger(Callback):
         filename: The file.
         separator: Between values.
         append: Go on with the file if it exists.
+
+    Raises:
+        TypeError, ValueError: the separator is not one character.
     """
 
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         self.filename = _checks.path("filename", filename)
-        self.separator, self.append = separator, append
+        self.separator, self.append = _checks.text("separator", separator), append
+        if len(separator) != 1 or separator in '\r\n"':
+            raise ValueError(f"separator: expected one character, got {separator!r}")
         self._names: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

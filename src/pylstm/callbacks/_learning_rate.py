@@ -87,7 +87,7 @@ class LearningRateScheduler(Callback):
         try:
             inspect.signature(schedule).bind(0, 0.0)
             self._takes_rate = True
-        except TypeError:
+        except (TypeError, ValueError):  # ValueError: Python does not know what it takes
             self._takes_rate = False
         self.schedule, self.verbose = schedule, verbose
 

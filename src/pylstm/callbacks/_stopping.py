@@ -41,7 +41,8 @@ class EarlyStopping(Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = _checks.natural("patience", patience)
-        self.verbose, self.baseline = verbose, baseline
+        self.verbose = verbose
+        self.baseline = None if baseline is None else _checks.number("baseline", baseline)
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = _checks.natural("start_from_epoch", start_from_epoch)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ def whole_number(low: int, high: int = LARGEST) -> Callable[[str], int]:
     """A type for argparse: an integer from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
-        if not text.strip().lstrip("+-").isdecimal() or int(text) < low:
+        if not re.fullmatch(r"\s*[+-]?\d{1,19}\s*", text) or int(text) < low:
             raise argparse.ArgumentTypeError(
                 f"expected a whole number of at least {low}, got {text!r}"
             )
@@ -56,7 +57,7 @@ def add_training(parser: argparse.ArgumentParser, defaults: Settings, output: st
     """The sizes of the model, the schedule, and where the model goes."""
     count = whole_number(1)
     options: list[tuple[str, Callable[[str], object], str, str]] = [
-        ("units", count, "N", "units of each LSTM layer"),
+        ("units", whole_number(1, LARGEST // 4), "N", "units of each LSTM layer"),
         ("layers", count, "N", "LSTM layers"),
         ("epochs", count, "N", "passes over the text"),
         ("batch-size", count, "N", "streams of text read side by side"),
