@@ -80,7 +80,7 @@ void are_functions(const KernelTable<T>& k, const Cells<T>& cells) {
     (gate == 2 ? k.tanh : k.sigmoid)(cells.units, &*first, want.data());
     for (Dim unit = 0; unit < cells.units; ++unit) {
       const T got = cells.gate_of(gate, unit), value = want[static_cast<std::size_t>(unit)];
-      PYLSTM_EXPECT(got == value || (std::isnan(got) && std::isnan(value)), kNames[gate], " of ",
+      PYLSTM_EXPECT(same_bits(got, value) || (std::isnan(got) && std::isnan(value)), kNames[gate], " of ",
                     cells.z_of(gate, unit), " is ", got, ", its function ", value);
     }
   }
@@ -98,6 +98,7 @@ void extremes(const KernelTable<T>& k) {
                          single ? T(-87.4) : T(-708.4),  // where it is no normal number
                          T(-9.1),
                          -Limits::min(),
+                         T(-0.0),
                          0,
                          T(0.17),  // where tanh's exponent changes
                          single ? T(87.4) : T(708.4),

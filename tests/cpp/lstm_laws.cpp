@@ -106,7 +106,7 @@ void compare(const StepProblem<T>& p, const StepResult<T>& result) {
         dz[g] = 0.5 * eps * static_cast<double>(p.units + 6) * static_cast<double>(magnitude);
       }
       const Wide<T> i = sigmoid<T>(z[0]), f = sigmoid<T>(z[1]), g = std::tanh(z[2]), o = sigmoid<T>(z[3]);
-      const double di = dz[0] / 4 + 2.5 * eps, df = dz[1] / 4 + 2.5 * eps, dg = dz[2] + 4 * eps,
+      const double di = dz[0] / 4 + 2.5 * eps, df = dz[1] / 4 + 2.5 * eps, dg = dz[2] + 2.5 * eps,
                    d_o = dz[3] / 4 + 2.5 * eps;
       const Wide<T> c_prev = p.c_prev[static_cast<std::size_t>(at)], c = f * c_prev + i * g, h = o * std::tanh(c);
       const double dc = df * std::fabs(static_cast<double>(c_prev)) + di + dg +

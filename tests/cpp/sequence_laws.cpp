@@ -137,7 +137,7 @@ void compare(const Sequences<T>& s, Dim row, const Result<T>& alone) {
       const Wide<T> c_prev = c[(step - 1) * units + u], c_want = f * c_prev + i * g, h_want = o * std::tanh(c_want);
       const double c_size = std::fabs(static_cast<double>(c_prev));
       const double dc =
-          (dz[1] / 4 + 2.5 * eps) * c_size + dz[0] / 4 + 2.5 * eps + dz[2] + 4 * eps + 2 * eps * (1 + c_size);
+          (dz[1] / 4 + 2.5 * eps) * c_size + dz[0] / 4 + 2.5 * eps + dz[2] + 2.5 * eps + 2 * eps * (1 + c_size);
       const double dh = dz[3] / 4 + 2.5 * eps + dc + 5 * eps;
       const T c_got = c[step * units + u], h_got = h[step * units + u];
       PYLSTM_EXPECT(std::fabs(static_cast<double>(c_got - c_want)) <= dc, "c of row ", row, " at step ", step,

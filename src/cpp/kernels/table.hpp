@@ -133,7 +133,7 @@ struct KernelTable {
   Dim width;            // elements of one vector
   Dim panel_vectors;    // vectors of a full panel of B
   Dim tile_rows;        // rows of a full tile of A in pack_a
-  Dim panels_together;  // panels that a row alone runs side by side to keep the fma units busy
+  Dim panels_together;  // panels that a row alone takes together
 
   // Packing. packed_b(inner, columns) elements; gates: columns = gate_columns(units), whole vectors.
   Dim (*packed_b)(Dim inner, Dim columns);
