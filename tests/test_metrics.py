@@ -1,6 +1,7 @@
 """Losses and metrics of whole models: what evaluate counts, what Python functions may do."""
 
 import functools
+import threading
 
 import numpy as np
 import pytest
@@ -328,3 +329,22 @@ def test_a_metric_of_ones_own_has_its_value_whoever_counts():
     model = regression(metrics=[mine])
     told = model.evaluate(X, Y, verbose=0, return_dict=True)
     assert mine.result() == told["mean_squared_error"] > 0
+
+
+def test_threads_that_evaluate_at_once_count_their_own_rows():
+    model = regression(metrics=[lambda y, p: np.abs(y - p).mean(axis=-1)])
+    halves = [(X[:11], Y[:11]), (X[11:], Y[11:])]
+    want = [model.evaluate(*half, batch_size=1, verbose=0) for half in halves]
+    found = [[], []]
+
+    def evaluate(which):
+        for _ in range(40):
+            found[which].append(model.evaluate(*halves[which], batch_size=1, verbose=0))
+
+    threads = [threading.Thread(target=evaluate, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert want[0] != want[1]
+    assert all(values == want[which] for which in (0, 1) for values in found[which])

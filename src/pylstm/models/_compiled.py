@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,12 @@ class Tally:
         self._python_loss = 0.0
         self._python_skipped = 0
         self.rows = 0
-        for metric in compiled.own_metrics:
+        # Of a function's mean each pass has one of its own: several threads may evaluate at once.
+        self._own = {
+            metric.name: copy.copy(metric) if isinstance(metric, metrics.FunctionMetric) else metric
+            for metric in compiled.own_metrics
+        }
+        for metric in self._own.values():
             metric.reset_state()
 
     def follow(self, data: Data) -> None:
@@ -163,7 +169,7 @@ class Tally:
         """Show one batch to the metrics written in Python."""
         shown = y_pred.view()
         shown.flags.writeable = False  # the loss and other metrics see it too
-        for metric in self._compiled.own_metrics:
+        for metric in self._own.values():
             metric.update_state(y_true, shown, mask)
 
     def add_loss(self, loss: float, rows: int, applied: bool) -> None:
@@ -206,7 +212,10 @@ class Tally:
         self, metric: metrics.Named, totals: dict[str, tuple[float, float]], loss: float
     ) -> float:
         if isinstance(metric, metrics.Metric):
-            return float(metric.result())
+            own = self._own[metric.name]
+            if own is not metric:  # the user's object tells what the last pass has found
+                vars(metric).update(vars(own))
+            return float(own.result())
         if isinstance(metric, metrics.EngineMetric):
             name = self._counted[metric.name]
             metric.take(*totals.get(name, (0.0, 0.0)))
