@@ -136,4 +136,9 @@ def _placeholders(filepath: str) -> list[str]:
             raise ValueError(
                 f"filepath: {filepath!r}: braces must name a value, as {{epoch}}; got {{{field}}}"
             )
+    values = {field: 1 if field in ("epoch", "batch") else 0.5 for field in fields}
+    try:
+        filepath.format(**values)
+    except ValueError as error:
+        raise ValueError(f"filepath: {filepath!r}: {error}") from None
     return fields
