@@ -136,9 +136,8 @@ def _placeholders(filepath: str) -> list[str]:
             raise ValueError(
                 f"filepath: {filepath!r}: braces must name a value, as {{epoch}}; got {{{field}}}"
             )
-    values = {field: 1 if field in ("epoch", "batch") else 0.5 for field in fields}
     try:
-        filepath.format(**values)
+        filepath.format(**dict.fromkeys(fields, 1))  # any format of a float takes an int
     except ValueError as error:
         raise ValueError(f"filepath: {filepath!r}: {error}") from None
     return fields
