@@ -154,14 +154,35 @@ def tile_loops(path: Path) -> dict[str, list[Loop]]:
     """(type, rows, panels, vectors, of a rest, layout of A) -> innermost loops of multiply-adds."""
     found: dict[str, list[Loop]] = {}
     for name, lines in functions(path).items():
-        tile = re.search(
-            r"run_tile<(float|double), (\d+, \d+, \d+, \d+), .*?(Rows|Tiles)OfA>", name
-        )
-        if tile is None:
+        tile = re.search(r"run_tiles<(float|double), (\d+, \d+, \d+), .*?(Rows|Tiles)OfA>", name)
+        row = re.search(r"row_panels<(float|double), (\d+, \d+, \d+)>", name)
+        if tile is not None:
+            kind = f"{tile[1]}, {tile[2]}, 0, {tile[3]}"
+        elif row is not None:
+            kind = f"{row[1]}, 1, {row[2]}, Rows"
+        else:
             continue
         framed = any(re.search(r"\tmov +%rsp,%rbp$", line) for line in lines)
         loops = [body for body in innermost_loops(lines) if any("vfmadd" in line for line in body)]
-        found.setdefault(", ".join(tile.groups()), []).extend(Loop(body, framed) for body in loops)
+        found.setdefault(kind, []).extend(Loop(body, framed) for body in loops)
+    return found
+
+
+def stream_loops(path: Path) -> dict[str, list[Loop]]:
+    """(type, panels) -> innermost loops, wherever compilers put them, over panels of one row."""
+    found: dict[str, list[Loop]] = {}
+    for name, lines in functions(path).items():
+        kernel = re.search(
+            r"(?:lstm_step|stream_step|gemm|gemm_row|stream_row)<(float|double)", name
+        )
+        if kernel is None:
+            continue
+        framed = any(re.search(r"\tmov +%rsp,%rbp$", line) for line in lines)
+        for body in innermost_loops(lines):
+            used = Counter(line.split("\t")[1].split()[0][:6] for line in body)
+            if used["vbroad"] == 1 and used["vfmadd"] in (4, 8) and used["vdivps"] == 0:
+                kind = f"{kernel[1]}, {used['vfmadd'] // 4}"
+                found.setdefault(kind, []).append(Loop(body, framed))
     return found
 
 
@@ -201,6 +222,22 @@ def test_tiles_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
             wrong += [f"{name}: narrow: {line}" for line in narrow]
             wrong += [f"{name}: spilled: {line}" for line in loop.stores_to_stack()]
     assert not wrong, "\n".join(wrong[:20])
+
+
+@needs_binutils
+@only_x86
+@COMPILERS
+@pytest.mark.parametrize("isa", ["avx512_bf16", "avx512"])
+def test_streams_of_one_row_stay_in_registers(isa: str, compiler: str, build: Build) -> None:
+    loops = stream_loops(object_of(isa, compiler, build))
+    assert set(loops) == {
+        f"{dtype}, {panels}" for dtype in ("float", "double") for panels in (1, 2)
+    }
+    for name, bodies in loops.items():
+        for loop in bodies:
+            narrow = [line for line in loop.body if "vfmadd" in line and "%zmm" not in line]
+            assert not narrow, name
+            assert not loop.stores_to_stack(), name
 
 
 # ---- rooms

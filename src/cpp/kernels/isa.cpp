@@ -28,6 +28,10 @@ namespace {
 
 #include "kernels/body/tile.hpp"
 
+#include "kernels/body/panels.hpp"
+
+#include "kernels/body/row.hpp"
+
 #include "kernels/body/gemm.hpp"
 
 #include "kernels/body/pack.hpp"

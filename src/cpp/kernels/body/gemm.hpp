@@ -2,10 +2,6 @@
 // through C, which changes no bit.
 #pragma once
 
-PYLSTM_INLINE Start start_of(Init init) {
-  return init == Init::kZero ? Start::kZero : init == Init::kBias ? Start::kBias : Start::kKeep;
-}
-
 // A block of a panel in a sum over features (bytes), unless a caller cuts otherwise: it streams from a second-level
 // cache, of which it takes half or less, since each cut costs all tiles a pass over C. A Zen 4, of 32 KiB first level,
 // runs 512 units forward 2 to 3 % faster than in blocks of 32 KiB.
@@ -18,20 +14,6 @@ template <class T>
 constexpr Dim kInnerBlock = kPanelBytes / (kPanel<T> * Dim(sizeof(T)));
 template <class T>
 constexpr Dim kPackedInnerBlock = kPackedPanelBytes / (kPanel<T> * Dim(sizeof(T)));
-
-PYLSTM_INLINE Dim round_up(Dim n, Dim multiple) { return (n + multiple - 1) / multiple * multiple; }
-PYLSTM_INLINE Dim smaller(Dim a, Dim b) { return a < b ? a : b; }
-
-// Parts ("chains") of an inner sum. A product with few columns has too few accumulators to hide
-// the latency of fma for one row; its sum is cut into parts that a row can run side by side.
-// Fixed by sizes, so that one row and a tile add in the same order. Five vectors have sums enough, and in a batch each
-// part is a pass over C.
-template <class T>
-PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
-  const Dim vectors = (columns + Vec<T>::width - 1) / Vec<T>::width;
-  const Dim wanted = vectors > 4 ? 1 : vectors == 4 ? 2 : 4;
-  return inner >= 8 * wanted ? wanted : 1;
-}
 
 // How tiles ask for the next block, of which a step of the inner sum has `row` elements.
 struct Asking {
@@ -58,27 +40,34 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Runs runs;
   const T* b;
   Dim b_panel;
-  const T* rest;  // the narrower last panel that one row runs beside those before
   Outputs<T> c;
   const T* next;  // the block of B that comes nearer meanwhile
   Asking asking;
 };
 
-template <class T, int MR, int NP, int NV, int NT = 0, class Layout>
-__attribute__((noinline)) void run_tile(const Block<T, Layout>& p, Dim row, Dim t) {
-  // Of tiles after those that have asked for all there is nothing to ask.
-  const Dim stride = p.asking.stride;
-  const bool asks = t >= 0 && t * stride < NV * Vec<T>::width;
-  Ahead<T> ahead = {p.next + (asks ? t * stride * p.inner : 0), asks ? stride : 0, nullptr};
-  Runs runs = p.runs;
-  if (MR >= 4 && p.c.are_far) {
-    ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
-    runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
-  }
+// `count` tiles of MR rows, from `row` on, one of them if they are low; the first is number t of those that ask. One
+// function runs them all: what is computed anew between two tiles, calls and guesses among it, the multiply-adds of the
+// next one wait for.
+template <class T, int MR, int NP, int NV, class Layout>
+__attribute__((noinline)) void run_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
+  const Dim end = row + count * MR;
   const auto run = [&](auto whole) {
-    tile<T, MR, NP, NV, NT, decltype(whole)::value>(p.a + row * p.layout.row, p.layout, p.b, p.b_panel, p.rest,
-                                                    p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
-                                                    p.c.bias, p.c.valid, runs, ahead);
+    do {
+      // Of tiles after those that have asked for all there is nothing to ask.
+      const Dim stride = p.asking.stride;
+      const bool asks = t >= 0 && t * stride < NV * Vec<T>::width;
+      Ahead<T> ahead = {p.next + (asks ? t * stride * p.inner : 0), asks ? stride : 0, nullptr};
+      Runs runs = {p.runs.length, p.runs.jump};
+      if (MR >= 4 && p.c.are_far) {
+        ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
+        runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
+      }
+      tile<T, MR, NP, NV, 0, decltype(whole)::value>(p.a + p.layout.rows(row), p.layout, p.b, p.b_panel, nullptr,
+                                                     p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
+                                                     p.c.bias, p.c.valid, runs, ahead);
+      row += MR;
+      ++t;
+    } while (MR >= 4 && row < end);
   };
   p.c.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
@@ -110,107 +99,49 @@ static_assert(all_is_asked_for<float>() && all_is_asked_for<double>(), "a part o
 
 PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows; }
 
-// Rows in tiles of nearly equal height: a tail of one row would run at a fraction of the speed.
+template <class T, int NV, class Layout>
+PYLSTM_INLINE void run_tiles_of(const Block<T, Layout>& p, Dim height, Dim row, Dim t, Dim count) {
+  switch (height) {
+    case 1:
+      return run_tiles<T, 1, 1, NV>(p, row, t, count);
+    case 2:
+      return run_tiles<T, 2, 1, NV>(p, row, t, count);
+    case 3:
+      return run_tiles<T, 3, 1, NV>(p, row, t, count);
+    case 4:
+      return run_tiles<T, 4, 1, NV>(p, row, t, count);
+    case 5:
+      return run_tiles<T, 5, 1, NV>(p, row, t, count);
+    default:
+      return run_tiles<T, 6, 1, NV>(p, row, t, count);
+  }
+}
+
+// Rows in tiles of nearly equal height, the lower ones first: a tail of one row would run at a fraction of the speed.
 template <class T, int NV, class Layout>
 PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
-  const Dim tiles = tiles_of(p.rows);
-  Dim row = 0;
-  for (Dim t = 0; t < tiles; ++t) {
-    const Dim height = p.rows * (t + 1) / tiles - row;
-    switch (height) {
-      case 1:
-        run_tile<T, 1, 1, NV>(p, row, p.asking.first_asker + t);
-        break;
-      case 2:
-        run_tile<T, 2, 1, NV>(p, row, p.asking.first_asker + t);
-        break;
-      case 3:
-        run_tile<T, 3, 1, NV>(p, row, p.asking.first_asker + t);
-        break;
-      case 4:
-        run_tile<T, 4, 1, NV>(p, row, p.asking.first_asker + t);
-        break;
-      case 5:
-        run_tile<T, 5, 1, NV>(p, row, p.asking.first_asker + t);
-        break;
-      default:
-        run_tile<T, 6, 1, NV>(p, row, p.asking.first_asker + t);
-        break;
-    }
-    row += height;
-  }
+  const Dim tiles = tiles_of(p.rows), low = p.rows / tiles, high_tiles = p.rows - low * tiles;
+  const Dim low_tiles = tiles - high_tiles, t = p.asking.first_asker;
+  run_tiles_of<T, NV>(p, low, 0, t, low_tiles);
+  if (high_tiles > 0) run_tiles_of<T, NV>(p, low + 1, low_tiles * low, t + low_tiles, high_tiles);
+}
+
+// Rows that are packed in tiles, of which only the last may be low.
+template <class T, int NV>
+PYLSTM_INLINE void run_packed(const Block<T, TilesOfA>& p) {
+  const Dim whole = p.rows / kTileRows, rest = p.rows - whole * kTileRows, t = p.asking.first_asker;
+  if (whole > 0) run_tiles<T, kTileRows, 1, NV>(p, 0, t, whole);
+  if (rest > 0) run_tiles_of<T, NV>(p, rest, whole * kTileRows, t + whole, 1);
 }
 
 // How many panels a tile of so few rows takes together: side by side they keep the fma units busy.
-constexpr Dim kPanelsTogether = 4;
-PYLSTM_INLINE Dim panels_for(Dim rows) { return rows == 1 ? kPanelsTogether : rows <= 3 ? 2 : 1; }
-
-// How panels that are taken together run: side by side, or one after another, from the first or from the last.
-enum class Turns { kSideBySide, kRising, kFalling };
-
-// Panels that are taken together, and vectors of a narrower last one that one row runs with them: it has sums to spare,
-// and each loop costs it a branch that is guessed wrong.
-struct Together {
-  Dim panels, rest;
-  Turns turns;
-};
-constexpr Dim kMostRest = kPanelVectors / 2;
-
-template <class T, int NT, class Layout>
-PYLSTM_INLINE void run_with_rest(const Block<T, Layout>& p, Dim panels) {
-  if (panels == 2) return run_tile<T, 1, 2, kPanelVectors, NT>(p, 0, 0);
-  run_tile<T, 1, 1, kPanelVectors, NT>(p, 0, 0);
-}
-
-// Whole panels of one row, one after another.
-template <class T, class Layout>
-__attribute__((noinline)) void run_in_turn(const Block<T, Layout>& p, Together together) {
-#pragma GCC unroll 1
-  for (Dim i = 0; i < together.panels; ++i) {
-    const Dim panel = together.turns == Turns::kFalling ? together.panels - 1 - i : i;
-    const T* bias = p.c.bias == nullptr ? nullptr : p.c.bias + panel * kPanel<T>;
-    tile<T, 1, 1, kPanelVectors, 0, true>(p.a, p.layout, p.b + panel * p.b_panel, 0, nullptr,
-                                          p.c.at + panel * p.c.panel, 0, 0, p.inner, p.c.init, bias, 0, p.runs,
-                                          {nullptr, 0, nullptr});
-  }
-}
+PYLSTM_INLINE Dim panels_for(Dim rows) { return rows <= 3 ? 2 : 1; }
 
 template <class T, class Layout>
-PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Together together, Dim vectors) {
-  const Dim panels = together.panels;
-  if (together.turns != Turns::kSideBySide) return run_in_turn<T>(p, together);
-  if (together.rest == 1) return run_with_rest<T, 1>(p, panels);
-  if constexpr (kMostRest > 1) {
-    if (together.rest == 2) return run_with_rest<T, 2>(p, panels);
-  }
-  if (panels == 4) return run_tile<T, 1, 4, kPanelVectors>(p, 0, 0);
-  if (panels == 2) {
-    if (p.rows == 1) return run_tile<T, 1, 2, kPanelVectors>(p, 0, 0);
-    if (p.rows == 2) return run_tile<T, 2, 2, kPanelVectors>(p, 0, 0);
-    return run_tile<T, 3, 2, kPanelVectors>(p, 0, 0);
-  }
-  switch (vectors) {
-    case 1:
-      return run_rows<T, 1>(p);
-    case 2:
-      return run_rows<T, 2>(p);
-#if PYLSTM_PANEL_VECTORS > 2
-    case 3:
-      return run_rows<T, 3>(p);
-    default:
-      return run_rows<T, 4>(p);
-#else
-    default:
-      return;
-#endif
-  }
-}
-
-// Distance of row k of a panel from B.
-template <class T>
-PYLSTM_INLINE Dim place_of(const GemmArgs<T>& p, Dim panel, Dim k) {
-  const Dim columns = p.columns - panel * kPanel<T>;
-  return panel * kPanel<T> * p.inner + k * (columns < kPanel<T> ? round_up(columns, Vec<T>::width) : kPanel<T>);
+PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors) {
+  if (panels == 1) return with_vectors(vectors, [&](auto of_panel) { run_rows<T, of_panel.value>(p); });
+  if (p.rows == 2) return run_tiles<T, 2, 2, kPanelVectors>(p, 0, 0, 1);
+  run_tiles<T, 3, 2, kPanelVectors>(p, 0, 0, 1);
 }
 
 // After block [begin, end) of the inner sum of `panel`, the last of panels [first, last): distance from B of the block
@@ -230,32 +161,8 @@ PYLSTM_INLINE Dim part_begin(Dim inner, Dim i, Dim parts) {
   return i == parts ? inner : inner * i / parts / kSteps * kSteps;
 }
 
-// A row alone whose panels stay in a first-level cache one at a time, but not all, reads one after another, a single
-// stream, and first the one that it read last. Near weights come twice as fast as the four sums of a panel take them,
-// and four are enough only of whole cache lines. Measured beside 48 KiB of first level; a Zen 4, of 32 KiB, was not.
-constexpr Dim kNearBytes = 49152;
-template <class T>
-PYLSTM_INLINE Turns turns_of(const GemmArgs<T>& p, Dim panels, Dim rest) {
-  constexpr bool kWholeLines = Vec<T>::width == kLine<T>;
-  if (!kWholeLines || p.rows > 1 || panels == 1 || rest > 0) return Turns::kSideBySide;
-  const Dim row = p.inner * Dim(sizeof(T)), of_panel = row * kPanel<T>, of_all = row * p.columns;
-  if (of_panel > kNearBytes || of_all <= kNearBytes) return Turns::kSideBySide;
-  return p.backwards ? Turns::kFalling : Turns::kRising;
-}
-
 // Of so few tiles none asks for C: the block of B that they all use comes from as far away, and would wait behind.
 constexpr Dim kFewTiles = 4;
-
-template <class T>
-PYLSTM_INLINE Together together_from(const GemmArgs<T>& p, Dim panel, Dim last) {
-  constexpr Dim W = Vec<T>::width;
-  const Dim columns = p.columns - panel * kPanel<T>;
-  Dim panels = panels_for(p.rows);
-  while (panels > 1 && (panel + panels > last || columns < panels * kPanel<T>)) panels /= 2;
-  const Dim beyond = columns - panels * kPanel<T>, vectors = (beyond + W - 1) / W;
-  const bool rest = p.rows == 1 && panels <= 2 && beyond > 0 && vectors <= kMostRest && panel + panels + 1 == last;
-  return {panels, rest ? vectors : 0, turns_of<T>(p, panels, rest)};
-}
 
 // Panels [first, last) of the product, one part [begin, end) of the inner sum.
 template <class T>
@@ -265,22 +172,18 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
   for (Dim panel = first; panel < last;) {
     const Dim columns = p.columns - panel * kPanel<T>;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
-    const Together together = together_from(p, panel, last);
-    const Dim taken = together.panels + (together.rest > 0);
-    const Dim last_columns = columns - (taken - 1) * kPanel<T>;
-    const Dim valid = last_columns >= kPanel<T> ? W : last_columns - (last_columns - 1) / W * W;
+    const Dim wanted = panels_for(p.rows), taken = panel + wanted > last || columns < wanted * kPanel<T> ? 1 : wanted;
+    const Dim valid = columns_of_last_vector<T>(columns - (taken - 1) * kPanel<T>);
     const Dim tiles = tiles_of(p.rows);
     const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
     const Runs runs = p.a_panel > 0 ? Runs{kPanel<T>, p.a_panel - kPanel<T>} : Runs{end - begin, 0};
-    const T* rest = together.rest > 0 ? p.b + place_of(p, panel + together.panels, begin) : nullptr;
     const T* bias = p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>;
     const bool far = begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles, more = panel + taken < last;
     const Outputs<T> c = {p.c + panel * c_panel, p.c_row, c_panel, valid, init, bias, far, nullptr};
     const T* a = p.a + (begin - p.first_inner);
     const T* b = p.b + place_of(p, panel, begin);
     const Dim next = more ? place_of(p, panel + taken, begin) : next_block<T>(p, panel, first, last, begin, end);
-    Block<T, RowsOfA> block = {p.rows, end - begin, a,          {p.a_row}, runs, b, kPanel<T> * p.inner,
-                               rest,   c,           p.b + next, asking};
+    Block<T, RowsOfA> block = {p.rows, end - begin, a, {p.a_row}, runs, b, kPanel<T> * p.inner, c, p.b + next, asking};
     const Dim after = p.backwards ? panel - 1 : panel + 1;
     const bool last_panel = after < 0 || after * kPanel<T> >= p.columns;
     for (Dim i = 0; i < p.row_blocks; ++i) {
@@ -288,7 +191,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       block.c.at = c.at + i * p.c_block;
       block.c.after = i + 1 < p.row_blocks ? block.c.at + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
       block.asking.first_asker = asking.first_asker + i * tiles;
-      run_block<T>(block, together, vectors);
+      run_block<T>(block, taken, vectors);
     }
     panel += taken;
   }
@@ -301,7 +204,7 @@ PYLSTM_INLINE void gemm_panels(const GemmArgs<T>& p, Dim first, Dim last) {
   const Dim chains = chains_of<T>(p.inner, p.columns);
   if (p.inner == 0) return run_panels<T>(p, first, last, 0, 0, start_of(p.init));
   for (Dim chain = 0; chain < chains; ++chain) {
-    const Dim begin = p.inner * chain / chains, end = p.inner * (chain + 1) / chains;
+    const Dim begin = chain_begin(p.inner, chain, chains), end = chain_begin(p.inner, chain + 1, chains);
     if (chain > 0) {
       run_panels<T>(p, first, last, begin, end, Start::kAdd);
       continue;
@@ -318,6 +221,7 @@ template <class T>
 void gemm(const GemmArgs<T>& p) {
   if (p.rows == 0 || p.row_blocks == 0 || p.columns == 0) return;
   const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
+  if (p.rows == 1) return gemm_row<T>(p, panels);
   if (p.last_inner >= 0) {
     return run_panels<T>(p, p.first_panel, panels, p.first_inner, p.last_inner, start_of(p.init));
   }
@@ -346,20 +250,12 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
       const Dim begin = part_begin(p.inner, i, blocks), end = part_begin(p.inner, i + 1, blocks);
       const T* b = p.b + (column * p.inner + begin * vectors * W);
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
-      // Written once: a tile that read fields just stored, several at a time, would wait for the stores of the one
-      // before.
-      const Start init = i == 0 ? start_of(p.init) : Start::kKeep;
-      const Outputs<T> c = {nullptr, p.c_row, 0, valid, init, nullptr, i == 0, nullptr};
-      Block<T, TilesOfA> block = {0, end - begin, nullptr, {}, {end - begin, 0}, b, 0, nullptr, c, next, asking};
-      for (Dim t = 0; t < tiles; ++t) {
-        const Dim row = t * kTileRows;
-        block.a = p.a + row * p.inner + begin * kTileRows;
-        block.c.at = p.c + row * p.c_row + column;
-        block.c.after = t + 1 < tiles ? block.c.at + kTileRows * p.c_row : follows ? p.c + column + kPanel<T> : nullptr;
-        block.rows = smaller(kTileRows, p.rows - row);
-        block.asking.first_asker = asking.first_asker + t;
-        run_block<T>(block, {1, 0, Turns::kSideBySide}, vectors);
-      }
+      const Init start = i == 0 ? p.init : Init::kKeep;
+      const T* after = follows ? p.c + column + kPanel<T> : nullptr;
+      const Outputs<T> c = {p.c + column, p.c_row, 0, valid, start_of(start), nullptr, i == 0, after};
+      const Block<T, TilesOfA> block = {
+          p.rows, end - begin, p.a + begin * kTileRows, {p.inner}, {end - begin, 0}, b, 0, c, next, asking};
+      with_vectors(vectors, [&](auto of_panel) { run_packed<T, of_panel.value>(block); });
     }
   }
 }

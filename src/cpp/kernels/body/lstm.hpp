@@ -98,13 +98,30 @@ PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   cells.write(p.h, p.h_row, o * vector_tanh<T>(c));
 }
 
+constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
+
+// One row whose weights come from farther away than a first-level cache: while those of some units pass, the cells of
+// those before are computed. Beside near weights that gains nothing, and h would be there later.
+template <class T>
+PYLSTM_INLINE void stream_step(const LstmStepArgs<T>& p, const GemmArgs<T>& product, Dim end) {
+  constexpr Dim W = Vec<T>::width;
+  const auto cells_of = [&](Dim block) {
+    const Dim n = p.units - block * W;
+    n >= W ? cells_forward<T>(p, Cells<T, 1, true>{0, block, W, true})
+           : cells_forward<T>(p, Cells<T, 1, false>{0, block, n, true});
+  };
+  Dim before = -1;
+  stream_row<T>(product, p.first_block, end, 0, [&](Dim block) {
+    if (before >= 0) cells_of(before);
+    before = block;
+  });
+  if (before >= 0) cells_of(before);
+}
+
 template <class T>
 void lstm_step(const LstmStepArgs<T>& p) {
   if (p.rows == 0 || p.units == 0) return;
-  constexpr Dim W = Vec<T>::width;
-  constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
-  const Dim blocks = (p.units + W - 1) / W;
-  const Dim together = p.recurrent == nullptr ? blocks : panels_for(p.rows);
+  const Dim blocks = (p.units + Vec<T>::width - 1) / Vec<T>::width;
   GemmArgs<T> product;  // not cleared first: a small step would take longer
   product.a = p.h_prev;
   product.a_row = p.h_prev_row;
@@ -119,6 +136,11 @@ void lstm_step(const LstmStepArgs<T>& p) {
   product.backwards = p.backwards;
   product.cut = p.cut;
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
+  const bool one_row = p.rows == 1 && p.recurrent != nullptr;
+  if constexpr (kPanelsOfBlock == 1) {
+    if (one_row && row_streams(product)) return stream_step(p, product, end);
+  }
+  const Dim together = p.recurrent == nullptr ? blocks : one_row ? kPanelsTogether : panels_for(p.rows);
   const Dim groups = (end - p.first_block + together - 1) / together;
   const Dim panels = (product.columns + kPanel<T> - 1) / kPanel<T>;
   for (Dim i = 0; i < groups; ++i) {
@@ -128,7 +150,12 @@ void lstm_step(const LstmStepArgs<T>& p) {
     const Dim block = first_of(i), last = smaller(block + together, end);
     // Few rows write whole runs of blocks, as prefetchers expect.
     const Dim next = together == 1 && i + 1 < groups ? first_of(i + 1) : -1;
-    if (p.recurrent != nullptr) gemm_panels<T>(product, block * kPanelsOfBlock, smaller(last * kPanelsOfBlock, panels));
+    const Dim panel = block * kPanelsOfBlock, last_panel = smaller(last * kPanelsOfBlock, panels);
+    if (one_row) {
+      run_row<T>(product, panel, last_panel, 0);
+    } else if (p.recurrent != nullptr) {
+      gemm_panels<T>(product, panel, last_panel);
+    }
     each_cells<T, kCellsTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
       cells_forward<T>(p, cells);
       if (next >= 0) ask_for_block<T>(p, cells, next);

@@ -31,6 +31,7 @@ PYLSTM_INLINE T* opaque(T* p) {
 // constants.
 struct RowsOfA {
   Dim row;
+  PYLSTM_INLINE Dim rows(Dim count) const { return count * row; }
   // Opaque, as the compiler would else hold the address of each row at each step in memory.
   template <class T>
   static PYLSTM_INLINE const T* after(const T* a) {
@@ -39,6 +40,8 @@ struct RowsOfA {
 };
 struct TilesOfA {
   static constexpr Dim row = 1;
+  Dim of_row;  // elements of a tile, over its rows
+  PYLSTM_INLINE Dim rows(Dim count) const { return count * of_row; }
   template <class T>
   static PYLSTM_INLINE const T* after(const T* a) {
     return a + kTileRows;
