@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -189,3 +190,26 @@ def test_an_interrupt_at_any_moment_ends_the_training(call):
     assert interrupted > 100
     assert kept
     train()
+
+
+def test_bad_data_does_not_unbuild_what_another_thread_has_used():
+    reached, used = threading.Event(), threading.Event()
+
+    class BadTargets:
+        def __array__(self, dtype=None, copy=None):
+            reached.set()
+            assert used.wait(30)
+            raise ValueError("bad targets")
+
+    model = Sequential([layers.LSTM(4), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.zeros((4, 3, 2), np.float32)
+    with ThreadPoolExecutor(1) as pool:
+        fit = pool.submit(model.fit, x, BadTargets(), verbose=0)
+        assert reached.wait(30)
+        before = model.predict(x)
+        used.set()
+        with pytest.raises(ValueError, match="bad targets"):
+            fit.result()
+    assert model.built
+    np.testing.assert_array_equal(model.predict(x), before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -219,14 +220,25 @@ class Predictor(Estimated):
 
     @contextmanager
     def _checking(self) -> Iterator[None]:
-        """Around checks of data: if they fail, a model that they built is as before."""
-        was_built, fresh = self.built, [layer for layer in self._layers if not layer.built]
+        """Around checks of data: if they fail, a model that they built, and that no other thread
+        has used since, is as before."""
+        if self.built:
+            yield
+            return
+        me, fresh = threading.get_ident(), [layer for layer in self._layers if not layer.built]
         try:
             yield
         except BaseException:
-            if self.built and not was_built:
-                self._unbuild(fresh)
+            with self._lock:
+                if self._builder == me:
+                    self._keep_weights()
+                    self._input_shape = None
+                    for layer in fresh:
+                        layer.forget()
             raise
+        finally:
+            if self._builder == me:
+                self._builder = None
 
 
 class _Amount:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,7 @@ class Structure:
         self._input_shape: Shape | None = None
         self._core: _core.Network | None = None
         self._lock = fork_lock()
+        self._builder: int | None = None  # the thread whose checks of data built it, as they go on
         self._seed = draw_seed()
         meet_threadpoolctl()
         if layers is not None and not isinstance(layers, list | tuple):
@@ -200,22 +202,22 @@ class Structure:
 
     def _build_for(self, x: NDArray[Any]) -> None:
         """Check the shape of `x`; build for its rows if that is still to do."""
-        if self._input_shape is not None and self._layers:
-            _checks.inputs(x, self._input_shape)
-            return
+        if not self.built or self._builder is not None:
+            with self._lock:
+                if not self.built:
+                    self._build_first(x)
+                elif self._builder != threading.get_ident():
+                    self._builder = None  # this thread relies on it from now on
+        _checks.inputs(x, self._known_shape())
+
+    def _build_first(self, x: NDArray[Any]) -> None:
         if not self._layers:
             raise ValueError("the model has no layers")
         self._layers[0].check_array(x.shape)
         shape = open_shape(x.shape, token_ids=False)
         _checks.inputs(x, shape)
         self._build(shape)
-
-    def _unbuild(self, fresh: list[Layer]) -> None:
-        """Undo `_build_for`, which built the layers `fresh`: its data turned out to be bad."""
-        self._keep_weights()
-        self._input_shape = None
-        for layer in fresh:
-            layer.forget()
+        self._builder = threading.get_ident()
 
     def _known_shape(self) -> Shape:
         if self._input_shape is None:
