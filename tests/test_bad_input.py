@@ -324,7 +324,8 @@ def test_set_weights_refuses_and_changes_nothing():
     ("prompt", "settings", "error", "match"),
     [
         ([9], {}, IndexError, "prompt.*from 0 to 8, got 9"),
-        ([-1], {}, IndexError, "prompt"),
+        ([-1], {}, IndexError, "prompt.*got -1"),
+        (np.full(1, 2**64 - 1, np.uint64), {}, IndexError, "prompt.*got 18446744073709551615"),
         ([], {}, ValueError, "prompt.*at least one"),
         (3, {}, TypeError, "prompt"),
         ("text", {}, TypeError, "prompt"),

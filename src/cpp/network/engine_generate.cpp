@@ -1,6 +1,7 @@
 // Sampling of token ids.
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "base/float_env.hpp"
 #include "base/index.hpp"
@@ -33,8 +34,9 @@ std::vector<std::int32_t> read_prompt(const ArrayView& prompt, Dim rows, Dim voc
     for (Dim t = 0; t < steps; ++t) {
       const std::int64_t id = ids[at(t)];
       if (id < 0 || id >= vocabulary) {
+        const std::string got = prompt.type == ElementType::kU64 ? text(static_cast<std::uint64_t>(id)) : text(id);
         throw std::out_of_range(
-            text("prompt: a token id must be from 0 to ", vocabulary - 1, ", got ", id, " at row ", r, ", step ", t));
+            text("prompt: a token id must be from 0 to ", vocabulary - 1, ", got ", got, " at row ", r, ", step ", t));
       }
       batch[at(t * rows + r)] = static_cast<std::int32_t>(id);
     }
