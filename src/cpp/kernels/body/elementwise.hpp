@@ -77,32 +77,45 @@ void multiply_add_array(Dim n, const T* x, const T* f, T* y) {
   each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, fma(get(x + i, m), get(f + i, m), get(y + i, m)), m); });
 }
 
-// The sum of f(i)^2 in double: a float square never overflows there. Four parts side by side, as hardware reads several
-// streams faster than one.
-template <class F>
-PYLSTM_INLINE double sum_squares(Dim n, F f) {
-  constexpr Dim kParts = 4, kLanes = 8;
+PYLSTM_INLINE V<double> load_as_double(const double* x) { return load<double>(x); }
+
+// The sum of one(i)^2 in double: a float square never overflows there. some(i) is a vector of what one(i) … are. Four
+// parts side by side, as hardware reads several streams faster than one; of each, eight sums with any width.
+template <class One, class Some>
+PYLSTM_INLINE double sum_squares(Dim n, One one, Some some) {
+  constexpr Dim kParts = 4, kLanes = 8, W = Vec<double>::width;
   const Dim part = n / (kParts * kLanes) * kLanes;
-  double partial[kParts][kLanes] = {};
+  V<double> partial[kParts][kLanes / W] = {};
   for (Dim i = 0; i < part; i += kLanes) {
+#pragma GCC unroll 4
     for (Dim p = 0; p < kParts; ++p) {
-      for (Dim l = 0; l < kLanes; ++l) partial[p][l] += f(p * part + i + l) * f(p * part + i + l);
+#pragma GCC unroll 4
+      for (Dim j = 0; j < kLanes / W; ++j) {
+        const V<double> v = some(p * part + i + j * W);
+        partial[p][j] = partial[p][j] + v * v;
+      }
     }
   }
   double sum = 0;
-  for (Dim i = kParts * part; i < n; ++i) sum += f(i) * f(i);
-  for (Dim l = 0; l < kLanes; ++l) sum += (partial[0][l] + partial[1][l]) + (partial[2][l] + partial[3][l]);
+  for (Dim i = kParts * part; i < n; ++i) sum += one(i) * one(i);
+  for (Dim l = 0; l < kLanes; ++l) {
+    const auto lane = [&](Dim p) { return partial[p][l / W][l % W]; };
+    sum += (lane(0) + lane(1)) + (lane(2) + lane(3));
+  }
   return sum;
 }
 
 template <class T>
 double sum_of_squares(Dim n, const T* x) {
-  return sum_squares(n, [=](Dim i) { return double(x[i]); });
+  return sum_squares(
+      n, [=](Dim i) { return double(x[i]); }, [=](Dim i) { return load_as_double(x + i); });
 }
 
 template <class T>
 double squared_error(Dim n, const T* y, const T* target, T slope, T* dy) {
-  const double sum = sum_squares(n, [=](Dim i) { return double(y[i]) - double(target[i]); });
+  const double sum = sum_squares(
+      n, [=](Dim i) { return double(y[i]) - double(target[i]); },
+      [=](Dim i) { return load_as_double(y + i) - load_as_double(target + i); });
   if (dy != nullptr) {
     each_vector<T>(n, [=](Dim i, Dim m) { put(dy + i, (get(y + i, m) - get(target + i, m)) * slope, m); });
   }

@@ -14,6 +14,8 @@ PYLSTM_INLINE void store_past(double* p, V<double> v) { _mm512_stream_pd(p, v); 
 PYLSTM_INLINE void finish_stores() { _mm_sfence(); }
 PYLSTM_INLINE V<float> root(V<float> a) { return _mm512_sqrt_ps(a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return _mm512_sqrt_pd(a); }
+// As many elements as a vector of doubles has.
+PYLSTM_INLINE V<double> load_as_double(const float* p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 // a < b ? a : b and a > b ? a : b; b if either is NaN. Compilers do not find the one instruction.
 PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return _mm512_min_ps(a, b); }
 PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return _mm512_min_pd(a, b); }

@@ -27,3 +27,5 @@ PYLSTM_INLINE V<float> load_half(const float* p) {
 }
 PYLSTM_INLINE V<double> load_half(const double* p) { return _mm_load_sd(p); }
 PYLSTM_INLINE V<float> load_quarter(const float* p) { return _mm_load_ss(p); }
+// As many elements as a vector of doubles has.
+PYLSTM_INLINE V<double> load_as_double(const float* p) { return _mm_cvtps_pd(load_half(p)); }

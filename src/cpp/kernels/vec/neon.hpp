@@ -20,6 +20,8 @@ PYLSTM_INLINE void store_past(double* p, V<double> v) { store(p, v); }
 PYLSTM_INLINE void finish_stores() {}
 PYLSTM_INLINE V<float> root(V<float> a) { return (V<float>)vsqrtq_f32((float32x4_t)a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return (V<double>)vsqrtq_f64((float64x2_t)a); }
+// As many elements as a vector of doubles has.
+PYLSTM_INLINE V<double> load_as_double(const float* p) { return (V<double>)vcvt_f64_f32(vld1_f32(p)); }
 // b if either is NaN, which the instruction would pass on.
 PYLSTM_INLINE V<float> smaller_of(V<float> a, V<float> b) { return a < b ? a : b; }
 PYLSTM_INLINE V<double> smaller_of(V<double> a, V<double> b) { return a < b ? a : b; }
