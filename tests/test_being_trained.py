@@ -192,24 +192,26 @@ def test_an_interrupt_at_any_moment_ends_the_training(call):
     train()
 
 
-def test_bad_data_does_not_unbuild_what_another_thread_has_used():
+@pytest.mark.parametrize("bad", ["y", "sample_weight"])
+def test_bad_data_does_not_unbuild_what_another_thread_has_used(bad):
     reached, used = threading.Event(), threading.Event()
 
-    class BadTargets:
+    class Bad:
         def __array__(self, dtype=None, copy=None):
             reached.set()
             assert used.wait(30)
-            raise ValueError("bad targets")
+            raise ValueError("bad data")
 
-    model = Sequential([layers.LSTM(4), layers.Dense(1)])
+    model = Sequential([layers.LSTM(4), layers.Dense(2)])
     model.compile("sgd", "mse")
-    x = np.zeros((4, 3, 2), np.float32)
+    arguments = {"y": Y, bad: Bad()}
     with ThreadPoolExecutor(1) as pool:
-        fit = pool.submit(model.fit, x, BadTargets(), verbose=0)
+        fit = pool.submit(model.fit, X, verbose=0, **arguments)
         assert reached.wait(30)
-        before = model.predict(x)
+        assert model.built == (bad == "sample_weight")
+        before = model.predict(X)
         used.set()
-        with pytest.raises(ValueError, match="bad targets"):
+        with pytest.raises(ValueError, match="bad data"):
             fit.result()
     assert model.built
-    np.testing.assert_array_equal(model.predict(x), before)
+    np.testing.assert_array_equal(model.predict(X), before)

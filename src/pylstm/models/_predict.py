@@ -26,6 +26,8 @@ from pylstm.models._prepare import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pylstm.layers import Layer
+
 _LARGE = 1 << 18  # elements of a result whose memory NumPy would get from the system and give back
 
 
@@ -192,10 +194,7 @@ class Predictor(Estimated):
             data = _core.Data(x)
             network.check(data, "predict")
             return network, data, np.empty(shape, self._numpy_dtype)
-        if self._core is None:
-            with self._checking():
-                network, data, shape = self._checked(x, batch_size)
-        else:
+        with self._checking():
             network, data, shape = self._checked(x, batch_size)
         if math.prod(shape) >= _LARGE:
             return network, data, network.empty_result(shape)
@@ -220,25 +219,31 @@ class Predictor(Estimated):
 
     @contextmanager
     def _checking(self) -> Iterator[None]:
-        """Around checks of data: if they fail, a model that they built, and that no other thread
-        has used since, is as before."""
+        """Around checks of data: if they fail, a model that they built is as before, unless another
+        thread has checked data against it since."""
         if self.built:
             yield
             return
-        me, fresh = threading.get_ident(), [layer for layer in self._layers if not layer.built]
         try:
             yield
         except BaseException:
             with self._lock:
-                if self._builder == me:
+                fresh = self._end_building()
+                if fresh is not None:
                     self._keep_weights()
                     self._input_shape = None
                     for layer in fresh:
                         layer.forget()
             raise
-        finally:
-            if self._builder == me:
-                self._builder = None
+        self._end_building()
+
+    def _end_building(self) -> list[Layer] | None:
+        """The layers that the checks of this thread built, if no other one relies on them."""
+        with self._lock:
+            if self._builder is None or self._builder[0] != threading.get_ident():
+                return None
+            fresh, self._builder = self._builder[1], None
+            return fresh
 
 
 class _Amount:

@@ -57,7 +57,8 @@ class Structure:
         self._input_shape: Shape | None = None
         self._core: _core.Network | None = None
         self._lock = fork_lock()
-        self._builder: int | None = None  # the thread whose checks of data built it, as they go on
+        # While checks of data that built it go on: their thread, and the layers that they built.
+        self._builder: tuple[int, list[Layer]] | None = None
         self._seed = draw_seed()
         meet_threadpoolctl()
         if layers is not None and not isinstance(layers, list | tuple):
@@ -206,7 +207,7 @@ class Structure:
             with self._lock:
                 if not self.built:
                     self._build_first(x)
-                elif self._builder != threading.get_ident():
+                elif self._builder is not None and self._builder[0] != threading.get_ident():
                     self._builder = None  # this thread relies on it from now on
         _checks.inputs(x, self._known_shape())
 
@@ -216,8 +217,9 @@ class Structure:
         self._layers[0].check_array(x.shape)
         shape = open_shape(x.shape, token_ids=False)
         _checks.inputs(x, shape)
+        fresh = [layer for layer in self._layers if not layer.built]
+        self._builder = threading.get_ident(), fresh
         self._build(shape)
-        self._builder = threading.get_ident()
 
     def _known_shape(self) -> Shape:
         if self._input_shape is None:
