@@ -344,6 +344,9 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
       }
     }
   }
+  for (const Dim n : {4 * panel, 4 * panel + w + 1}) {  // one row begins with two panels, of which one may be near
+    for (const Dim i : {64, 95}) gemm_case(k, memory, 1, n, i, false, random);
+  }
   gemm_ranges(k, memory, random);
   many_rows(k, random);
 }

@@ -34,8 +34,8 @@ struct GemmArgs {
   // side by side.
   Dim a_panel = 0;
   bool backwards = false;  // of a whole sum: panels in falling order, which changes no bit
-  // Of a whole sum, its first part runs over all rows about so much at a time, which changes no bit; 0: as the kernel
-  // chooses.
+  // Of a whole sum of two rows or more, its first part runs over all rows about so much at a time, which changes no
+  // bit; 0: as the kernel chooses.
   Dim cut = 0;
   // So many products with the same B and bias, which changes no bit: element (r, k) of block i of A is
   // a[i * a_block + r * a_row + k], likewise C. Distances may be negative; blocks of A may overlap, or be one block,

@@ -1,5 +1,5 @@
-// The one matrix product: blocks of rows, panels of B and parts of the inner sum, run in tiles; longer sums continue
-// through C, which changes no bit.
+// The matrix product, of two rows or more: blocks of rows, panels of B and parts of the inner sum, run in tiles; longer
+// sums continue through C, which changes no bit.
 #pragma once
 
 // A block of a panel in a sum over features (bytes), unless a caller cuts otherwise: it streams from a second-level
@@ -57,7 +57,7 @@ __attribute__((noinline)) void run_tiles(const Block<T, Layout>& p, Dim row, Dim
       const Dim stride = p.asking.stride;
       const bool asks = t >= 0 && t * stride < NV * Vec<T>::width;
       Ahead<T> ahead = {p.next + (asks ? t * stride * p.inner : 0), asks ? stride : 0, nullptr};
-      Runs runs = {p.runs.length, p.runs.jump};
+      Runs runs = p.runs;
       if (MR >= 4 && p.c.are_far) {
         ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
         runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
@@ -102,7 +102,7 @@ PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows
 template <class T, int NV, class Layout>
 PYLSTM_INLINE void run_tiles_of(const Block<T, Layout>& p, Dim height, Dim row, Dim t, Dim count) {
   switch (height) {
-    case 1:
+    case 1:  // packed; of rows, one has a path of its own
       return run_tiles<T, 1, 1, NV>(p, row, t, count);
     case 2:
       return run_tiles<T, 2, 1, NV>(p, row, t, count);
@@ -134,7 +134,7 @@ PYLSTM_INLINE void run_packed(const Block<T, TilesOfA>& p) {
   if (rest > 0) run_tiles_of<T, NV>(p, rest, whole * kTileRows, t + whole, 1);
 }
 
-// How many panels a tile of so few rows takes together: side by side they keep the fma units busy.
+// How many panels a tile of so few rows, two or more, takes together: side by side they keep the fma units busy.
 PYLSTM_INLINE Dim panels_for(Dim rows) { return rows <= 3 ? 2 : 1; }
 
 template <class T, class Layout>
@@ -221,6 +221,7 @@ template <class T>
 void gemm(const GemmArgs<T>& p) {
   if (p.rows == 0 || p.row_blocks == 0 || p.columns == 0) return;
   const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
+  if (p.first_panel >= panels) return;
   if (p.rows == 1) return gemm_row<T>(p, panels);
   if (p.last_inner >= 0) {
     return run_panels<T>(p, p.first_panel, panels, p.first_inner, p.last_inner, start_of(p.init));
@@ -243,7 +244,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
-    const Dim valid = columns >= kPanel<T> ? W : columns - (vectors - 1) * W;
+    const Dim valid = columns_of_last_vector<T>(columns);
     const bool follows = column + kPanel<T> < p.columns || p.next != nullptr;
     const Asking asking = asking_of<T>(vectors * W, tiles - low);  // the last one does not ask if it is low
     for (Dim i = 0; i < blocks; ++i) {

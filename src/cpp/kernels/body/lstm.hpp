@@ -136,6 +136,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
   product.backwards = p.backwards;
   product.cut = p.cut;
   const Dim end = p.last_block < 0 ? blocks : p.last_block;
+  if (p.first_block >= end) return;
   const bool one_row = p.rows == 1 && p.recurrent != nullptr;
   if constexpr (kPanelsOfBlock == 1) {
     if (one_row && row_streams(product)) return stream_step(p, product, end);

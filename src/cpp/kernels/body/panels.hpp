@@ -19,7 +19,7 @@ PYLSTM_INLINE Dim chains_of(Dim inner, Dim columns) {
   return inner >= 8 * wanted ? wanted : 1;
 }
 
-// Where chain i of so many begins.
+// Where chain i of so many begins; one alone divides nothing.
 PYLSTM_INLINE Dim chain_begin(Dim inner, Dim i, Dim chains) {
   return i == 0 ? 0 : i == chains ? inner : inner * i / chains;
 }

@@ -82,35 +82,40 @@ PYLSTM_INLINE void stream_row(const GemmArgs<T>& p, Dim first, Dim last, Dim blo
   };
   if (p.backwards && whole < last) run_narrow();
   Dim panel = p.backwards ? whole - 1 : first;
-  const Dim c_panel = p.c_panel == 0 ? kPanel<T> : p.c_panel;
+  const Dim b_panel = kPanel<T> * p.inner, c_panel = p.c_panel == 0 ? kPanel<T> : p.c_panel;
   const T* a = p.a + block * p.a_block;
-  const T* b = p.b + panel * kPanel<T> * p.inner;
+  const T* b = p.b + panel * b_panel;
   T* c = p.c + block * p.c_block + panel * c_panel;
-  const T* bias = p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>;
   const auto run = [&](auto panels) {
     constexpr int NP = decltype(panels)::value;
-    tile<T, 1, NP, kPanelVectors, 0, true>(a, RowsOfA{0}, b, sign * kPanel<T> * p.inner, nullptr, c, 0, sign * c_panel,
-                                           p.inner, start_of(p.init), bias, 0, {p.inner, 0}, {nullptr, 0, nullptr});
+    // Side by side they rise.
+    const Dim lower = p.backwards ? 1 - NP : 0;
+    const T* bias = p.bias == nullptr ? nullptr : p.bias + (panel + lower) * kPanel<T>;
+    tile<T, 1, NP, kPanelVectors, 0, true>(a, RowsOfA{0}, b + lower * b_panel, b_panel, nullptr, c + lower * c_panel, 0,
+                                           c_panel, p.inner, start_of(p.init), bias, 0, {p.inner, 0},
+                                           {nullptr, 0, nullptr});
     for (int i = 0; i < NP; ++i) after(panel + i * sign);
     panel += NP * sign;
-    b += NP * sign * kPanel<T> * p.inner;
+    b += NP * sign * b_panel;
     c += NP * sign * c_panel;
-    if (bias != nullptr) bias += NP * sign * kPanel<T>;
   };
   // Those two of which the first was read last: while that comes from near, the other one comes from farther away.
-  if (whole - first >= 2 && 2 * p.inner * kPanel<T> * Dim(sizeof(T)) <= kNearBytes) run(Constant<2>());
+  if (whole - first >= 2 && 2 * b_panel * Dim(sizeof(T)) <= kNearBytes) run(Constant<2>());
   while (panel >= first && panel < whole) run(Constant<1>());
   if (!p.backwards && whole < last) run_narrow();
 }
 
 template <class T>
 PYLSTM_INLINE void gemm_row(const GemmArgs<T>& p, Dim panels) {
-  const bool streams = row_streams(p);
-  const Dim step = streams ? panels : kPanelsTogether, groups = (panels - p.first_panel + step - 1) / step;
+  if (row_streams(p)) {
+    for (Dim block = 0; block < p.row_blocks; ++block) stream_row<T>(p, p.first_panel, panels, block, [](Dim) {});
+    return;
+  }
+  const Dim groups = (panels - p.first_panel + kPanelsTogether - 1) / kPanelsTogether;
   for (Dim i = 0; i < groups; ++i) {
-    const Dim panel = p.first_panel + (p.backwards ? groups - 1 - i : i) * step, end = smaller(panel + step, panels);
+    const Dim panel = p.first_panel + (p.backwards ? groups - 1 - i : i) * kPanelsTogether;
     for (Dim block = 0; block < p.row_blocks; ++block) {
-      streams ? stream_row<T>(p, panel, end, block, [](Dim) {}) : run_row<T>(p, panel, end, block);
+      run_row<T>(p, panel, smaller(panel + kPanelsTogether, panels), block);
     }
   }
 }
