@@ -28,6 +28,8 @@ namespace {
 
 #include "kernels/body/tile.hpp"
 
+#include "kernels/body/tall_tile.hpp"
+
 #include "kernels/body/panels.hpp"
 
 #include "kernels/body/row.hpp"

@@ -15,9 +15,17 @@ constexpr Dim kInnerBlock = kPanelBytes / (kPanel<T> * Dim(sizeof(T)));
 template <class T>
 constexpr Dim kPackedInnerBlock = kPackedPanelBytes / (kPanel<T> * Dim(sizeof(T)));
 
-// How tiles ask for the next block, of which a step of the inner sum has `row` elements.
+// Outputs of more bytes come from beyond a second-level cache: tiles ask for the rows that follow theirs. To ask for
+// nearer ones costs a tile of 256 steps 2 points of the peak.
+constexpr Dim kFarOutputs = 524288;
+template <class T>
+PYLSTM_INLINE bool are_far(Dim rows, Dim columns) {
+  return rows * columns * Dim(sizeof(T)) > kFarOutputs;
+}
+
+// How tall tiles ask for the next block: half lines that each asks for at a step, or none.
 struct Asking {
-  Dim stride;       // elements that each asks for at a step
+  int half_lines;
   Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
 };
 
@@ -28,7 +36,7 @@ struct Outputs {
   Dim row, panel, valid;  // distances, and columns of the last vector that exist
   Start init;
   const T* bias;
-  bool are_far;    // tiles ask for the rows that follow theirs
+  bool far;        // see kFarOutputs
   const T* after;  // those after the last tile's; null: unknown
 };
 
@@ -45,57 +53,85 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Asking asking;
 };
 
-// `count` tiles of MR rows, from `row` on, one of them if they are low; the first is number t of those that ask. One
-// function runs them all: what is computed anew between two tiles, calls and guesses among it, the multiply-adds of the
-// next one wait for.
-template <class T, int MR, int NP, int NV, class Layout>
-__attribute__((noinline)) void run_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
+// `count` tiles of MR rows, from `row` on, of which the first is number t of those that ask. One function runs them
+// all: what is computed anew between two tiles, calls and guesses among it, the multiply-adds of the next one wait for.
+template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
+__attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
   const Dim end = row + count * MR;
+  do {
+    Ahead<T> ahead = {p.next + t * (kHalfLines * kLine<T> / 2 * p.inner), nullptr};
+    Runs runs = p.runs;
+    if (p.c.far) {
+      ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
+      runs.length = round_up((p.inner + MR - 1) / MR, kSteps);  // no more runs than rows
+    }
+    tall_tile<T, MR, NV, kWhole, kHalfLines>(p.a + p.layout.rows(row), p.layout, p.b, p.c.at + row * p.c.row, p.c.row,
+                                             p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead);
+    row += MR;
+    ++t;
+  } while (row < end);
+}
+
+// One tile of up to three rows.
+template <class T, int MR, int NP, int NV, class Layout>
+__attribute__((noinline)) void run_low_tile(const Block<T, Layout>& p, Dim row) {
   const auto run = [&](auto whole) {
-    do {
-      // Of tiles after those that have asked for all there is nothing to ask.
-      const Dim stride = p.asking.stride;
-      const bool asks = t >= 0 && t * stride < NV * Vec<T>::width;
-      Ahead<T> ahead = {p.next + (asks ? t * stride * p.inner : 0), asks ? stride : 0, nullptr};
-      Runs runs = p.runs;
-      if (MR >= 4 && p.c.are_far) {
-        ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
-        runs.length = (p.inner / MR / kSteps + 1) * kSteps;  // no more runs than rows
-      }
-      tile<T, MR, NP, NV, 0, decltype(whole)::value>(p.a + p.layout.rows(row), p.layout, p.b, p.b_panel, nullptr,
-                                                     p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
-                                                     p.c.bias, p.c.valid, runs, ahead);
-      row += MR;
-      ++t;
-    } while (MR >= 4 && row < end);
+    tile<T, MR, NP, NV, 0, decltype(whole)::value>(p.a + p.layout.rows(row), p.layout, p.b, p.b_panel, nullptr,
+                                                   p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
+                                                   p.c.bias, p.c.valid, p.runs);
   };
   p.c.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
 }
 
-// For so many tiles of four rows or more, together all of the block: in the order of memory, so that hardware looks
-// ahead too, and as few elements at a time as the tiles allow, down to a line at two steps, as a core waits for few
-// lines at a time. The first one, which itself waits for its block to come from the second level, asks for nothing if
-// the others need not ask for more than a line.
 template <class T>
-constexpr Asking asking_of(Dim row, Dim tiles) {
-  const Dim spared = (tiles - 1) * kLine<T> >= row ? 1 : 0, asking = tiles - spared;
-  const Dim stride = (row + asking - 1) / asking, least = kLine<T> / 2 < row ? kLine<T> / 2 : row;
-  return {stride < least ? least : stride, -spared};
+constexpr Dim kHalfLinesOfPanel = 2 * kPanel<T> / kLine<T>;
+
+// Of so many tall tiles, together all of the block: in the order of memory, so that hardware looks ahead too, and as
+// few lines at a time as the tiles allow, down to one at two steps, as a core waits for few lines at a time. The first
+// one, which itself waits for its block to come from the second level, asks for nothing if the others need not ask for
+// more than a line; a lone tile leaves half to the hardware.
+template <class T>
+constexpr Asking asking_of(Dim tiles) {
+  const Dim spared = (tiles - 1) * 2 >= kHalfLinesOfPanel<T> ? 1 : 0, asking = tiles - spared;
+  return {asking >= kHalfLinesOfPanel<T> ? 1 : asking * 2 >= kHalfLinesOfPanel<T> ? 2 : 4, -spared};
 }
 
 template <class T>
 constexpr bool all_is_asked_for() {
-  for (Dim vectors = 1; vectors <= kPanelVectors; ++vectors) {
-    for (Dim tiles = 1; tiles <= 64; ++tiles) {
-      const Dim row = vectors * Vec<T>::width;
-      const Asking asking = asking_of<T>(row, tiles);
-      if ((tiles + asking.first_asker) * asking.stride < row) return false;
-      if (tiles > 1 && asking.stride > 2 * kLine<T>) return false;  // more than a tile asks for
-    }
+  for (Dim tiles = 2; tiles <= 64; ++tiles) {
+    const Asking asking = asking_of<T>(tiles);
+    if ((tiles + asking.first_asker) * asking.half_lines < kHalfLinesOfPanel<T>) return false;
   }
   return true;
 }
 static_assert(all_is_asked_for<float>() && all_is_asked_for<double>(), "a part of the next block is never asked for");
+
+// `count` tiles of MR rows: those before the first that asks, those that do, and those for which nothing is left. Of a
+// whole panel; beside a narrower one little would be gained.
+template <class T, int MR, int NV, class Layout>
+PYLSTM_INLINE void run_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
+  if constexpr (MR < 4) {
+    run_low_tile<T, MR, 1, NV>(p, row);
+  } else {
+    if (p.c.valid < Vec<T>::width) return run_tall_tiles<T, MR, NV, false, 0>(p, row, t, count);
+    if constexpr (NV == kPanelVectors) {
+      const auto run = [&](auto half_lines, Dim n) {
+        if (n <= 0) return;
+        run_tall_tiles<T, MR, NV, true, decltype(half_lines)::value>(p, row, t, n);
+        row += n * MR;
+        t += n;
+        count -= n;
+      };
+      run(Constant<0>(), smaller(count, -t));
+      const int half_lines = p.asking.half_lines;
+      const Dim left = half_lines > 0 ? smaller(count, (kHalfLinesOfPanel<T> + half_lines - 1) / half_lines - t) : 0;
+      half_lines == 1   ? run(Constant<1>(), left)
+      : half_lines == 2 ? run(Constant<2>(), left)
+                        : run(Constant<4>(), left);
+    }
+    if (count > 0) run_tall_tiles<T, MR, NV, true, 0>(p, row, t, count);
+  }
+}
 
 PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows; }
 
@@ -103,17 +139,17 @@ template <class T, int NV, class Layout>
 PYLSTM_INLINE void run_tiles_of(const Block<T, Layout>& p, Dim height, Dim row, Dim t, Dim count) {
   switch (height) {
     case 1:  // packed; of rows, one has a path of its own
-      return run_tiles<T, 1, 1, NV>(p, row, t, count);
+      return run_tiles<T, 1, NV>(p, row, t, count);
     case 2:
-      return run_tiles<T, 2, 1, NV>(p, row, t, count);
+      return run_tiles<T, 2, NV>(p, row, t, count);
     case 3:
-      return run_tiles<T, 3, 1, NV>(p, row, t, count);
+      return run_tiles<T, 3, NV>(p, row, t, count);
     case 4:
-      return run_tiles<T, 4, 1, NV>(p, row, t, count);
+      return run_tiles<T, 4, NV>(p, row, t, count);
     case 5:
-      return run_tiles<T, 5, 1, NV>(p, row, t, count);
+      return run_tiles<T, 5, NV>(p, row, t, count);
     default:
-      return run_tiles<T, 6, 1, NV>(p, row, t, count);
+      return run_tiles<T, 6, NV>(p, row, t, count);
   }
 }
 
@@ -130,7 +166,7 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
 template <class T, int NV>
 PYLSTM_INLINE void run_packed(const Block<T, TilesOfA>& p) {
   const Dim whole = p.rows / kTileRows, rest = p.rows - whole * kTileRows, t = p.asking.first_asker;
-  if (whole > 0) run_tiles<T, kTileRows, 1, NV>(p, 0, t, whole);
+  if (whole > 0) run_tiles<T, kTileRows, NV>(p, 0, t, whole);
   if (rest > 0) run_tiles_of<T, NV>(p, rest, whole * kTileRows, t + whole, 1);
 }
 
@@ -140,8 +176,8 @@ PYLSTM_INLINE Dim panels_for(Dim rows) { return rows <= 3 ? 2 : 1; }
 template <class T, class Layout>
 PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors) {
   if (panels == 1) return with_vectors(vectors, [&](auto of_panel) { run_rows<T, of_panel.value>(p); });
-  if (p.rows == 2) return run_tiles<T, 2, 2, kPanelVectors>(p, 0, 0, 1);
-  run_tiles<T, 3, 2, kPanelVectors>(p, 0, 0, 1);
+  if (p.rows == 2) return run_low_tile<T, 2, 2, kPanelVectors>(p, 0);
+  run_low_tile<T, 3, 2, kPanelVectors>(p, 0);
 }
 
 // After block [begin, end) of the inner sum of `panel`, the last of panels [first, last): distance from B of the block
@@ -175,10 +211,12 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
     const Dim wanted = panels_for(p.rows), taken = panel + wanted > last || columns < wanted * kPanel<T> ? 1 : wanted;
     const Dim valid = columns_of_last_vector<T>(columns - (taken - 1) * kPanel<T>);
     const Dim tiles = tiles_of(p.rows);
-    const Asking asking = asking_of<T>(vectors * W, tiles * p.row_blocks);
+    const Asking asking = asking_of<T>(tiles * p.row_blocks);
     const Runs runs = p.a_panel > 0 ? Runs{kPanel<T>, p.a_panel - kPanel<T>} : Runs{end - begin, 0};
     const T* bias = p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>;
-    const bool far = begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles, more = panel + taken < last;
+    const bool far = begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles &&
+                     are_far<T>(p.rows * p.row_blocks, p.columns);
+    const bool more = panel + taken < last;
     const Outputs<T> c = {p.c + panel * c_panel, p.c_row, c_panel, valid, init, bias, far, nullptr};
     const T* a = p.a + (begin - p.first_inner);
     const T* b = p.b + place_of(p, panel, begin);
@@ -241,19 +279,20 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
   constexpr Dim W = Vec<T>::width;
   const Dim tiles = tiles_of(p.rows), low = tiles > 1 && p.rows % kTileRows > 0 && p.rows % kTileRows < 4;
   const Dim cut = p.cut > 0 ? p.cut : kPackedInnerBlock<T>, blocks = p.inner <= cut ? 1 : (p.inner + cut - 1) / cut;
+  const bool far = are_far<T>(p.rows, p.c_row);
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns_of_last_vector<T>(columns);
     const bool follows = column + kPanel<T> < p.columns || p.next != nullptr;
-    const Asking asking = asking_of<T>(vectors * W, tiles - low);  // the last one does not ask if it is low
+    const Asking asking = asking_of<T>(tiles - low);  // the last one does not ask if it is low
     for (Dim i = 0; i < blocks; ++i) {
       const Dim begin = part_begin(p.inner, i, blocks), end = part_begin(p.inner, i + 1, blocks);
       const T* b = p.b + (column * p.inner + begin * vectors * W);
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       const Init start = i == 0 ? p.init : Init::kKeep;
       const T* after = follows ? p.c + column + kPanel<T> : nullptr;
-      const Outputs<T> c = {p.c + column, p.c_row, 0, valid, start_of(start), nullptr, i == 0, after};
+      const Outputs<T> c = {p.c + column, p.c_row, 0, valid, start_of(start), nullptr, far && i == 0, after};
       const Block<T, TilesOfA> block = {
           p.rows, end - begin, p.a + begin * kTileRows, {p.inner}, {end - begin, 0}, b, 0, c, next, asking};
       with_vectors(vectors, [&](auto of_panel) { run_packed<T, of_panel.value>(block); });

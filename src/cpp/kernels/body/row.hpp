@@ -28,7 +28,7 @@ __attribute__((noinline)) void row_panels(const GemmArgs<T>& p, Dim panel, Dim b
     const Runs runs = p.a_panel > 0 ? Runs{kPanel<T>, p.a_panel - kPanel<T>} : Runs{count, 0};
     const auto run = [&](auto whole) {
       tile<T, 1, NP, NV, NT, decltype(whole)::value>(a + begin, RowsOfA{0}, b, kPanel<T> * p.inner, rest, c, 0, c_panel,
-                                                     count, start, bias, valid, runs, {nullptr, 0, nullptr});
+                                                     count, start, bias, valid, runs);
     };
     valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
   }
@@ -92,8 +92,7 @@ PYLSTM_INLINE void stream_row(const GemmArgs<T>& p, Dim first, Dim last, Dim blo
     const Dim lower = p.backwards ? 1 - NP : 0;
     const T* bias = p.bias == nullptr ? nullptr : p.bias + (panel + lower) * kPanel<T>;
     tile<T, 1, NP, kPanelVectors, 0, true>(a, RowsOfA{0}, b + lower * b_panel, b_panel, nullptr, c + lower * c_panel, 0,
-                                           c_panel, p.inner, start_of(p.init), bias, 0, {p.inner, 0},
-                                           {nullptr, 0, nullptr});
+                                           c_panel, p.inner, start_of(p.init), bias, 0, {p.inner, 0});
     for (int i = 0; i < NP; ++i) after(panel + i * sign);
     panel += NP * sign;
     b += NP * sign * b_panel;

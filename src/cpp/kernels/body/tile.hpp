@@ -1,4 +1,4 @@
-// A tile: up to PYLSTM_TILE_ROWS rows by adjacent panels of B, summed in registers.
+// What tiles share, and the tile of up to three rows by adjacent panels of B, summed in registers.
 #pragma once
 
 constexpr int kPanelVectors = PYLSTM_PANEL_VECTORS;
@@ -48,6 +48,12 @@ struct TilesOfA {
   }
 };
 
+// The inner sum is taken in runs of `length` elements of A that stand side by side; those of the next run stand `jump`
+// elements past them.
+struct Runs {
+  Dim length, jump;
+};
+
 // One step of the inner sum of a tile: acc[r][v] += a[r] * b[v], of which the last NT are those of `rest`.
 template <class T, int MR, int NP, int NV, int NT, class Layout>
 PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV + NT], const T* a, Layout layout, const T* b, Dim b_panel,
@@ -83,30 +89,11 @@ PYLSTM_INLINE void tile_step(V<T> (&acc)[MR][NP * NV + NT], const T* a, Layout l
   }
 }
 
-// The inner sum is taken in runs of `length` elements of A that stand side by side; those of the next run stand `jump`
-// elements past them.
-struct Runs {
-  Dim length, jump;
-};
-
-// What a tile asks for meanwhile: `stride` elements of b at each step, if any; and before each run a row of c, unless
-// null. All at once, they would take the places of lines that the tile itself waits for.
-template <class T>
-struct Ahead {
-  const T* b;
-  Dim stride;
-  const T* c;  // the last element of each line: where rows do not begin at one, the panel before has had the first
-};
-
-// Steps of the inner sum between two branches of the loop. An Emerald Rapids gains up to 2 %, with AVX2 up to 6, most
-// beside a busy hyperthread, which leaves it three operations a cycle. Of four steps, a compiler spills sums.
-constexpr Dim kSteps = 2;
-
 // MR rows x NP adjacent panels of NV vectors, and after them one of NT at `rest`. `valid` columns of the last vector
 // exist in C, all of them if kWhole.
 template <class T, int MR, int NP, int NV, int NT, bool kWhole, class Layout>
 PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, const T* rest, T* c, Dim c_row, Dim c_panel,
-                        Dim inner, Start init, const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
+                        Dim inner, Start init, const T* bias, Dim valid, Runs runs) {
   constexpr Dim W = Vec<T>::width;
   constexpr int N = NP * NV + NT;
   V<T> acc[MR][N];
@@ -129,38 +116,12 @@ PYLSTM_INLINE void tile(const T* a, Layout layout, const T* b, Dim b_panel, cons
       for (int v = 0; v < N; ++v) acc[r][v] = V<T>{};
     }
   }
-  constexpr Dim steps = MR >= 4 ? kSteps : 1;  // few rows need all address registers
   const T* const end = b + inner * NV * W;
   do {
-    if (MR >= 4 && ahead.c != nullptr) {
-#pragma GCC unroll 4
-      for (Dim i = NV * W < kLine<T> ? NV * W : kLine<T>; i <= NV * W; i += kLine<T>)
-        __builtin_prefetch(ahead.c + i - 1, 0, 2);
-      ahead.c += c_row;
-    }
     const T* const stop = end - b < runs.length * NV * W ? end : b + runs.length * NV * W;
-    for (; stop - b >= steps * NV * W; b += steps * NV * W, rest += steps * NT * W) {
-      if (MR >= 4 && ahead.stride > 0) {
-#pragma GCC unroll 8
-        for (Dim i = 0; i < steps; ++i) {
-          // A line at two steps, at each step, or two lines; a lone tile leaves half to the hardware.
-          if (i % 2 == 0 || ahead.stride > kLine<T> / 2) __builtin_prefetch(ahead.b, 0, 2);
-          if (NV * W > kLine<T> && ahead.stride > kLine<T>) __builtin_prefetch(ahead.b + kLine<T>, 0, 2);
-          ahead.b += ahead.stride;
-        }
-      }
-#pragma GCC unroll 8
-      for (Dim i = 0; i < steps; ++i) {
-        tile_step<T, MR, NP, NV, NT>(acc, a, layout, b + i * NV * W, b_panel, rest + i * NT * W);
-        a = Layout::after(a);
-      }
-    }
-#pragma GCC unroll 1
-    while (steps > 1 && b < stop) {
+    for (; b < stop; b += NV * W, rest += NT * W) {
       tile_step<T, MR, NP, NV, NT>(acc, a, layout, b, b_panel, rest);
       a = Layout::after(a);
-      b += NV * W;
-      rest += NT * W;
     }
     a += runs.jump;
   } while (b < end);

@@ -1,0 +1,145 @@
+// A tile of four rows or more by one panel of B, summed in registers. Its loop has little beside loads and
+// multiply-adds: another operation takes a place of theirs, at two multiply-adds a cycle about every second time that
+// it runs.
+#pragma once
+
+// Steps of the inner sum between two branches of the loop.
+constexpr int kSteps = 4;
+
+// f(Constant<0>()), f(Constant<1>()), ... What f writes at constant places a compiler keeps in registers; in loops that
+// are unrolled later, not always.
+template <int kCount, class F>
+PYLSTM_INLINE void each(F f) {
+  if constexpr (kCount > 0) {
+    each<kCount - 1>(f);
+    f(Constant<kCount - 1>());
+  }
+}
+#define PYLSTM_INLINED __attribute__((always_inline))
+
+// Where a tile finds the elements of A of one step after another.
+template <class T, class Layout>
+class StepsOfA;
+
+// Of rows the first three from one address, the others from another: more addresses would all have to move on.
+template <class T>
+class StepsOfA<T, RowsOfA> {
+ public:
+  PYLSTM_INLINE StepsOfA(const T* a, RowsOfA layout)
+      : low_(a), high_(opaque(a + 3 * layout.row)), row_(layout.row * Dim(sizeof(T))) {}
+  // Element i steps ahead. Opaque, as the compiler would else hold each row at each step in a register.
+  template <int kRow>
+  PYLSTM_INLINE T at(Dim i) const {
+    const T* row = kRow < 3 ? low_ : high_;
+    return *(reinterpret_cast<const T*>(reinterpret_cast<const char*>(row) + kRow % 3 * row_) + i);
+  }
+  PYLSTM_INLINE void step() { __asm__("" : "+r"(row_)); }
+  PYLSTM_INLINE void move(Dim steps) {
+    low_ = opaque(low_ + steps);
+    high_ = opaque(high_ + steps);
+  }
+
+ private:
+  const T *low_, *high_;
+  Dim row_;  // bytes
+};
+
+template <class T>
+class StepsOfA<T, TilesOfA> {
+ public:
+  PYLSTM_INLINE StepsOfA(const T* a, TilesOfA) : a_(a) {}
+  template <int kRow>
+  PYLSTM_INLINE T at(Dim i) const {
+    return a_[i * kTileRows + kRow];
+  }
+  PYLSTM_INLINE void step() {}
+  PYLSTM_INLINE void move(Dim steps) { a_ = opaque(a_ + steps * kTileRows); }
+
+ private:
+  const T* a_;
+};
+
+// What a tile asks for meanwhile: kHalfLines half lines of b at each of kSteps steps; and before each run a row of c,
+// unless null. All at once, they would take the places of lines that the tile itself waits for.
+template <class T>
+struct Ahead {
+  const T* b;
+  const T* c;  // the last element of each line: where rows do not begin at one, the panel before has had the first
+};
+
+template <class T>
+alignas(64) constexpr T kZeros[kPanel<T>] = {};
+
+// MR rows x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole.
+template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
+PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_row, Dim inner, Start init,
+                             const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
+  constexpr Dim W = Vec<T>::width;
+  V<T> acc[MR][NV];
+  const T* from = init == Start::kKeep ? c : init == Start::kBias ? bias : kZeros<T>;
+  const Dim from_row = init == Start::kKeep ? c_row : 0;
+  each<MR>([&](auto r) PYLSTM_INLINED {
+    each<NV>([&](auto v) PYLSTM_INLINED {
+      acc[r.value][v.value] =
+          !kWhole && v.value == NV - 1 ? load_n(from + v.value * W, valid) : load(from + v.value * W);
+    });
+    from = opaque(from + from_row);
+  });
+  StepsOfA<T, Layout> rows(a, layout);
+  // One line, or two at different times: of two side by side a core forgets one.
+  const auto ask = [&](Dim line) PYLSTM_INLINED { __builtin_prefetch(ahead.b + line * kLine<T>, 0, 2); };
+  const auto step = [&](Dim i, auto asks) PYLSTM_INLINED {
+    rows.step();
+    if (asks.value && (kHalfLines > 1 || i % 2 == 0)) ask(i * kHalfLines / 2);
+    V<T> row[NV];
+    each<NV>([&](auto v) PYLSTM_INLINED { row[v.value] = load(b + (i * NV + v.value) * W); });
+    each<MR>([&](auto r) PYLSTM_INLINED {
+      if (asks.value && kHalfLines == 4 && r.value == MR / 2) ask(i * 2 + 1);
+      const V<T> x = splat<T>(rows.template at<r.value>(i));
+      each<NV>([&](auto v)
+                   PYLSTM_INLINED { acc[r.value][v.value] = fma_in_place(x, row[v.value], acc[r.value][v.value]); });
+    });
+  };
+  const auto move = [&](Dim steps) PYLSTM_INLINED {
+    b = opaque(b + steps * NV * W);
+    rows.move(steps);
+  };
+  do {
+    if (ahead.c != nullptr) {
+#pragma GCC unroll 4
+      for (Dim i = NV * W < kLine<T> ? NV * W : kLine<T>; i <= NV * W; i += kLine<T>)
+        __builtin_prefetch(ahead.c + i - 1, 0, 2);
+      ahead.c += c_row;
+    }
+    const Dim count = inner < runs.length ? inner : runs.length;
+    inner -= count;
+#pragma GCC unroll 1
+    for (Dim n = count / kSteps; n > 0; --n) {
+      each<kSteps>([&](auto i) PYLSTM_INLINED { step(i.value, Constant<(kHalfLines > 0)>()); });
+      if (kHalfLines > 0) ahead.b = opaque(ahead.b + kHalfLines * kSteps / 2 * kLine<T>);
+      move(kSteps);
+    }
+#pragma GCC unroll 1
+    for (Dim n = count % kSteps; n > 0; --n) {
+      step(0, Constant<false>());
+      move(1);
+    }
+    rows.move(runs.jump);
+  } while (inner > 0);
+  const bool add = init == Start::kAdd;
+  T* out = opaque(c);
+  each<MR>([&](auto r) PYLSTM_INLINED {
+    each<NV>([&](auto v) PYLSTM_INLINED {
+      T* at = out + v.value * W;
+      V<T> sum = acc[r.value][v.value];
+      if (!kWhole && v.value == NV - 1) {
+        if (add) sum = load_n(at, valid) + sum;
+        store_n(at, sum, valid);
+      } else {
+        if (add) sum = load(at) + sum;
+        store(at, sum);
+      }
+    });
+    out = opaque(out + c_row);
+  });
+}
