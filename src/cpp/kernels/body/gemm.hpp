@@ -23,7 +23,7 @@ PYLSTM_INLINE bool are_far(Dim rows, Dim columns) {
   return rows * columns * Dim(sizeof(T)) > kFarOutputs;
 }
 
-// How tall tiles ask for the next block: half lines that each asks for at a step, or none.
+// How tall tiles ask for the next block: half lines that each asks for at a step, one, two or four.
 struct Asking {
   int half_lines;
   Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
@@ -106,6 +106,16 @@ constexpr bool all_is_asked_for() {
 }
 static_assert(all_is_asked_for<float>() && all_is_asked_for<double>(), "a part of the next block is never asked for");
 
+// f(Constant<half_lines>), of an Asking.
+template <class T, class F>
+PYLSTM_INLINE void with_half_lines(int half_lines, F f) {
+  if (half_lines == 1) return f(Constant<1>());
+  if constexpr (kHalfLinesOfPanel<T> >= 2) {
+    if (half_lines == 2) return f(Constant<2>());
+  }
+  if constexpr (kHalfLinesOfPanel<T> >= 4) f(Constant<4>());
+}
+
 // `count` tiles of MR rows: those before the first that asks, those that do, and those for which nothing is left. Of a
 // whole panel; beside a narrower one little would be gained.
 template <class T, int MR, int NV, class Layout>
@@ -117,17 +127,15 @@ PYLSTM_INLINE void run_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim coun
     if constexpr (NV == kPanelVectors) {
       const auto run = [&](auto half_lines, Dim n) {
         if (n <= 0) return;
-        run_tall_tiles<T, MR, NV, true, decltype(half_lines)::value>(p, row, t, n);
+        run_tall_tiles<T, MR, NV, true, half_lines.value>(p, row, t, n);
         row += n * MR;
         t += n;
         count -= n;
       };
       run(Constant<0>(), smaller(count, -t));
-      const int half_lines = p.asking.half_lines;
-      const Dim left = half_lines > 0 ? smaller(count, (kHalfLinesOfPanel<T> + half_lines - 1) / half_lines - t) : 0;
-      half_lines == 1   ? run(Constant<1>(), left)
-      : half_lines == 2 ? run(Constant<2>(), left)
-                        : run(Constant<4>(), left);
+      with_half_lines<T>(p.asking.half_lines, [&](auto each) {
+        run(each, smaller(count, (kHalfLinesOfPanel<T> + each.value - 1) / each.value - t));
+      });
     }
     if (count > 0) run_tall_tiles<T, MR, NV, true, 0>(p, row, t, count);
   }
