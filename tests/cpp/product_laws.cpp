@@ -336,13 +336,18 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   for (const Dim r : {1, 4, 7}) {
     for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
   }
-  for (const Dim r : {25, 55}) {  // tiles enough to share out asking for the next block, and to ask for C
+  for (const Dim r : {25, 55}) {  // tiles enough to share out asking for the next block
     for (const Dim n : {w + 1, panel, 2 * panel + 3}) {
-      for (const Dim i : {0, 1, 2, 7, 12, 129}) {
+      for (const Dim i : {0, 1, 2, 3, 5, 6, 7, 12, 129}) {
         gemm_case(k, memory, r, n, i, false, random);
         gemm_packed_case(k, memory, r, n, i, random);
       }
     }
+  }
+  const Dim far = 524288 / static_cast<Dim>(sizeof(T)) / 55;  // columns of outputs so large that tiles ask for them
+  for (const Dim i : {3, 29}) {
+    gemm_case(k, memory, 55, far / panel * panel + panel + 3, i, false, random);
+    gemm_packed_case(k, memory, 55, far / panel * panel + panel + 3, i, random);
   }
   for (const Dim n : {4 * panel, 4 * panel + w + 1}) {  // one row begins with two panels, of which one may be near
     for (const Dim i : {64, 95}) gemm_case(k, memory, 1, n, i, false, random);

@@ -18,6 +18,8 @@ namespace {
 
 #include PYLSTM_ISA_HEADER
 
+#include "kernels/vec/in_place.hpp"
+
 #include "kernels/vec/many.hpp"
 
 #include "kernels/body/math.hpp"

@@ -15,8 +15,8 @@ constexpr Dim kInnerBlock = kPanelBytes / (kPanel<T> * Dim(sizeof(T)));
 template <class T>
 constexpr Dim kPackedInnerBlock = kPackedPanelBytes / (kPanel<T> * Dim(sizeof(T)));
 
-// Outputs of more bytes come from beyond a second-level cache: tiles ask for the rows that follow theirs. To ask for
-// nearer ones costs a tile of 256 steps 2 points of the peak.
+// Outputs of more bytes are taken to come from beyond a second-level cache: tiles ask for the rows that follow theirs.
+// To ask for nearer ones cost more than it gained, beside 2 MiB of second level.
 constexpr Dim kFarOutputs = 524288;
 template <class T>
 PYLSTM_INLINE bool are_far(Dim rows, Dim columns) {
@@ -63,7 +63,7 @@ __attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row
     Runs runs = p.runs;
     if (p.c.far) {
       ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
-      runs.length = round_up((p.inner + MR - 1) / MR, kSteps);  // no more runs than rows
+      runs.length = round_up((p.inner + MR - 1) / MR, kSteps);  // no more runs than rows; A is in one, so no jump
     }
     tall_tile<T, MR, NV, kWhole, kHalfLines>(p.a + p.layout.rows(row), p.layout, p.b, p.c.at + row * p.c.row, p.c.row,
                                              p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead);
@@ -116,8 +116,8 @@ PYLSTM_INLINE void with_half_lines(int half_lines, F f) {
   if constexpr (kHalfLinesOfPanel<T> >= 4) f(Constant<4>());
 }
 
-// `count` tiles of MR rows: those before the first that asks, those that do, and those for which nothing is left. Of a
-// whole panel; beside a narrower one little would be gained.
+// `count` tiles of MR rows, one of them if they are low: those before the first that asks, those that do, and those for
+// which nothing is left. Of a whole panel; beside a narrower one little would be gained.
 template <class T, int MR, int NV, class Layout>
 PYLSTM_INLINE void run_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
   if constexpr (MR < 4) {

@@ -3,8 +3,10 @@
 // it runs.
 #pragma once
 
-// Steps of the inner sum between two branches of the loop.
+// Steps of the inner sum between two branches of the loop. Half a line a step is asked for at every second one.
 constexpr int kSteps = 4;
+static_assert(kSteps % 2 == 0, "");
+static_assert(kTileRows <= 6, "rows have two addresses of three each");
 
 // f(Constant<0>()), f(Constant<1>()), ... What f writes at constant places a compiler keeps in registers; in loops that
 // are unrolled later, not always.
@@ -27,12 +29,13 @@ class StepsOfA<T, RowsOfA> {
  public:
   PYLSTM_INLINE StepsOfA(const T* a, RowsOfA layout)
       : low_(a), high_(opaque(a + 3 * layout.row)), row_(layout.row * Dim(sizeof(T))) {}
-  // Element i steps ahead. Opaque, as the compiler would else hold each row at each step in a register.
+  // Element i steps ahead.
   template <int kRow>
   PYLSTM_INLINE T at(Dim i) const {
     const T* row = kRow < 3 ? low_ : high_;
     return *(reinterpret_cast<const T*>(reinterpret_cast<const char*>(row) + kRow % 3 * row_) + i);
   }
+  // Before a step reads: the compiler would else hold the address of each row at each step in a register.
   PYLSTM_INLINE void step() { __asm__("" : "+r"(row_)); }
   PYLSTM_INLINE void move(Dim steps) {
     low_ = opaque(low_ + steps);
@@ -60,17 +63,18 @@ class StepsOfA<T, TilesOfA> {
 };
 
 // What a tile asks for meanwhile: kHalfLines half lines of b at each of kSteps steps; and before each run a row of c,
-// unless null. All at once, they would take the places of lines that the tile itself waits for.
+// unless null. Rows of c all at once would take the places of lines that the tile itself waits for.
 template <class T>
 struct Ahead {
   const T* b;
   const T* c;  // the last element of each line: where rows do not begin at one, the panel before has had the first
 };
 
+// Where sums of kZero and kAdd start, so that all starts are loads.
 template <class T>
 alignas(64) constexpr T kZeros[kPanel<T>] = {};
 
-// MR rows x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole.
+// MR rows, four to kTileRows, x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole.
 template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
 PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_row, Dim inner, Start init,
                              const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
@@ -86,7 +90,8 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     from = opaque(from + from_row);
   });
   StepsOfA<T, Layout> rows(a, layout);
-  // One line, or two at different times: of two side by side a core forgets one.
+  // One line, or two at different times: of two asked for side by side, a Xeon gained as much as of one. Not so of rows
+  // of c.
   const auto ask = [&](Dim line) PYLSTM_INLINED { __builtin_prefetch(ahead.b + line * kLine<T>, 0, 2); };
   const auto step = [&](Dim i, auto asks) PYLSTM_INLINED {
     rows.step();

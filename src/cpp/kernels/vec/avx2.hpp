@@ -9,14 +9,6 @@
 
 PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm256_fmadd_ps(a, b, c); }
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm256_fmadd_pd(a, b, c); }
-PYLSTM_INLINE V<float> fma_in_place(V<float> a, V<float> b, V<float> c) {
-  __asm__("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
-  return c;
-}
-PYLSTM_INLINE V<double> fma_in_place(V<double> a, V<double> b, V<double> c) {
-  __asm__("vfmadd231pd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
-  return c;
-}
 PYLSTM_INLINE void store_past(float* p, V<float> v) { _mm256_stream_ps(p, v); }
 PYLSTM_INLINE void store_past(double* p, V<double> v) { _mm256_stream_pd(p, v); }
 PYLSTM_INLINE void finish_stores() { _mm_sfence(); }

@@ -2,8 +2,7 @@
 // with the type. What the extension lacks is in the one shim that the instruction set brings; of that, store_past
 // writes a vector past the caches, to an address aligned to it, finish_stores orders such stores before later ones, and
 // load_half and load_quarter read the first part of a vector, the rest 0: a processor passes that on from a vector just
-// stored, where a masked load would wait; fma_in_place is fma in the register of c, as compilers else let sums change
-// registers in a loop, which costs moves.
+// stored, where a masked load would wait.
 // Included once per instruction set inside an unnamed namespace: nothing here has linkage.
 #pragma once
 
