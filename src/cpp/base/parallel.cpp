@@ -12,6 +12,7 @@
 #include "base/check.hpp"
 #include "base/env.hpp"
 #include "base/float_env.hpp"
+#include "base/pieces.hpp"
 #include "base/thread_pool.hpp"
 
 #if defined(_OPENMP)
@@ -166,12 +167,18 @@ int threads_for_grains(Dim grains) {
   return static_cast<int>(std::min(most, std::max(threads_ready(), grains / kGrainsOfWaking)));
 }
 
-void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple) {
+void parallel_pieces(int threads, Dim n, Dim smallest, Dim multiple, const std::function<void(Range)>& body) {
   if (n <= 0) return;
-  parallel_region(threads_for_grains(n / std::max<Dim>(1, grain)), [&](int index, int size) {
-    const Range range = split(n, index, size, multiple);
-    if (range.begin < range.end) body(range);
+  if (threads <= 1) return parallel_region(1, [&](int, int) { body({0, n}); });
+  Pieces pieces(n, threads, smallest, multiple);
+  parallel_region(threads, [&](int index, int) {
+    for (Range piece = pieces.next(index); piece.begin < piece.end; piece = pieces.next(index)) body(piece);
   });
+}
+
+void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple) {
+  grain = std::max<Dim>(1, grain);
+  parallel_pieces(threads_for_grains(n / grain), n, grain, multiple, body);
 }
 
 }  // namespace pylstm

@@ -24,7 +24,10 @@ void parallel_region(int threads, const std::function<void(int index, int size)>
 // are awake only as many as have enough to do to be woken.
 int threads_for_grains(Dim grains);
 
-// Splits [0, n) into at most threads_for_grains(n / grain) contiguous ranges, whose bounds are multiples of `multiple`.
+// body(range) for the pieces of [0, n), see Pieces, on `threads` threads.
+void parallel_pieces(int threads, Dim n, Dim smallest, Dim multiple, const std::function<void(Range)>& body);
+
+// The same with pieces of a grain, on threads_for_grains(n / grain) threads.
 void parallel_for(Dim n, Dim grain, const std::function<void(Range)>& body, Dim multiple = 1);
 
 // The part of [0, n) that belongs to `index` of `size`, bounds at multiples of `multiple`.
