@@ -4,6 +4,7 @@
 #include "base/parallel.hpp"
 #include "laws.hpp"
 #include "ops/softmax_loss.hpp"
+#include "piece_laws.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -77,6 +78,32 @@ void softmax_case(const KernelTable<T>& k, Dim rows, Dim n, T scale, Random& ran
     softmax_of(k, {T(1)}, z.data() + r * n, 1, n, alone.data(), n);
     PYLSTM_EXPECT(std::memcmp(alone.data(), y + r * row, static_cast<std::size_t>(n) * sizeof(T)) == 0,
                   "softmax of a row alone has other bits, ", n, " columns");
+  }
+}
+
+// Rows that threads share, in several pieces of logits or in one: the same bits on any number of threads, and of a row
+// alone.
+template <class T>
+void pieces_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim n, Random& random) {
+  std::vector<T> x, kernel;
+  for (Dim i = 0; i < rows * inputs; ++i) x.push_back(random.uniform<T>(-1, 1));
+  for (Dim i = 0; i < inputs * n; ++i) kernel.push_back(random.uniform<T>(-1, 1));
+  const auto size = static_cast<std::size_t>(n);
+  std::vector<T> first, y(static_cast<std::size_t>(rows) * size), alone(size);
+  const int before = num_threads();
+  for (const int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    set_paces(threads, threads == 3);
+    softmax_of(k, x, kernel.data(), rows, n, y.data(), n);
+    if (threads == 1) first = y;
+    PYLSTM_EXPECT(std::memcmp(y.data(), first.data(), y.size() * sizeof(T)) == 0, "softmax of ", rows,
+                  " rows has other bits on ", threads, " threads");
+  }
+  set_num_threads(before);
+  for (Dim r = 0; r < rows; r += 13) {
+    softmax_of(k, {x.begin() + r * inputs, x.begin() + (r + 1) * inputs}, kernel.data(), 1, n, alone.data(), n);
+    PYLSTM_EXPECT(std::memcmp(alone.data(), y.data() + r * n, size * sizeof(T)) == 0, "row ", r, " of ", rows,
+                  " has other bits alone");
   }
 }
 
@@ -383,10 +410,13 @@ void softmax_laws(const KernelTable<T>& k, const Options&) {
       entropy_special(k, n);
     }
   }
+  pieces_case(k, 301, 3, 9003, random);
+  pieces_case(k, 32, 64, 2003, random);
   // Several blocks of a sum over rows; several chunks of logits; both on several threads.
   const int threads = num_threads();
   for (const int n : {1, 3}) {
     set_num_threads(n);
+    set_paces(n, true);
     fused_case<T>(k, 600, 65, 2 * k.panel_vectors * k.width + 3, false, T(0), random);
     fused_case<T>(k, 240, 5, 9003, false, T(0), random);
   }

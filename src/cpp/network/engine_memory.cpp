@@ -97,7 +97,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   if (!loss) {
     if (unwritten) {
       sum += 2 * at(last_rows) * sizeof(T*);
-      sum += CrossEntropyScratch<T>::planned_bytes(kernels, features, output_.features, last_rows, false, false);
+      sum += dense_softmax_bytes(kernels, features, output_.features, last_rows);
     }
     return sum + scratch.template bytes<T>();
   }

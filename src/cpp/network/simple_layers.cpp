@@ -204,7 +204,7 @@ std::size_t DenseLayer<T>::planned_work(const KernelTable<T>& kernels, const Pla
   std::size_t sum = at(rows * units_) * sizeof(T);
   if (activation_ == DenseActivation::kSoftmax) {
     sum += 2 * at(rows) * sizeof(T*);
-    sum += CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, rows, false, false);
+    sum += dense_softmax_bytes(kernels, in_.features, units_, rows);
   }
   if (call.training) sum += DenseScratch<T>::planned_bytes(rows);
   return sum;
@@ -224,7 +224,7 @@ Dim DenseLayer<T>::planned_dx(const PlannedCall& call) const {
 
 template <class T>
 std::size_t DenseLayer<T>::planned_loss(const KernelTable<T>& kernels, Dim rows, bool gradients) const {
-  return CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, rows, true, gradients);
+  return CrossEntropyScratch<T>::planned_bytes(kernels, in_.features, units_, rows, gradients);
 }
 
 template <class T>

@@ -104,8 +104,8 @@ template <class T>
 void product_in_parallel(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt,
                          int most_threads) {
   const int threads = std::min(most_threads, useful_threads(product_flops(args.rows, args.inner, args.columns)));
-  parallel_region(
-      threads, [&](int index, int size) { product(kernels, rows_of(args, split(args.rows, index, size)), interrupt); });
+  parallel_pieces(threads, args.rows, kRowsOfPiece, kernels.tile_rows,
+                  [&](Range rows) { product(kernels, rows_of(args, rows), interrupt); });
 }
 
 int useful_threads(double flops) {

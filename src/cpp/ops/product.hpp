@@ -64,10 +64,13 @@ GemmArgs<T> whole_product(const T* a, Dim a_row, const Panels<T>& b, T* c, Dim c
 template <class T>
 void product(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt = nullptr);
 
-// The same, its rows split over threads.
+// The same, its rows shared by threads.
 template <class T>
 void product_in_parallel(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt,
                          int most_threads = std::numeric_limits<int>::max());
+
+// Rows that a thread takes at a time where threads share a product: with fewer, the panels are read too often.
+inline constexpr Dim kRowsOfPiece = 48;
 
 inline double product_flops(Dim rows, Dim inner, Dim columns) {
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);

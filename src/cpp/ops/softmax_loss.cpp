@@ -8,9 +8,6 @@
 namespace pylstm {
 namespace {
 
-// A chunk of logits stays in the last-level cache (bytes).
-constexpr Dim kChunkBytes = Dim{8} << 20;
-
 // Columns of logits, or of their gradient, that a product with the transposed kernel takes at a time: each time it
 // reads and writes dx, and more would cut a panel of the kernel. They take a quarter of the second-level cache at most,
 // which also holds dx and the panels that the product reads now and next.
@@ -18,26 +15,6 @@ constexpr Dim kMostColumns = 512;
 
 // With so many classes for each input, rows of x and dx are scaled instead of the logits.
 constexpr Dim kManyClasses = 8;
-
-// Logits of the rows of one chunk, panel by panel; their maxima are taken while they are near.
-template <class T>
-void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, const Logits<T>& logits, Range rows,
-                 SoftmaxRows<T>& softmax) {
-  const Dim panels = logits.panels();
-  const bool narrow_last = logits.row_of(panels - 1) < logits.panel;
-  for (Dim p = 0; p < panels;) {
-    const bool narrow = narrow_last && p + 1 == panels;
-    const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
-    const Dim row = logits.row_of(p);
-    GemmArgs<T> args = whole_product(x + rows.begin * w.inputs, w.inputs, w.kernel, logits.z + rows.begin * row, row,
-                                     rows.end - rows.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
-    args.c_panel = logits.panel * logits.rows;
-    args.first_panel = p;
-    args.last_panel = last;
-    run_product(k, args);
-    for (; p < last; ++p) softmax.take(p);
-  }
-}
 
 // dx (+)= the values of some panels, while they are near, times their columns of the kernel.
 template <class T>
@@ -102,9 +79,9 @@ std::size_t CrossEntropyScratch<T>::planned_rows(const KernelTable<T>& kernels, 
 
 template <class T>
 std::size_t CrossEntropyScratch<T>::planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows,
-                                                  bool loss, bool gradients) {
+                                                  bool gradients) {
   const Dim most = chunk_rows<T>(rows, units);
-  const Dim values = size_in_panels(kernels, most, units) + (loss ? gradients ? most * inputs : 0 : rows * inputs);
+  const Dim values = size_in_panels(kernels, most, units) + (gradients ? most * inputs : 0);
   return static_cast<std::size_t>(values) * sizeof(T) + planned_rows(kernels, most) +
          (gradients ? DenseScratch<T>::planned_bytes(most) : 0);
 }
@@ -138,8 +115,8 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
   });
 }
 
-// Chunk by chunk: rows_of(begin, logits, mine) on several threads, each with its rows of the chunk that begins at row
-// `begin`; then after(begin, logits) on one.
+// Chunk by chunk: rows_of(begin, logits, mine) on several threads, each with some rows at a time of the chunk that
+// begins at row `begin`; then after(begin, logits) on one.
 template <class T, class RowsOf, class After>
 void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim rows, Interrupt* interrupt,
                 CrossEntropyScratch<T>& scratch, RowsOf rows_of, After after) {
@@ -150,31 +127,10 @@ void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim row
   for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
     const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
-    parallel_region(useful_threads(product_flops(count, w.inputs, w.units)), [&](int index, int size) {
-      const Range mine = split(count, index, size);
-      if (mine.begin < mine.end) rows_of(begin, logits, mine);
-    });
+    parallel_pieces(useful_threads(product_flops(count, w.inputs, w.units)), count, kRowsOfPiece, kernels.tile_rows,
+                    [&](Range mine) { rows_of(begin, logits, mine); });
     after(begin, logits);
   }
-}
-
-template <class T>
-void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
-                   bool past_caches, Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
-  T* near = scratch.x.reserve(rows * w.inputs);
-  // What is larger than a chunk of logits would only push those out.
-  past_caches = past_caches && rows * w.units * static_cast<Dim>(sizeof(T)) > kChunkBytes;
-  const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
-    for (Dim r = begin + mine.begin; r < begin + mine.end; ++r) {
-      std::copy(x[r], x[r] + w.inputs, near + r * w.inputs);
-    }
-    SoftmaxRows<T> softmax(kernels, logits, mine, scratch.rows);
-    make_logits(kernels, w, near + begin * w.inputs, logits, mine, softmax);
-    softmax.find_largest();
-    softmax.exponentials();
-    softmax.write(y + begin, past_caches);
-  };
-  each_chunk(kernels, w, rows, interrupt, scratch, rows_of, [](Dim, const Logits<T>&) {});
 }
 
 template <class T>
@@ -204,8 +160,6 @@ void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeigh
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \
-  template void dense_softmax<T>(const KernelTable<T>&, const DenseWeights<T>&, const T* const*, Dim, T* const*, bool, \
-                                 Interrupt*, CrossEntropyScratch<T>&);                                                 \
   template struct CrossEntropyScratch<T>;                                                                              \
   template void softmax_cross_entropy<T>(const KernelTable<T>&, T*, Dim, Dim, const Targets<T>&, double, double, bool, \
                                          const LossResult<T>&, SoftmaxScratch<T>&);                                    \

@@ -29,6 +29,9 @@ Dim size_in_panels(const KernelTable<T>& k, Dim rows, Dim columns) {
   return rows * ((columns + k.width - 1) / k.width * k.width);
 }
 
+// A chunk of logits stays in the last-level cache (bytes).
+constexpr Dim kChunkBytes = Dim{8} << 20;
+
 template <class T>
 void reserve_rows(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
   scratch.lanes.reserve(rows * width);
@@ -56,17 +59,17 @@ struct Question {
 };
 
 // Rows [rows.begin, rows.end) of the logits, on one thread: take() every panel, find_largest(), exponentials(), then
-// write() every panel.
+// write() every panel. What they carry is in `scratch` from row `place` on.
 template <class T>
 class SoftmaxRows {
  public:
-  SoftmaxRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, SoftmaxScratch<T>& scratch)
+  SoftmaxRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, SoftmaxScratch<T>& scratch, Dim place)
       : k_(kernels),
         logits_(logits),
         rows_(rows),
-        lanes_(scratch.lanes.data() + rows.begin * kernels.width),
-        shift_(scratch.shift.data() + rows.begin),
-        factor_(scratch.factor.data() + rows.begin) {
+        lanes_(scratch.lanes.data() + place * kernels.width),
+        shift_(scratch.shift.data() + place),
+        factor_(scratch.factor.data() + place) {
     std::fill(lanes_, lanes_ + count() * k_.width, -std::numeric_limits<T>::infinity());
   }
 
@@ -107,6 +110,26 @@ class SoftmaxRows {
   T *lanes_, *shift_, *factor_;
 };
 
+// Logits of some rows of x [., inputs], panel by panel; their maxima are taken while they are near.
+template <class T>
+void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, const Logits<T>& logits, Range rows,
+                 SoftmaxRows<T>& softmax) {
+  const Dim panels = logits.panels();
+  const bool narrow_last = logits.row_of(panels - 1) < logits.panel;
+  for (Dim p = 0; p < panels;) {
+    const bool narrow = narrow_last && p + 1 == panels;
+    const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
+    const Dim row = logits.row_of(p);
+    GemmArgs<T> args = whole_product(x + rows.begin * w.inputs, w.inputs, w.kernel, logits.z + rows.begin * row, row,
+                                     rows.end - rows.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
+    args.c_panel = logits.panel * logits.rows;
+    args.first_panel = p;
+    args.last_panel = last;
+    run_product(k, args);
+    for (; p < last; ++p) softmax.take(p);
+  }
+}
+
 // The same with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If it is `deferred`, the
 // exponentials, less their sum where the label is, are then the gradient divided by factor: their products need not
 // wait for the sum. Otherwise gradient() of every panel makes them the gradient.
@@ -116,7 +139,7 @@ class LossRows : public SoftmaxRows<T> {
   // deferred: only for labels without smoothing.
   LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question,
            bool deferred, SoftmaxScratch<T>& scratch)
-      : SoftmaxRows<T>(kernels, logits, rows, scratch),
+      : SoftmaxRows<T>(kernels, logits, rows, scratch, rows.begin),
         q_(question.from(rows.begin, logits.columns)),
         share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
         keep_(1 - static_cast<T>(question.smoothing)),
