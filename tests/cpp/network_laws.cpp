@@ -11,6 +11,7 @@
 #include "check.hpp"
 #include "kernels/dispatch.hpp"
 #include "network/network.hpp"
+#include "piece_laws.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -119,6 +120,7 @@ void laws_of(const std::string& dtype) {
   const std::vector<unsigned char> weights = weights_of(*network), whole = predict(*network, text, 0, kRows);
   for (const int threads : {2, 3, 5}) {
     set_num_threads(threads);
+    set_paces(threads, threads != 2);
     const std::unique_ptr<Network> other = language_model(dtype);
     for (int epoch = 0; epoch < 21; ++epoch) fit(*other, text);
     PYLSTM_EXPECT(weights_of(*other) == weights, threads, " threads train other weights");

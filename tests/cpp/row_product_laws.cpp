@@ -7,6 +7,7 @@
 #include "base/parallel.hpp"
 #include "laws.hpp"
 #include "ops/row_product.hpp"
+#include "piece_laws.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -80,6 +81,7 @@ void sums_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim columns, Rando
     }
     for (const int threads : {1, 2, 3, 5}) {
       set_num_threads(threads);
+      set_paces(threads, threads == 3);
       for (const bool in_panels : {false, true}) {
         RowProductOptions options;
         if (threads == 3) options.most_threads = 2;

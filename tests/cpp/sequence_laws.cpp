@@ -6,6 +6,7 @@
 #include "base/parallel.hpp"
 #include "laws.hpp"
 #include "ops/lstm_threads.hpp"
+#include "piece_laws.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -169,6 +170,7 @@ void sequences_case(const KernelTable<T>& k, const std::vector<Dim>& lengths, Di
                 "keeping gates changes bits of h");
   for (const int threads : {1, 2, 3}) {
     set_num_threads(threads);
+    set_paces(threads, threads == 3);
     for (const Order order : {Order::kTimeMajor, Order::kBatchMajor, Order::kFalling}) {
       PYLSTM_EXPECT(same(run_rows(k, s, 0, s.rows(), order, true), trained) &&
                         same(run_rows(k, s, 0, s.rows(), order, false), inferred),

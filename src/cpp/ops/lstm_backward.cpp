@@ -227,16 +227,19 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   if (sharing > 1) {
+    const Paces paces(plan.even ? 1 : sharing);
     sharing_region(sharing, [&](int index, int count, Sharer sharer) {
-      const Range panels = split(all_panels.end, index, count);
+      const Range panels = paces.share(all_panels.end, index, count);
       BackwardRows<T>(run, gradients, {0, batch}, panels, scratch.masked[at(index)], sharer)();
     });
   } else {
+    Paces paces(threads);
     parallel_region(threads, [&](int index, int count) {
-      const std::vector<Dim> bounds = balanced_rows(*run.schedule, count);
+      const std::vector<Dim> bounds = balanced_rows(*run.schedule, count, paces);
       const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
       if (rows.begin == rows.end) return;
-      BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], Sharer())();
+      paces.time(index, work_of(*run.schedule, rows),
+                 [&] { BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], Sharer())(); });
     });
   }
   if (stop_requested(run.interrupt)) return;

@@ -28,8 +28,7 @@ void LstmWeights<T>::pack(const KernelTable<T>& kernels, const LstmParameters<T>
   // The panels are independent; so many elements are a grain of work.
   constexpr Dim kPackedInGrain = 65536;
   const Dim grains = (backward ? 2 : 1) * row * (inputs + units) / kPackedInGrain;
-  parallel_region(std::min(static_cast<int>(tasks), threads_for_grains(grains)), [&](int index, int size) {
-    const Range mine = split(tasks, index, size);
+  parallel_pieces(std::min(static_cast<int>(tasks), threads_for_grains(grains)), tasks, 1, 1, [&](Range mine) {
     for (Dim task = mine.begin; task < mine.end; ++task) {
       const auto g = static_cast<std::size_t>(task % groups);
       const T* k = p.kernel + static_cast<Dim>(g) * columns;

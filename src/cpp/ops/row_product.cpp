@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/caches.hpp"
 #include "base/index.hpp"
+#include "base/pieces.hpp"
 #include "ops/product.hpp"
 #include "ops/sharing.hpp"
 
@@ -20,6 +22,9 @@ constexpr Dim kRowBlock = 256;
 // Panels of D that are packed together, and outputs at most that run over them in turn: in float, the packed rows of
 // both take three eighths of a second level of 2 MiB. Smaller ones were not measured.
 constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
+
+// Panels that a thread takes at a time, at least.
+constexpr Dim kPanelsOfPiece = 2;
 
 // The share of their time that threads work if they split so many parts, of which the last may be smaller: together
 // `whole` parts.
@@ -55,31 +60,27 @@ class RowSum {
     by_tiles_ = plan_.by_tiles && threads() > 1;
     const Dim groups = by_tiles_ ? 1 : threads();
     packed_d_ = in_place() ? nullptr : scratch.d.reserve(groups * plan_.group * plan_.block);
+    pieces_.emplace(panels_, threads(), kPanelsOfPiece);
   }
 
   int threads() const { return std::min(static_cast<int>(plan_.threads), options_.most_threads); }
 
   // One thread's part. All meet before a block is packed where the last one was, and before what they packed is read.
-  void operator()(int index, int size, Sharer sharer) const {
+  void operator()(int index, int size, Sharer sharer) {
     const Range tiles = by_tiles_ ? split(tiles_, index, size) : Range{0, tiles_};
-    const Range panels = by_tiles_ ? Range{0, panels_} : split(panels_, index, size);
-    T* mine = in_place() ? nullptr : packed_d_ + (by_tiles_ ? 0 : index * plan_.group * plan_.block);
     // Nearly equal blocks: a short one would pay for all the outputs.
     const Dim blocks = std::max<Dim>(1, (rows_ + kRowBlock - 1) / kRowBlock);
     for (Dim i = 0; i < blocks; ++i) {
       if (sharer.stopped(options_.interrupt)) return;
       const Block block = {rows_ * i / blocks, rows_ * (i + 1) / blocks - rows_ * i / blocks};
       pack_factors(block, by_tiles_ ? tiles : split(tiles_, index, size));
+      if (!by_tiles_) pieces_->renew(index, size);
       sharer.meet();
-      for (Dim first = panels.begin; first < panels.end; first += kPanelsPacked) {
-        const Range group = {first, std::min(first + kPanelsPacked, panels.end)};
-        if (mine != nullptr) {
-          const Dim count = group.end - first;
-          if (by_tiles_ && first > 0) sharer.meet();  // then nobody reads the group before
-          pack_panels(block, group, by_tiles_ ? split(count, index, size) : Range{0, count}, mine);
-          if (by_tiles_) sharer.meet();
-        }
-        multiply(block, tiles, group, panels.end, mine);
+      if (by_tiles_) {
+        run_together(block, tiles, index, size, sharer);
+      } else {
+        T* mine = in_place() ? nullptr : packed_d_ + index * plan_.group * plan_.block;
+        for (Range p = pieces_->next(index); p.begin < p.end; p = pieces_->next(index)) run_alone(block, p, mine);
       }
     }
   }
@@ -90,6 +91,29 @@ class RowSum {
   };
 
   bool in_place() const { return d_.panel_rows > 0; }
+
+  // All tiles over some panels, packed in `mine`.
+  void run_alone(Block block, Range panels, T* mine) const {
+    for (Dim first = panels.begin; first < panels.end; first += kPanelsPacked) {
+      const Range group = {first, std::min(first + kPanelsPacked, panels.end)};
+      if (!in_place()) pack_panels(block, group, {0, group.end - first}, mine);
+      multiply(block, {0, tiles_}, group, panels.end, mine);
+    }
+  }
+
+  // A thread's tiles over all panels, which all threads pack.
+  void run_together(Block block, Range tiles, int index, int size, Sharer& sharer) const {
+    for (Dim first = 0; first < panels_; first += kPanelsPacked) {
+      const Range group = {first, std::min(first + kPanelsPacked, panels_)};
+      if (!in_place()) {
+        if (first > 0) sharer.meet();  // then nobody reads the group before
+        pack_panels(block, group, split(group.end - first, index, size), packed_d_);
+        sharer.meet();
+      }
+      multiply(block, tiles, group, panels_, packed_d_);
+    }
+  }
+
   Dim columns_of(Dim panel) const { return std::min(panel_, columns_ - panel * panel_); }
 
   // f(factor, its outputs, their place in packed rows of A) for all outputs in a range of tiles.
@@ -162,6 +186,7 @@ class RowSum {
   RowProductPlan plan_;
   bool by_tiles_;
   T *packed_a_, *packed_d_;
+  std::optional<Pieces> pieces_;  // of the panels, unless by tiles
 };
 
 }  // namespace
@@ -191,8 +216,8 @@ RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::
 template <class T>
 void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
                        Dim columns, Dim rows, RowProductScratch<T>& scratch, const RowProductOptions& options) {
-  const RowSum<T> sum(kernels, factors, d, columns, rows, scratch, options);
-  sharing_region(sum.threads(), sum);
+  RowSum<T> sum(kernels, factors, d, columns, rows, scratch, options);
+  sharing_region(sum.threads(), [&](int index, int size, Sharer sharer) { sum(index, size, sharer); });
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                        \

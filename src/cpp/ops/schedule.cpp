@@ -44,12 +44,16 @@ void make_schedule(Dim steps, Dim batch, const std::uint8_t* mask, bool reversed
   }
 }
 
-std::vector<Dim> balanced_rows(const Schedule& s, int size) {
+double work_of(const Schedule& s, Range rows) {
+  return static_cast<double>(std::accumulate(s.length.begin() + rows.begin, s.length.begin() + rows.end, Dim{0}));
+}
+
+std::vector<Dim> balanced_rows(const Schedule& s, int size, const Paces& paces) {
   std::vector<Dim> bounds(static_cast<std::size_t>(size) + 1, s.batch);
   bounds[0] = 0;
   Dim row = 0, done = 0;
   for (int part = 1; part < size; ++part) {
-    const Dim goal = s.total * part / size;
+    const auto goal = static_cast<Dim>(static_cast<double>(s.total) * paces.end_of_share(part - 1, size));
     while (row < s.batch && done + s.length[at(row)] / 2 < goal) done += s.length[at(row++)];
     bounds[at(part)] = row;
   }

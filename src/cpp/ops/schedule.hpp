@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/paces.hpp"
 #include "base/types.hpp"
 
 namespace pylstm {
@@ -30,8 +31,11 @@ struct Schedule {
 // mask [steps, batch] (time-major; 0 = masked) or null. reversed: time runs backwards.
 void make_schedule(Dim steps, Dim batch, const std::uint8_t* mask, bool reversed, Schedule& schedule);
 
-// Bounds [size + 1] that split the sorted rows into contiguous ranges of nearly equal work.
-std::vector<Dim> balanced_rows(const Schedule& schedule, int size);
+// Steps of some of the sorted rows.
+double work_of(const Schedule& schedule, Range rows);
+
+// Bounds [size + 1] that split the sorted rows into contiguous ranges, of work as the paces of threads have it.
+std::vector<Dim> balanced_rows(const Schedule& schedule, int size, const Paces& paces);
 
 // Sorted position of every packed row, through f(packed, step, position).
 template <class F>
