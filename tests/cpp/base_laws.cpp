@@ -10,7 +10,9 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -117,14 +119,26 @@ void regions() {
     PYLSTM_EXPECT(num_threads() == threads, "num_threads is ", num_threads());
     std::vector<std::atomic<int>> visits(1000);
     std::atomic<int> nested{0}, flushed{0}, parts{0};
+    std::mutex mutex;
+    std::set<std::thread::id> ran;
     parallel_for(1000, 10, [&](Range range) {
       ++parts;
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        ran.insert(std::this_thread::get_id());
+      }
       flushed += half_of(std::numeric_limits<double>::min()) == 0;
       for (Dim i = range.begin; i < range.end; ++i) ++visits[static_cast<std::size_t>(i)];
       parallel_region(4, [&](int index, int size) { nested += index == 0 && size == 1; });
     });
     for (const auto& count : visits) PYLSTM_EXPECT(count == 1, "an element was visited ", count, " times");
+    PYLSTM_EXPECT(ran.size() <= static_cast<std::size_t>(threads), ran.size(), " threads ran, of ", threads);
     PYLSTM_EXPECT(threads > 1 || parts == 1, parts, " parts on one thread");
+    int whole = 0;
+    parallel_region(1, [&](int, int) {
+      parallel_pieces(threads, 100, 1, 1, [&](Range range) { whole += range.begin == 0 && range.end == 100; });
+    });
+    PYLSTM_EXPECT(whole == 1, "a region that gets one thread cuts its work for ", threads);
     PYLSTM_EXPECT(flushed == parts, "a thread of a region does not flush denormals");
     PYLSTM_EXPECT(nested == parts, "a region inside a region is not serial");
     std::atomic<int> small{0};

@@ -19,6 +19,7 @@ void table_laws(const KernelTable<T>& k, const Options& options) {
   cell_laws(k, options);
   sequence_laws(k, options);
   softmax_laws(k, options);
+  dense_softmax_laws(k, options);
   interrupt_laws(k, options);
   elementwise_laws(k, options);
   optimizer_laws(k, options);

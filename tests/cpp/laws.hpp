@@ -77,6 +77,8 @@ void interrupt_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void softmax_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
+void dense_softmax_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
 void elementwise_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void embedding_laws(const KernelTable<T>& k, const Options& options);

@@ -1,3 +1,4 @@
+// Paces as a test wishes them, and the laws of sharing work out.
 #pragma once
 
 #include "base/paces.hpp"

@@ -190,10 +190,35 @@ void sequences_case(const KernelTable<T>& k, const std::vector<Dim>& lengths, Di
   report().context = before;
 }
 
+// Ranges of rows cover the batch, and are larger for faster threads where rows are enough.
+void rows_follow_paces() {
+  for (const int size : {1, 2, 3, 5}) {
+    for (const std::vector<Dim>& lengths :
+         {std::vector<Dim>(33, 7), std::vector<Dim>(6, 7), std::vector<Dim>{9, 8, 8, 1}, std::vector<Dim>(1, 3)}) {
+      const Schedule schedule = schedule_of(lengths);
+      set_paces(size, true);
+      const std::vector<Dim> bounds = balanced_rows(schedule, size, Paces(size));
+      PYLSTM_EXPECT(bounds.size() == at(size) + 1 && bounds[0] == 0 && bounds.back() == schedule.batch, "bounds of ",
+                    schedule.batch, " rows for ", size);
+      for (int i = 0; i < size; ++i) {
+        const Dim rows = bounds[at(i + 1)] - bounds[at(i)];
+        PYLSTM_EXPECT(rows >= 0 && rows <= most_rows_of(schedule, size), "a range of ", rows, " rows of ",
+                      schedule.batch, " for ", size);
+        if (schedule.dense && schedule.batch == 6 && size == 2)
+          PYLSTM_EXPECT(rows == 3, "few rows are not split equally");
+      }
+      if (schedule.batch == 33 && size > 1)
+        PYLSTM_EXPECT(bounds[1] < 33 / size, "a slow thread of ", size, " gets ", bounds[1], " of 33 rows");
+    }
+  }
+  set_paces(5, false);
+}
+
 }  // namespace
 
 template <class T>
 void sequence_laws(const KernelTable<T>& k, const Options& options) {
+  rows_follow_paces();
   Random random(5);
   std::vector<Dim> batches = {1, 2, 3, 7, 12, 25};
   if (options.quick) batches = {1, 3, 13};

@@ -1,6 +1,7 @@
 #include "base/paces.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <numeric>
 
@@ -9,37 +10,52 @@
 namespace pylstm {
 namespace {
 
-constexpr double kEqual = 0.06;      // shares within so much of an equal one are equal
-constexpr double kShortest = 5e-5;   // seconds of a thread that tell anything
-constexpr double kNew = 0.3;         // weight of a new pace against those before
-constexpr double kMostAtOnce = 1.5;  // the farthest that a new pace may be from the mean: a core may be gone for once
+constexpr double kEqual = 0.06;     // shares within so much of an equal one are equal
+constexpr double kShortest = 5e-5;  // seconds of a thread that tell anything
+constexpr double kLevelKept = 0.9;  // of a mean's distance from 1
+constexpr double kNew = 0.3;        // weight of a new pace against those before
 
+// Guards remembered(). No lock of a fork's: a child has one thread, and remembers nothing.
 std::mutex mutex;
-std::array<double, 64> remembered;  // less 1, so that it begins at 0
+
+// Paces that are at most kMostShare apart make no larger share.
+double bounded(double pace) {
+  const double farthest = std::sqrt(Paces::kMostShare);
+  return std::min(farthest, std::max(1 / farthest, pace));
+}
 
 }  // namespace
 
+Paces::OfThreads<double>& Paces::remembered() {
+  static OfThreads<double> values = {};
+  return values;
+}
+
 Paces::Paces(int threads) : size_(threads <= kMost ? std::max(1, threads) : 1) {
-  static_assert(kMost == remembered.size(), "");
   if (size_ == 1) return;
   std::fill_n(done_.begin(), size_, Done());
   const std::lock_guard<std::mutex> lock(mutex);
-  for (int i = 0; i < size_; ++i) paces_[at(i)] = 1 + remembered[at(i)];
+  for (int i = 0; i < size_; ++i) paces_[at(i)] = 1 + remembered()[at(i)];
 }
 
-double Paces::end_of_share(int index, int size) const {
-  const double equal = 1.0 / size, sum = size <= size_ ? std::accumulate(&paces_[0], &paces_[0] + size, 0.0) : 0;
-  const auto differs = [&](double pace) { return std::abs(pace / sum - equal) > kEqual * equal; };
-  if (size == 1 || size > size_ || index + 1 == size || std::none_of(&paces_[0], &paces_[0] + size, differs)) {
-    return equal * (index + 1);
-  }
-  return std::accumulate(&paces_[0], &paces_[0] + index + 1, 0.0) / sum;
+double Paces::sum_of_paces(int count) const { return std::accumulate(paces_.begin(), paces_.begin() + count, 0.0); }
+
+bool Paces::differ(int size) const {
+  if (size == 1 || size > size_) return false;
+  const double equal = sum_of_paces(size) / size;
+  return std::any_of(paces_.begin(), paces_.begin() + size,
+                     [=](double pace) { return std::fabs(pace - equal) > kEqual * equal; });
 }
 
 Range Paces::share(Dim n, int index, int size, Dim multiple) const {
-  const auto units = static_cast<double>((n + multiple - 1) / multiple);
+  const Dim units = (n + multiple - 1) / multiple;
+  const bool equal = units < kFewUnits * size || !differ(size);
   const auto bound = [&](int end) {
-    return end == 0 ? 0 : std::min(n, static_cast<Dim>(units * end_of_share(end - 1, size) + 1e-6) * multiple);
+    if (end == 0 || end == size) return end == 0 ? 0 : n;
+    const auto unit = equal
+                          ? units * end / size
+                          : static_cast<Dim>(static_cast<double>(units) * sum_of_paces(end) / sum_of_paces(size) + 0.5);
+    return std::min(n, unit * multiple);
   };
   return {bound(index), bound(index + 1)};
 }
@@ -52,17 +68,19 @@ void Paces::did(int index, double amount, double seconds) {
 
 Paces::~Paces() {
   if (size_ == 1) return;
-  std::array<double, kMost> rates;
+  OfThreads<double> rates;
   for (int i = 0; i < size_; ++i) {
     const Done& done = done_[at(i)];
     if (done.seconds < kShortest || done.amount <= 0) return;
     rates[at(i)] = done.amount / done.seconds;
   }
-  const double mean = std::accumulate(&rates[0], &rates[0] + size_, 0.0) / size_;
+  // Threads that are a part of those remembered keep the mean that they had among them, but for what bounds have moved.
+  const double level = 1 + kLevelKept * (sum_of_paces(size_) / size_ - 1);
+  const double one = std::accumulate(rates.begin(), rates.begin() + size_, 0.0) / size_ / level;
   const std::lock_guard<std::mutex> lock(mutex);
   for (int i = 0; i < size_; ++i) {
-    const double pace = std::min(kMostAtOnce, std::max(1 / kMostAtOnce, rates[at(i)] / mean));
-    remembered[at(i)] += kNew * (pace - 1 - remembered[at(i)]);
+    double& pace = remembered()[at(i)];
+    pace += kNew * (bounded(rates[at(i)] / one) - 1 - pace);
   }
 }
 

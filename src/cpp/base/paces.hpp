@@ -17,21 +17,22 @@ class Paces {
   Paces(const Paces&) = delete;
   Paces& operator=(const Paces&) = delete;
 
-  // Where the share of `index` of `size` threads ends, from 0 to 1. Shares are equal unless threads differ by more than
-  // chance; how large one may be is not bounded.
-  double end_of_share(int index, int size) const;
-  // The share of [0, n), bounds at multiples of `multiple`.
+  // No share is more than so many equal ones, but for its bounds' rounding.
+  static constexpr double kMostShare = 1.5;
+  static constexpr Dim kFewUnits = 4;
+
+  // The share of [0, n) of `index` of `size` threads, bounds at multiples of `multiple`. Shares are equal unless
+  // threads differ by more than chance, and of fewer units than kFewUnits for each, which a thread might get none of.
   Range share(Dim n, int index, int size, Dim multiple = 1) const;
 
   // Thread `index` has done so much, in units of the region's own, without a wait. Called by that thread.
   void did(int index, double amount, double seconds);
 
-  // Times body(), which does so much.
+  // Times body(), which does so much if it returns true.
   template <class F>
   void time(int index, double amount, F body) {
     const Clock::time_point start = Clock::now();
-    body();
-    did(index, amount, seconds_since(start));
+    if (body()) did(index, amount, seconds_since(start));
   }
 
   using Clock = std::chrono::steady_clock;
@@ -44,10 +45,16 @@ class Paces {
   struct Done {
     double amount = 0, seconds = 0;
   };
+  template <class V>
+  using OfThreads = std::array<V, kMost>;
+  static OfThreads<double>& remembered();  // less 1
+
+  double sum_of_paces(int count) const;
+  bool differ(int size) const;
 
   int size_;
-  std::array<double, kMost> paces_;
-  std::array<Done, kMost> done_;
+  OfThreads<double> paces_;  // about 1; up to size_, as done_
+  OfThreads<Done> done_;
 };
 
 }  // namespace pylstm

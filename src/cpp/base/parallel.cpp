@@ -171,7 +171,8 @@ void parallel_pieces(int threads, Dim n, Dim smallest, Dim multiple, const std::
   if (n <= 0) return;
   if (threads <= 1) return parallel_region(1, [&](int, int) { body({0, n}); });
   Pieces pieces(n, threads, smallest, multiple);
-  parallel_region(threads, [&](int index, int) {
+  parallel_region(threads, [&](int index, int size) {
+    if (size == 1) return body({0, n});
     for (Range piece = pieces.next(index); piece.begin < piece.end; piece = pieces.next(index)) body(piece);
   });
 }

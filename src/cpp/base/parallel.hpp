@@ -24,7 +24,7 @@ void parallel_region(int threads, const std::function<void(int index, int size)>
 // are awake only as many as have enough to do to be woken.
 int threads_for_grains(Dim grains);
 
-// body(range) for the pieces of [0, n), see Pieces, on `threads` threads.
+// body(range) for the pieces of [0, n), see Pieces, on `threads` threads: any number of times on each, in any order.
 void parallel_pieces(int threads, Dim n, Dim smallest, Dim multiple, const std::function<void(Range)>& body);
 
 // The same with pieces of a grain, on threads_for_grains(n / grain) threads.

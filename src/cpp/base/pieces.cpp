@@ -8,9 +8,9 @@ namespace pylstm {
 
 Pieces::Pieces(Dim n, int threads, Dim smallest, Dim multiple, Dim largest)
     : n_(n),
-      smallest_(std::max(multiple, round_up(smallest, multiple))),
+      smallest_(std::max(multiple, round_up(std::min(smallest, largest), multiple))),
       multiple_(multiple),
-      largest_(std::max(smallest_, largest / multiple * multiple)),
+      largest_(std::max(multiple, largest / multiple * multiple)),
       paces_(threads),
       threads_(static_cast<std::size_t>(std::max(1, threads))) {
   renew(0, 1);

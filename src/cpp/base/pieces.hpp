@@ -12,9 +12,9 @@
 namespace pylstm {
 
 // [0, n) in shares, one for each thread. A thread takes its own share from the front, half of what is left at a time,
-// so that others find something to take for long, but at most `largest`; then of the largest share that is left, from
-// the back. Bounds are multiples of `multiple`. A piece is about `smallest` at least unless a share is less; a single
-// thread takes as much as it may.
+// so that others find something to take for long; then of the largest share that is left, from the back. Bounds are
+// multiples of `multiple`. A piece has about `smallest` at least, unless a share has less, and `largest` at most; a
+// single thread takes as much as it may.
 class Pieces {
  public:
   Pieces(Dim n, int threads, Dim smallest, Dim multiple = 1, Dim largest = std::numeric_limits<Dim>::max());

@@ -9,17 +9,17 @@
 namespace pylstm {
 namespace {
 
-// So many threads, each with room for so many rows of logits, whatever its share of all rows is.
-struct Plan {
-  int threads;
-  Dim rows;
-};
-
+// Rows that a thread has room for, whatever its share of all rows is.
 template <class T>
-Plan plan_of(const KernelTable<T>& k, Dim rows, Dim inputs, Dim units) {
-  const int threads = useful_threads(product_flops(rows, inputs, units));
-  const Dim chunk = kChunkBytes / (threads * units * static_cast<Dim>(sizeof(T)));
-  return {threads, std::min(rows, std::max(round_up(kRowsOfPiece, k.tile_rows), chunk))};
+Dim room_of(const KernelTable<T>& k, Dim rows, Dim units, int threads) {
+  return round_up(std::min(rows, most_logit_rows<T>(units, threads)), k.tile_rows);
+}
+
+// Bytes of the scratch of so many threads, each with so many rows.
+template <class T>
+std::size_t bytes_of(const KernelTable<T>& k, Dim inputs, Dim units, int threads, Dim room) {
+  const Dim values = threads * (size_in_panels(k, room, units) + room * inputs);
+  return static_cast<std::size_t>(values) * sizeof(T) + CrossEntropyScratch<T>::planned_rows(k, threads * room);
 }
 
 }  // namespace
@@ -28,22 +28,29 @@ template <class T>
 void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* const* x, Dim rows, T* const* y,
                    bool past_caches, Interrupt* interrupt, CrossEntropyScratch<T>& scratch) {
   if (rows == 0) return;
-  const Plan plan = plan_of(kernels, rows, w.inputs, w.units);
-  const Dim panel = kernels.panel_vectors * kernels.width, size = size_in_panels(kernels, plan.rows, w.units);
-  T* near = scratch.x.reserve(rows * w.inputs);
-  T* z = scratch.logits.reserve(plan.threads * size);
-  reserve_rows(scratch.rows, plan.threads * plan.rows, kernels.width);
+  const int threads = useful_threads(product_flops(rows, w.inputs, w.units));
+  const Dim room = room_of(kernels, rows, w.units, threads), size = size_in_panels(kernels, room, w.units);
+  const Dim panel = kernels.panel_vectors * kernels.width;
+  T* near = scratch.x.reserve(threads * room * w.inputs);
+  T* z = scratch.logits.reserve(threads * size);
+  reserve_rows(scratch.rows, threads * room, kernels.width);
   // What is larger than a chunk of logits would only push those out.
   past_caches = past_caches && rows * w.units * static_cast<Dim>(sizeof(T)) > kChunkBytes;
-  Pieces pieces(rows, plan.threads, kRowsOfPiece, kernels.tile_rows, plan.rows);
-  parallel_region(plan.threads, [&](int index, int) {
+  // Nearly equal pieces: a short one reads the kernel for little.
+  const Dim pieces_of_all = (rows + room - 1) / room, multiple = shared_rows(kernels, rows, threads);
+  const Dim largest = round_up((rows + pieces_of_all - 1) / pieces_of_all, multiple);
+  Pieces pieces(rows, threads, kRowsOfPiece, multiple, std::min(room, largest));
+  parallel_region(threads, [&](int index, int) {
+    T* const own = near + index * room * w.inputs;
     for (Range mine = pieces.next(index); mine.begin < mine.end && !stop_requested(interrupt);
          mine = pieces.next(index)) {
-      for (Dim r = mine.begin; r < mine.end; ++r) std::copy(x[r], x[r] + w.inputs, near + r * w.inputs);
       const Range all = {0, mine.end - mine.begin};
+      for (Dim r = 0; r < all.end; ++r) {
+        std::copy(x[mine.begin + r], x[mine.begin + r] + w.inputs, own + r * w.inputs);
+      }
       const Logits<T> logits = {z + index * size, all.end, w.units, panel, kernels.width};
-      SoftmaxRows<T> softmax(kernels, logits, all, scratch.rows, index * plan.rows);
-      make_logits(kernels, w, near + mine.begin * w.inputs, logits, all, softmax);
+      SoftmaxRows<T> softmax(kernels, logits, all, scratch.rows, index * room);
+      make_logits(kernels, w, own, logits, all, softmax);
       softmax.find_largest();
       softmax.exponentials();
       softmax.write(y + mine.begin, past_caches);
@@ -53,10 +60,11 @@ void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& w, cons
 
 template <class T>
 std::size_t dense_softmax_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows) {
-  const Plan plan = plan_of(kernels, rows, inputs, units);
-  const Dim values = plan.threads * size_in_panels(kernels, plan.rows, units) + rows * inputs;
-  return static_cast<std::size_t>(values) * sizeof(T) +
-         CrossEntropyScratch<T>::planned_rows(kernels, plan.threads * plan.rows);
+  std::size_t most = 0;  // of fewer rows fewer threads may have more
+  for (int threads = useful_threads(product_flops(rows, inputs, units)); threads > 0 && rows > 0; --threads) {
+    most = std::max(most, bytes_of(kernels, inputs, units, threads, room_of(kernels, rows, units, threads)));
+  }
+  return most;
 }
 
 #define PYLSTM_INSTANTIATE(T)                                                                                          \

@@ -73,7 +73,9 @@ void embedding_backward(const KernelTable<T>& kernels, Dim entries, Dim width, c
                   gradient + ids[m] * width + columns.begin);
     }
   };
-  parallel_for(width, std::max(line, kGrain / std::max<Dim>(1, rows)), add, line);
+  constexpr Dim kColumnsOfPiece = 128;  // at least: each piece walks all rows
+  const Dim grain = std::max(line, kGrain / std::max<Dim>(1, rows));
+  parallel_pieces(threads_for_grains(width / grain), width, std::max(kColumnsOfPiece, grain), line, add);
 }
 
 bool find_distinct(const std::int32_t* ids, Dim rows, Dim entries, Dim most, DistinctIds& found) {

@@ -136,19 +136,19 @@ const T* sum_repeats(const LstmRun<T>& run, LstmScratch<T>& scratch, int most_th
   constexpr Dim kColumns = 512;  // the sums of some hundred inputs stay in the second-level cache
   const Dim row = 4 * run.weights->units, count = run.repeats.count;
   T* sums = scratch.distinct.reserve_zeroed(count * row);
-  constexpr Dim kAdditions = 65536;  // a grain of work
+  constexpr Dim kColumnsOfPiece = 128;  // at least: each piece walks all rows
+  constexpr Dim kAdditions = 65536;     // a grain of work
   const Dim total = run.schedule->total, line = 64 / static_cast<Dim>(sizeof(T));
-  parallel_for(
-      row, most_threads == 1 ? row : kAdditions / std::max<Dim>(1, total),
-      [&](Range range) {
-        for (Dim column = range.begin; column < range.end; column += kColumns) {
-          const Dim columns = std::min(kColumns, range.end - column);
-          for (Dim m = 0; m < total; ++m) {
-            run.kernels->add(columns, run.gates + m * row + column, sums + run.repeats.index[m] * row + column);
-          }
-        }
-      },
-      line);
+  const Dim grain = std::max<Dim>(1, kAdditions / std::max<Dim>(1, total));
+  const int threads = most_threads == 1 ? 1 : threads_for_grains(row / grain);
+  parallel_pieces(threads, row, std::max(kColumnsOfPiece, grain), line, [&](Range range) {
+    for (Dim column = range.begin; column < range.end; column += kColumns) {
+      const Dim columns = std::min(kColumns, range.end - column);
+      for (Dim m = 0; m < total; ++m) {
+        run.kernels->add(columns, run.gates + m * row + column, sums + run.repeats.index[m] * row + column);
+      }
+    }
+  });
   return sums;
 }
 
@@ -227,9 +227,8 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   if (sharing > 1) {
-    const Paces paces(plan.even ? 1 : sharing);
     sharing_region(sharing, [&](int index, int count, Sharer sharer) {
-      const Range panels = paces.share(all_panels.end, index, count);
+      const Range panels = split(all_panels.end, index, count);
       BackwardRows<T>(run, gradients, {0, batch}, panels, scratch.masked[at(index)], sharer)();
     });
   } else {
@@ -238,8 +237,10 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
       const std::vector<Dim> bounds = balanced_rows(*run.schedule, count, paces);
       const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
       if (rows.begin == rows.end) return;
-      paces.time(index, work_of(*run.schedule, rows),
-                 [&] { BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], Sharer())(); });
+      paces.time(index, work_of(*run.schedule, rows), [&] {
+        BackwardRows<T>(run, gradients, rows, all_panels, scratch.masked[at(index)], Sharer())();
+        return !stop_requested(run.interrupt);
+      });
     });
   }
   if (stop_requested(run.interrupt)) return;

@@ -246,14 +246,14 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   const T* distinct = project_repeats(run, scratch);
-  // A thread may get any number of rows, and has room for all, so that what is held does not depend on it.
-  const Dim z_size = most_chunk_rows(run, batch) * w.z_columns;
+  const auto reserve_z = [&](Buffer<T>& z, Dim height) {
+    return z.reserve(most_chunk_rows(run, height) * w.z_columns);
+  };
   if (sharing > 1) {
-    T* z = scratch.z[0].reserve(z_size);
+    T* z = reserve_z(scratch.z[0], batch);
     for (std::size_t i = 0; i < size; ++i) reserve_masked(run, batch, scratch.masked[i]);
-    const Paces paces(plan.even ? 1 : sharing);
     sharing_region(sharing, [&](int index, int count, Sharer sharer) {
-      const Range blocks = paces.share(all_blocks.end, index, count);
+      const Range blocks = split(all_blocks.end, index, count);
       ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], sharer)();
     });
     return;
@@ -262,11 +262,15 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   parallel_region(threads, [&](int index, int count) {
     const std::vector<Dim> bounds = balanced_rows(*run.schedule, count, paces);
     const Range rows = {bounds[at(index)], bounds[at(index) + 1]};
-    T* z = scratch.z[at(index)].reserve(z_size);
-    reserve_masked(run, batch, scratch.masked[at(index)]);
+    // Room for its largest share, so that what is held does not depend on paces.
+    const Dim height = most_rows_of(*run.schedule, count);
+    T* z = reserve_z(scratch.z[at(index)], height);
+    reserve_masked(run, height, scratch.masked[at(index)]);
     if (rows.begin == rows.end) return;
-    paces.time(index, work_of(*run.schedule, rows),
-               [&] { ForwardRows<T>(run, rows, all_blocks, z, distinct, scratch.masked[at(index)], Sharer())(); });
+    paces.time(index, work_of(*run.schedule, rows), [&] {
+      ForwardRows<T>(run, rows, all_blocks, z, distinct, scratch.masked[at(index)], Sharer())();
+      return !stop_requested(run.interrupt);
+    });
   });
 }
 

@@ -53,12 +53,13 @@ LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeight
   const LstmThreads threads = lstm_threads(run, planned.training ? Pass::kForward : Pass::kInference, kernels.width);
   const bool share = threads.sharing > 1;
   const Dim parts = share ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
+  const Dim height = most_rows_of(schedule, static_cast<int>(parts));
   LstmScratchSizes sizes;
-  sizes.z.assign(at(parts), most_chunk_rows(run, schedule.batch) * w.z_columns);
+  sizes.z.assign(at(parts), most_chunk_rows(run, height) * w.z_columns);
   sizes.distinct = planned.distinct * w.z_columns;
   const bool dropout = planned.input_dropout || planned.recurrent_dropout;
   // Backward splits rows as forward does where it has masks of its own, those of recurrent dropout.
-  if (dropout) sizes.masked.assign(at(share ? threads.sharing : parts), schedule.batch * std::max(w.inputs, w.units));
+  if (dropout) sizes.masked.assign(at(share ? threads.sharing : parts), height * std::max(w.inputs, w.units));
   if (!planned.training) return sizes;
   if (dropout) sizes.dropped = schedule.total * (w.inputs + w.units);
   sizes.row_pointers = 3 * schedule.total;

@@ -79,9 +79,7 @@ LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple) {
   const int wanted = useful_threads(pass == Pass::kInference ? flops : flops / kTrainingGrain),
             sharing = threads_for_units(run, pass, wanted, multiple);
   const int running = sharing > 1 ? sharing : threads_for_rows(run, wanted);
-  // Of few rows a thread mostly reads weights, and an equal part of them may just stay near.
-  const bool even = run.schedule->batch <= kFewRows * sharing;
-  return {sharing, running, wanted, running == 1 && flops < kFlopsSent ? 1 : num_threads(), even};
+  return {sharing, running, wanted, running == 1 && flops < kFlopsSent ? 1 : num_threads()};
 }
 
 template LstmThreads lstm_threads<float>(const LstmRun<float>&, Pass, Dim);

@@ -12,7 +12,6 @@ struct LstmThreads {
   int running;    // over time
   int most;       // over time, for this batch or one of fewer rows
   int gradients;  // at most, for dW, dU, db and dx after backward over time
-  bool even;      // shares of units are equal, and do not follow the threads' paces
 };
 
 // Of units in multiples of `multiple`. Units are split where rows are too few, and where weights are so large that each

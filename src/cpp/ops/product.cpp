@@ -104,7 +104,7 @@ template <class T>
 void product_in_parallel(const KernelTable<T>& kernels, const GemmArgs<T>& args, Interrupt* interrupt,
                          int most_threads) {
   const int threads = std::min(most_threads, useful_threads(product_flops(args.rows, args.inner, args.columns)));
-  parallel_pieces(threads, args.rows, kRowsOfPiece, kernels.tile_rows,
+  parallel_pieces(threads, args.rows, kRowsOfPiece, shared_rows(kernels, args.rows, threads),
                   [&](Range rows) { product(kernels, rows_of(args, rows), interrupt); });
 }
 

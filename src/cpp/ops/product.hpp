@@ -6,6 +6,7 @@
 
 #include "base/buffer.hpp"
 #include "base/interrupt.hpp"
+#include "base/paces.hpp"
 #include "base/parallel.hpp"
 #include "kernels/table.hpp"
 
@@ -71,6 +72,12 @@ void product_in_parallel(const KernelTable<T>& kernels, const GemmArgs<T>& args,
 
 // Rows that a thread takes at a time where threads share a product: with fewer, the panels are read too often.
 inline constexpr Dim kRowsOfPiece = 48;
+
+// Threads share rows in whole tiles, unless that left some with few or none.
+template <class T>
+Dim shared_rows(const KernelTable<T>& kernels, Dim rows, int threads) {
+  return rows < Paces::kFewUnits * threads * kernels.tile_rows ? 1 : kernels.tile_rows;
+}
 
 inline double product_flops(Dim rows, Dim inner, Dim columns) {
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);

@@ -186,7 +186,7 @@ class RowSum {
   RowProductPlan plan_;
   bool by_tiles_;
   T *packed_a_, *packed_d_;
-  std::optional<Pieces> pieces_;  // of the panels, unless by tiles
+  std::optional<Pieces> pieces_;  // of the panels, of use unless by tiles
 };
 
 }  // namespace

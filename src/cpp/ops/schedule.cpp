@@ -51,13 +51,19 @@ double work_of(const Schedule& s, Range rows) {
 std::vector<Dim> balanced_rows(const Schedule& s, int size, const Paces& paces) {
   std::vector<Dim> bounds(static_cast<std::size_t>(size) + 1, s.batch);
   bounds[0] = 0;
+  const bool few = s.batch < Paces::kFewUnits * size;
   Dim row = 0, done = 0;
   for (int part = 1; part < size; ++part) {
-    const auto goal = static_cast<Dim>(static_cast<double>(s.total) * paces.end_of_share(part - 1, size));
+    const Dim goal = few ? s.total * part / size : paces.share(s.total, part, size).begin;
     while (row < s.batch && done + s.length[at(row)] / 2 < goal) done += s.length[at(row++)];
     bounds[at(part)] = row;
   }
   return bounds;
+}
+
+Dim most_rows_of(const Schedule& s, int size) {
+  if (!s.dense) return s.batch;  // of short rows a thread may get any number
+  return std::min(s.batch, static_cast<Dim>(Paces::kMostShare * static_cast<double>(s.batch) / size) + 2);
 }
 
 }  // namespace pylstm

@@ -37,6 +37,9 @@ double work_of(const Schedule& schedule, Range rows);
 // Bounds [size + 1] that split the sorted rows into contiguous ranges, of work as the paces of threads have it.
 std::vector<Dim> balanced_rows(const Schedule& schedule, int size, const Paces& paces);
 
+// Rows of such a range at most.
+Dim most_rows_of(const Schedule& schedule, int size);
+
 // Sorted position of every packed row, through f(packed, step, position).
 template <class F>
 void each_packed_row(const Schedule& s, F f) {

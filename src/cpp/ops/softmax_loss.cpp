@@ -66,7 +66,7 @@ void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
 // Rows of a chunk of logits.
 template <class T>
 Dim chunk_rows(Dim rows, Dim units) {
-  return std::min(rows, std::max<Dim>(48, kChunkBytes / (units * static_cast<Dim>(sizeof(T)))));
+  return std::min(rows, most_logit_rows<T>(units, 1));
 }
 
 }  // namespace
@@ -127,7 +127,8 @@ void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim row
   for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
     const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
     const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
-    parallel_pieces(useful_threads(product_flops(count, w.inputs, w.units)), count, kRowsOfPiece, kernels.tile_rows,
+    const int threads = useful_threads(product_flops(count, w.inputs, w.units));
+    parallel_pieces(threads, count, kRowsOfPiece, shared_rows(kernels, count, threads),
                     [&](Range mine) { rows_of(begin, logits, mine); });
     after(begin, logits);
   }

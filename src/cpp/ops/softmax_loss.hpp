@@ -41,13 +41,14 @@ struct DenseGradients {  // null members are not computed
   T* dx = nullptr;
 };
 
-// Dense layer and softmax: y[r] [units] are the probabilities of x[r] [inputs]. Rows run some at a time in their order,
-// so that outputs that lie together are written together; past_caches: past the caches if they are many, for a caller
-// that does not read them soon. Every y[r] is aligned to T. Incomplete when `interrupt` asks to stop.
+// Dense layer and softmax: y[r] [units] are the probabilities of x[r] [inputs]. Rows that lie together
+// run together, so that outputs which do are written together; past_caches: past the caches if they are many, for a
+// caller that does not read them soon. Every y[r] is aligned to T. Incomplete when `interrupt` asks to stop.
 template <class T>
 void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* const* x, Dim rows,
                    T* const* y, bool past_caches, Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
 
+// What it reserves at most, of as many rows or fewer.
 template <class T>
 std::size_t dense_softmax_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows);
 

@@ -1,4 +1,5 @@
-// Softmax and its loss over rows of logits that stand in panels: the steps that softmax_loss.cpp puts between products.
+// Softmax and its loss over rows of logits that stand in panels: the steps that softmax_loss.cpp and dense_softmax.cpp
+// put between products.
 #pragma once
 
 #include <algorithm>
@@ -29,8 +30,14 @@ Dim size_in_panels(const KernelTable<T>& k, Dim rows, Dim columns) {
   return rows * ((columns + k.width - 1) / k.width * k.width);
 }
 
-// A chunk of logits stays in the last-level cache (bytes).
-constexpr Dim kChunkBytes = Dim{8} << 20;
+// Logits stay in the last-level cache (bytes).
+inline constexpr Dim kChunkBytes = Dim{8} << 20;
+
+// Rows of logits at a time, for each of so many threads that have some of their own.
+template <class T>
+Dim most_logit_rows(Dim units, int threads) {
+  return std::max(kRowsOfPiece, kChunkBytes / (threads * units * static_cast<Dim>(sizeof(T))));
+}
 
 template <class T>
 void reserve_rows(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
@@ -130,8 +137,8 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
   }
 }
 
-// The same with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If it is `deferred`, the
-// exponentials, less their sum where the label is, are then the gradient divided by factor: their products need not
+// SoftmaxRows with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If it is `deferred`,
+// the exponentials, less their sum where the label is, are then the gradient divided by factor: their products need not
 // wait for the sum. Otherwise gradient() of every panel makes them the gradient.
 template <class T>
 class LossRows : public SoftmaxRows<T> {
