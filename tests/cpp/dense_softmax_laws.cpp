@@ -3,7 +3,7 @@
 
 #include "base/parallel.hpp"
 #include "laws.hpp"
-#include "ops/softmax_loss.hpp"
+#include "ops/dense_softmax.hpp"
 #include "piece_laws.hpp"
 #include "softmax_reference.hpp"
 

@@ -5,6 +5,7 @@
 
 #include "base/index.hpp"
 #include "laws.hpp"
+#include "ops/dense_softmax.hpp"
 #include "ops/lstm.hpp"
 #include "ops/softmax_loss.hpp"
 

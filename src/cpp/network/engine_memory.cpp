@@ -5,6 +5,7 @@
 #include "base/float_env.hpp"
 #include "base/index.hpp"
 #include "network/engine.hpp"
+#include "ops/dense_softmax.hpp"
 
 namespace pylstm {
 namespace {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/index.hpp"
+#include "ops/dense_softmax.hpp"
 #include "ops/dropout.hpp"
 #include "ops/embedding.hpp"
 

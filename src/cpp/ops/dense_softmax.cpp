@@ -1,5 +1,7 @@
 // The dense softmax layer at prediction: threads take rows some at a time, and make, scale and write their logits
 // alone.
+#include "ops/dense_softmax.hpp"
+
 #include <algorithm>
 
 #include "base/index.hpp"

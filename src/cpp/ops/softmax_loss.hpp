@@ -27,7 +27,7 @@ struct CrossEntropyScratch {
   DenseScratch<T> product;
   std::size_t bytes() const;
   // What bytes() is after dense_softmax_cross_entropy of so many rows; of softmax_cross_entropy it is planned_rows
-  // alone, of dense_softmax it is dense_softmax_bytes.
+  // alone.
   static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows, bool gradients);
   static std::size_t planned_rows(const KernelTable<T>& kernels, Dim rows);
   // What the latter reserves for its sums over rows.
@@ -40,17 +40,6 @@ struct DenseGradients {  // null members are not computed
   T* bias = nullptr;
   T* dx = nullptr;
 };
-
-// Dense layer and softmax: y[r] [units] are the probabilities of x[r] [inputs]. Rows that lie together
-// run together, so that outputs which do are written together; past_caches: past the caches if they are many, for a
-// caller that does not read them soon. Every y[r] is aligned to T. Incomplete when `interrupt` asks to stop.
-template <class T>
-void dense_softmax(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* const* x, Dim rows,
-                   T* const* y, bool past_caches, Interrupt* interrupt, CrossEntropyScratch<T>& scratch);
-
-// What it reserves at most, of as many rows or fewer.
-template <class T>
-std::size_t dense_softmax_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows);
 
 // Dense layer, softmax and cross-entropy in chunks of rows: logits live for one chunk only and no
 // probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks.
