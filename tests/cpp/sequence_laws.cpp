@@ -236,6 +236,13 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
       sequences_case(k, pairs, inputs, units, random);
     }
   }
+  // Of four threads three run, as rows of four would share a cache line: each has more rows, and run_rows what it
+  // plans.
+  set_num_threads(4);
+  for (const Dim batch : {9, 10, 11}) {
+    const Sequences<T> s = make_sequences<T>(std::vector<Dim>(at(batch), 63), 70, 10, random);
+    run_rows(k, s, 0, batch, Order::kTimeMajor, false);
+  }
   // Work for three threads, each with rows of its own; and for two rows, whose units threads share.
   const Dim units = 193;
   for (const std::vector<Dim>& lengths : {std::vector<Dim>{5, 5, 5, 5, 5, 4, 4, 4, 4}, std::vector<Dim>{9, 9}}) {

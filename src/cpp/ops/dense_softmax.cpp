@@ -11,10 +11,12 @@
 namespace pylstm {
 namespace {
 
-// Rows that a thread has room for, whatever its share of all rows is.
+// Rows that a thread has room for: its largest share, or a part of it.
 template <class T>
 Dim room_of(const KernelTable<T>& k, Dim rows, Dim units, int threads) {
-  return round_up(std::min(rows, most_logit_rows<T>(units, threads)), k.tile_rows);
+  const Dim share =
+      threads == 1 ? rows : static_cast<Dim>(Paces::kMostShare * static_cast<double>(rows) / threads) + k.tile_rows;
+  return round_up(std::min({rows, share, most_logit_rows<T>(units, threads)}), k.tile_rows);
 }
 
 // Bytes of the scratch of so many threads, each with so many rows.

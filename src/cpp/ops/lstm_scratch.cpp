@@ -53,13 +53,16 @@ LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeight
   const LstmThreads threads = lstm_threads(run, planned.training ? Pass::kForward : Pass::kInference, kernels.width);
   const bool share = threads.sharing > 1;
   const Dim parts = share ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
-  const Dim height = most_rows_of(schedule, static_cast<int>(parts));
-  LstmScratchSizes sizes;
-  sizes.z.assign(at(parts), most_chunk_rows(run, height) * w.z_columns);
-  sizes.distinct = planned.distinct * w.z_columns;
   const bool dropout = planned.input_dropout || planned.recurrent_dropout;
-  // Backward splits rows as forward does where it has masks of its own, those of recurrent dropout.
-  if (dropout) sizes.masked.assign(at(share ? threads.sharing : parts), height * std::max(w.inputs, w.units));
+  LstmScratchSizes sizes;
+  // Of fewer threads, which may be all that a batch is worth, each has more rows.
+  for (int i = 0; i < static_cast<int>(parts); ++i) {
+    const Dim height = most_rows_of(schedule, i + 1);
+    sizes.z.push_back(most_chunk_rows(run, height) * w.z_columns);
+    if (dropout) sizes.masked.push_back(height * std::max(w.inputs, w.units));
+  }
+  sizes.distinct = planned.distinct * w.z_columns;
+  if (dropout && share) sizes.masked.assign(at(threads.sharing), schedule.batch * std::max(w.inputs, w.units));
   if (!planned.training) return sizes;
   if (dropout) sizes.dropped = schedule.total * (w.inputs + w.units);
   sizes.row_pointers = 3 * schedule.total;
