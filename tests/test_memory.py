@@ -201,6 +201,19 @@ def test_a_prediction_holds_what_was_estimated(name):
     assert 0.5 * estimate.workspace <= found.workspace <= estimate.workspace
 
 
+@pytest.mark.parametrize("sequences", [False, True])
+def test_a_last_batch_of_few_rows_holds_no_more(sequences, request):
+    """Threads share the units of few large rows, of which h of all steps is kept."""
+    before = pylstm.get_num_threads()
+    request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
+    pylstm._core.set_num_threads(2)
+    model = pylstm.Sequential([layers.LSTM(256, return_sequences=sequences)])
+    x = np.zeros((34, 400, 8), np.float32)
+    model.predict(x, batch_size=32)
+    plan = model.estimate_memory(32, 400, training=False)
+    assert held(model).workspace <= plan.workspace
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_padding_and_evaluation_hold_no_more(name):
     model, x, y = problem(name)

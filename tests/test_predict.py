@@ -22,6 +22,23 @@ def many_classes(units):
     )
 
 
+@pytest.mark.parametrize(("units", "steps"), [(17, 6), (33, 1)])
+@pytest.mark.parametrize("reversed_", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_a_last_lstm_writes_what_a_call_of_it_returns(units, steps, reversed_, sequences, isa):
+    """The engine writes results batch by batch where they belong, and keeps two steps of h."""
+    layers = pylstm.layers
+    model = pylstm.Sequential(
+        [
+            layers.LSTM(units + 2, return_sequences=True),
+            layers.LSTM(units, return_sequences=sequences, go_backwards=reversed_),
+        ]
+    )
+    x = np.random.default_rng(2).normal(size=(23, steps, 5)).astype(np.float32)
+    found = model.predict(x, batch_size=9)  # and a smaller batch at the end
+    assert np.array_equal(found, model.layers[1](model.layers[0](x)))
+
+
 @pytest.mark.parametrize("units", [3000, 3001])
 def test_results_beyond_the_caches_have_the_bits_of_small_ones(units, isa):
     model = many_classes(units)

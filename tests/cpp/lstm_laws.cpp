@@ -12,8 +12,16 @@ enum class Layout { kTogether, kApart, kCellsOnly };
 template <class T>
 struct Step {
   explicit Step(Dim count)
-      : h_prev(count), kernel(count), packed(count), z(count), c_prev(count), c(count), h(count), gates(count) {}
-  Guarded<T> h_prev, kernel, packed, z, c_prev, c, h, gates;
+      : h_prev(count),
+        kernel(count),
+        packed(count),
+        z(count),
+        c_prev(count),
+        c(count),
+        h(count),
+        gates(count),
+        y(count) {}
+  Guarded<T> h_prev, kernel, packed, z, c_prev, c, h, gates, y;
 };
 
 // Column of a gate of a unit in z.
@@ -63,8 +71,12 @@ struct StepProblem {
     T* c_new = in_place ? before : m.c.take(count * units);
     T* h_new = m.h.take(size(count, h_row, units));
     T* gates = keep ? m.gates.take(4 * count * units) : nullptr;
+    const Dim y_row = units + 3, y_first = 2;
+    T* y = m.y.take(size(count, y_row, y_first + units));
+    std::vector<T*> y_rows;  // the last one first
+    for (Dim r = 0; r < count; ++r) y_rows.push_back(y + (count - 1 - r) * y_row);
     k.lstm_step({count, units, h, h_row, packed, z_rows, z_row, apart ? round_up(units, width) : 0, before, c_new,
-                 h_new, h_row, gates, 0, -1, cut > 0, cut});
+                 h_new, h_row, gates, 0, -1, cut > 0, cut, keep ? nullptr : y_rows.data(), y_first});
     PYLSTM_EXPECT(m.h.intact() && m.z.intact() && (in_place ? m.c_prev : m.c).intact() && (!keep || m.gates.intact()),
                   "lstm_step wrote in front of an output");
     StepResult<T> result;
@@ -73,6 +85,12 @@ struct StepProblem {
       result.h.insert(result.h.end(), h_new + r * h_row, h_new + r * h_row + units);
       for (Dim u = units; u < h_row && r + 1 < count; ++u)
         PYLSTM_EXPECT(is_sentinel(h_new[r * h_row + u]), "lstm_step wrote between rows of h");
+      for (Dim u = 0; u < y_first + units; ++u) {
+        const T got = y_rows[at(r)][u];
+        const bool written = !keep && u >= y_first;
+        PYLSTM_EXPECT(written ? std::memcmp(&got, h_new + r * h_row + u - y_first, sizeof(T)) == 0 : is_sentinel(got),
+                      "element ", u - y_first, " of a row of y is ", got);
+      }
     }
     if (keep) result.gates.assign(gates, gates + 4 * count * units);
     return result;

@@ -26,6 +26,9 @@ struct Sequences {
   const T* input(Dim row, Dim step) const { return x.data() + (row * steps() + step) * inputs; }
 };
 
+// What a run keeps: the last c alone, or all of c and gates too, or not even h of all steps, which go to rows of y.
+enum class Kept { kOutputs, kAll, kLast };
+
 // [total, units] h, then what c holds, then gates if they are kept.
 template <class T>
 using Result = std::vector<T>;
@@ -61,7 +64,8 @@ Schedule schedule_of(const std::vector<Dim>& lengths) {
 
 // Rows [first, last) as a batch of their own.
 template <class T>
-Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Dim last, Order order, bool training) {
+Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Dim last, Order order, Kept kept) {
+  const bool training = kept == Kept::kAll, two_steps = kept == Kept::kLast;
   const Schedule schedule = schedule_of({s.lengths.begin() + first, s.lengths.begin() + last});
   const Dim count = last - first, steps = schedule.steps, units = s.units;
   const Dim row = order == Order::kBatchMajor ? steps * s.inputs : s.inputs;
@@ -85,15 +89,22 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
       std::copy_n(s.input(first + r, step), s.inputs, begin + step * spacing + r * row);
     }
   }
-  const Dim packed = count + schedule.total, cells = (training ? packed : count) * units;
+  const Dim packed = count + (two_steps ? count : schedule.total), cells = (training ? packed : count) * units;
   Guarded<T> h_memory(packed * units), c_memory(cells), gates_memory(4 * schedule.total * units);
+  Guarded<T> y_memory(schedule.total * units);
   run.h = h_memory.take(packed * units);
   run.c = c_memory.take(cells);
   run.gates = training ? gates_memory.take(4 * schedule.total * units) : nullptr;
   std::copy_n(s.h.data() + first * units, count * units, run.h);
   std::copy_n(s.c.data() + first * units, count * units, run.c);
+  std::vector<T*> y;
+  T* y_rows = two_steps ? y_memory.take(schedule.total * units) : nullptr;
+  for (Dim r = 0; two_steps && r < count; ++r) y.push_back(y_rows + (count - 1 - r) * steps * units);
+  run.two_steps = two_steps;
+  run.y = two_steps ? y.data() : nullptr;
   LstmScratch<T> scratch;
   lstm_forward(run, scratch);
+  PYLSTM_EXPECT(!two_steps || y_memory.intact(), "lstm_forward wrote in front of y");
   PYLSTM_EXPECT(h_memory.intact() && c_memory.intact() && (!training || gates_memory.intact()),
                 "lstm_forward wrote in front of an output");
   PlannedRun plan;
@@ -103,6 +114,14 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   const std::size_t planned = planned_scratch(k, weights, plan).template bytes<T>();
   PYLSTM_EXPECT(scratch.bytes() <= planned, "lstm_forward reserved ", scratch.bytes(), ", planned ", planned);
   Result<T> result(run.h + count * units, run.h + packed * units);
+  if (two_steps) {
+    result.clear();
+    for (Dim step = 0; step < steps; ++step) {
+      for (const T* row : y) result.insert(result.end(), row + step * units, row + (step + 1) * units);
+    }
+    PYLSTM_EXPECT(std::equal(result.end() - count * units, result.end(), run.h_after(steps - 1)),
+                  "h after the last step is not its outputs");
+  }
   result.insert(result.end(), run.c, run.c + cells);
   if (training) result.insert(result.end(), run.gates, run.gates + 4 * schedule.total * units);
   return result;
@@ -164,22 +183,23 @@ void sequences_case(const KernelTable<T>& k, const std::vector<Dim>& lengths, Di
   report().context = context.str();
   set_num_threads(1);
   const Schedule schedule = schedule_of(lengths);
-  const Result<T> trained = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, true);
-  const Result<T> inferred = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, false);
+  const Result<T> trained = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, Kept::kAll);
+  const Result<T> inferred = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, Kept::kOutputs);
   PYLSTM_EXPECT(std::memcmp(trained.data(), inferred.data(), at(schedule.total * units) * sizeof(T)) == 0,
                 "keeping gates changes bits of h");
   for (const int threads : {1, 2, 3}) {
     set_num_threads(threads);
     set_paces(threads, threads == 3);
     for (const Order order : {Order::kTimeMajor, Order::kBatchMajor, Order::kFalling}) {
-      PYLSTM_EXPECT(same(run_rows(k, s, 0, s.rows(), order, true), trained) &&
-                        same(run_rows(k, s, 0, s.rows(), order, false), inferred),
+      PYLSTM_EXPECT(same(run_rows(k, s, 0, s.rows(), order, Kept::kAll), trained) &&
+                        same(run_rows(k, s, 0, s.rows(), order, Kept::kOutputs), inferred) &&
+                        (!schedule.dense || same(run_rows(k, s, 0, s.rows(), order, Kept::kLast), inferred)),
                     "order ", static_cast<int>(order), " on ", threads, " threads changes bits");
     }
   }
   set_num_threads(1);
   for (Dim r = 0; r < s.rows(); ++r) {
-    const Result<T> alone = run_rows(k, s, r, r + 1, Order::kTimeMajor, true);
+    const Result<T> alone = run_rows(k, s, r, r + 1, Order::kTimeMajor, Kept::kAll);
     compare(s, r, alone);
     for (Dim step = 0; step < lengths[at(r)]; ++step) {
       PYLSTM_EXPECT(std::memcmp(trained.data() + schedule.packed(step, r) * units, alone.data() + step * units,
@@ -241,7 +261,7 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
   set_num_threads(4);
   for (const Dim batch : {9, 10, 11}) {
     const Sequences<T> s = make_sequences<T>(std::vector<Dim>(at(batch), 63), 70, 10, random);
-    run_rows(k, s, 0, batch, Order::kTimeMajor, false);
+    run_rows(k, s, 0, batch, Order::kTimeMajor, Kept::kOutputs);
   }
   // Work for three threads, each with rows of its own; and for two rows, whose units threads share.
   const Dim units = 193;

@@ -166,7 +166,8 @@ class Engine final : public Network {
   void gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
               Dim last_step, CallWork<T>& work) const;
   void open_context(CallWork<T>& work, const Kernels& kernels, Interrupt* interrupt) const;
-  void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const;
+  void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count,
+                  T* const* results = nullptr) const;
   void run_layers(CallWork<T>& work, const WeightsList<T>& weights) const { run_layers(work, weights, layers_.size()); }
   void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
   std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;

@@ -35,11 +35,13 @@ void Engine<T>::open_context(CallWork<T>& work, const Kernels& kernels, Interrup
 
 // The first `count` layers.
 template <class T>
-void Engine<T>::run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count) const {
+void Engine<T>::run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count,
+                           T* const* results) const {
   work.rows.resize(layers_.size() + 1);
   work.rows[0] = work.batch.x;
   for (std::size_t i = 0; i < count; ++i) {
     work.context.repeats = i + 1 < count && layers_[i + 1]->takes_repeats();
+    work.context.results = i + 1 == layers_.size() ? results : nullptr;
     work.rows[i + 1] = layers_[i]->forward(work.context, weights[i].get(), *work.layers[i], work.rows[i]);
   }
 }

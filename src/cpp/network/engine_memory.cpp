@@ -83,6 +83,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
     const SampleShape out = layer.output_shape();
     call.want_dx = call.training && i > 0;
     call.repeats = i + 1 < layers_.size() && layers_[i + 1]->takes_repeats();
+    call.results = i + 1 == layers_.size() && mode == Mode::kPredict;
     if (i + 1 < layers_.size() || !unwritten) {
       sum += layer.planned_work(kernels, call);
       scratch.cover(layer.planned_scratch(kernels, call));
@@ -99,6 +100,8 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
     if (unwritten) {
       sum += 2 * at(last_rows) * sizeof(T*);
       sum += dense_softmax_bytes(kernels, features, output_.features, last_rows);
+    } else if (mode == Mode::kPredict) {
+      sum += at(batch) * sizeof(T*);
     }
     return sum + scratch.template bytes<T>();
   }

@@ -129,7 +129,7 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
   const Reading reading(*settings_mutex_);
   const Dim steps = output_.sequence ? steps_of(data) : 1, features = output_.features;
   T* y = static_cast<T*>(out);
-  // Probabilities of many classes are written once, where the caller wants them.
+  // Probabilities of many classes, and what a layer writes to results, are written once, where the caller wants them.
   const DenseLayer<T>* softmax = last_dense(DenseActivation::kSoftmax);
   const auto write = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t* rows, Dim count) {
     if (softmax != nullptr) {
@@ -148,9 +148,11 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
                                    steps * count, work.y_rows.data(), true);
       return !stop_requested(interrupt);
     }
-    run_layers(work, weights);
+    work.y_rows.resize(at(count));
+    for (Dim b = 0; b < count; ++b) work.y_rows[at(b)] = y + rows[b] * steps * features;
+    run_layers(work, weights, layers_.size(), work.y_rows.data());
     if (stop_requested(interrupt)) return false;
-    to_batch_major(work.rows.back().data, steps, count, features, rows, y);
+    if (work.rows.back().data != nullptr) to_batch_major(work.rows.back().data, steps, count, features, rows, y);
     return true;
   };
   return read_batches(data, TargetShape{}, request, interrupt, write);

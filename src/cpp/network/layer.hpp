@@ -84,6 +84,9 @@ struct CallContext {
   bool only_stateful = true;           // use `state` in layers with stateful=True alone
   State<T>* state_gradient = nullptr;  // backward: in dL/d(final state), out dL/d(initial state)
   LayerScratch<T>* scratch = nullptr;  // of all layers
+  // [batch] where the last layer may write the steps of each sample, side by side, or null. Its result then has no
+  // data.
+  T* const* results = nullptr;
   Interrupt* interrupt = nullptr;
 };
 
@@ -94,6 +97,7 @@ struct PlannedCall {
   bool training = false;     // forward that keeps, with dropout, and backward
   bool want_dx = false;
   bool repeats = false;  // the next layer takes_repeats
+  bool results = false;  // with CallContext::results
   Dim distinct = 0;      // rows of the input's Rows::repeats at most; 0 without
 
   Dim rows() const { return batch * steps; }

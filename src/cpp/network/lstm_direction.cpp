@@ -5,6 +5,7 @@
 
 #include "base/index.hpp"
 #include "ops/dropout.hpp"
+#include "ops/lstm_threads.hpp"
 
 namespace pylstm {
 namespace {
@@ -85,6 +86,11 @@ std::size_t DirectionWeights<T>::planned_bytes(const KernelTable<T>& kernels, co
 }
 
 template <class T>
+bool LstmDirection<T>::may_keep_two_steps(bool keep, bool results) const {
+  return !keep && (results || !config_.return_sequences);
+}
+
+template <class T>
 DirectionSizes LstmDirection<T>::forward_sizes(const Schedule& s, bool keep, bool training) const {
   DirectionSizes sizes;
   sizes.x = s.dense ? 0 : s.total * config_.inputs;
@@ -148,9 +154,15 @@ Dim LstmDirection<T>::planned_dx(const PlannedCall& call) const {
 }
 
 template <class T>
-std::size_t LstmDirection<T>::planned_bytes(const PlannedCall& call) const {
+std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call) const {
   const Schedule s = planned_schedule(call);
-  const DirectionSizes z = forward_sizes(s, call.training, call.training);
+  const LstmWeights<T> weights = planned_weights(kernels, call);
+  LstmRun<T> run = {};
+  run.kernels = &kernels;
+  run.weights = &weights;
+  run.schedule = &s;
+  DirectionSizes z = forward_sizes(s, call.training, call.training);
+  if (may_keep_two_steps(call.training, call.results)) z.h = most_rows_of_h(run) * config_.units;
   const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks;
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
@@ -221,7 +233,8 @@ void LstmDirection<T>::gather_inputs(DirectionWork<T>& work, const Rows<T>& in) 
 
 template <class T>
 void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWeights<T>& weights,
-                               DirectionWork<T>& work, const Rows<T>& in, StateBlock<T>* block) const {
+                               DirectionWork<T>& work, const Rows<T>& in, StateBlock<T>* block,
+                               T* const* results) const {
   Schedule& s = work.schedule;
   const Dim batch = in.batch, units = config_.units;
   make_schedule(in.steps, batch, in.mask, config_.go_backwards, s);
@@ -232,8 +245,10 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   draw_masks(context, work, batch);
   run.weights = context.training && config_.groups() > 1 ? &weights.apart : &weights.together;
   gather_inputs(work, in);
+  run.two_steps = may_keep_two_steps(context.keep, results != nullptr) && gains_by_two_steps(run);
+  run.y = run.two_steps && config_.return_sequences ? results : nullptr;
   const DirectionSizes sizes = forward_sizes(s, context.keep, context.training);
-  run.h = work.h.reserve(sizes.h);
+  run.h = work.h.reserve(run.two_steps ? 2 * batch * units : sizes.h);
   run.c = work.c.reserve(sizes.c);
   run.gates = context.keep ? work.gates.reserve(sizes.gates) : nullptr;
   if (block != nullptr && block->batch > 0) {
@@ -251,7 +266,7 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   block->c.reserve(batch * units);
   for (Dim r = 0; r < batch; ++r) {
     const Dim to = s.order[at(r)] * units;
-    copy_row(run.h + last_row(s, r) * units, block->h.data() + to, units);
+    copy_row(run.h_after(s.length[at(r)] - 1) + r * units, block->h.data() + to, units);
     copy_row(run.c + (context.keep ? last_row(s, r) : r) * units, block->c.data() + to, units);
   }
 }
@@ -263,9 +278,7 @@ bool LstmDirection<T>::output_in_place(const DirectionWork<T>& work) const {
 
 template <class T>
 T* LstmDirection<T>::output_rows(DirectionWork<T>& work) const {
-  const Schedule& s = work.schedule;
-  const Dim first = config_.return_sequences ? s.batch : s.batch + (s.steps - 1) * s.batch;
-  return work.h.data() + first * config_.units;
+  return work.run.h_after(config_.return_sequences ? 0 : work.schedule.steps - 1);
 }
 
 template <class T>
@@ -277,7 +290,7 @@ void LstmDirection<T>::write_output(const DirectionWork<T>& work, const Rows<T>&
     if (step < 0) {
       std::fill(out, out + units, T(0));
     } else {
-      copy_row(work.run.h + (s.batch + s.packed(step, r)) * units, out, units);
+      copy_row(work.run.h_after(step) + r * units, out, units);
     }
   };
   if (!config_.return_sequences) {

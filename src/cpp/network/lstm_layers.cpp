@@ -86,10 +86,10 @@ std::unique_ptr<LayerWork> LstmLayer<T>::make_work() const {
 }
 
 template <class T>
-std::size_t LstmLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
+std::size_t LstmLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
   const LstmConfig& config = direction_.config();
   const Dim y = call.masked ? (config.return_sequences ? call.rows() : call.batch) * config.units : 0;
-  return direction_.planned_bytes(call) + static_cast<std::size_t>(y) * sizeof(T);
+  return direction_.planned_bytes(kernels, call) + static_cast<std::size_t>(y) * sizeof(T);
 }
 
 template <class T>
@@ -108,13 +108,14 @@ Rows<T> LstmLayer<T>::forward(const CallContext<T>& context, const LayerWeights*
   auto& own = static_cast<LstmLayerWork<T>&>(work);
   const LstmConfig& config = direction_.config();
   direction_.forward(context, static_cast<const LstmLayerWeights<T>*>(weights)->direction, own.direction, in,
-                     state_block(context, config.stateful, first_state_));
+                     state_block(context, config.stateful, first_state_), context.results);
   Rows<T> out = in.with(config.units);
   out.sequence = config.return_sequences;
   if (!out.sequence) {
     out.mask = nullptr;
     out.steps = 1;
   }
+  if (own.direction.run.y != nullptr) return out;
   if (direction_.output_in_place(own.direction)) {
     out.data = direction_.output_rows(own.direction);
   } else {
@@ -172,12 +173,14 @@ std::unique_ptr<LayerWork> BidirectionalLayer<T>::make_work() const {
 }
 
 template <class T>
-std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>&, const PlannedCall& call) const {
+std::size_t BidirectionalLayer<T>::planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const {
   const Dim rows = directions_[0].config().return_sequences ? call.rows() : call.batch;
   const Dim parts = merge_ == Merge::kConcat ? 0 : 2;                         // of the output
   const Dim more = merge_ == Merge::kMul && call.training ? Dim{2} : Dim{0};  // of its gradient
   const Dim values = rows * (output_shape().features + (parts + more) * units());
-  return directions_[0].planned_bytes(call) + directions_[1].planned_bytes(call) +
+  PlannedCall of_each = call;
+  of_each.results = false;  // they are merged first
+  return directions_[0].planned_bytes(kernels, of_each) + directions_[1].planned_bytes(kernels, of_each) +
          static_cast<std::size_t>(values) * sizeof(T);
 }
 

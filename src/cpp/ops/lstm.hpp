@@ -60,10 +60,21 @@ struct LstmRun {
   // Inputs of packed rows instead of x, where many are equal: they are projected once. Needs 1 group and no dropout.
   Repeats<T> repeats;
   LstmDropout<T> dropout;
-  T* h;                  // [batch + total, units]; the first `batch` rows are read
+  T* h;                  // [batch + total, units], with two_steps [2 * batch, units]; the first `batch` rows are read
   T* c;                  // with gates: like h. Without: [batch, units], initial state in, final out
   T* gates;              // [total, 4 * units] kept for backward, or null for inference
   Interrupt* interrupt;  // when it asks to stop, outputs are incomplete; may be null
+  // Of inference with a dense schedule. two_steps: nobody reads h of all steps, and the steps write it in turn. y:
+  // where the steps of a batch row go, side by side, or null.
+  bool two_steps = false;
+  T* const* y = nullptr;  // [batch]
+
+  // Rows of h after a step, by sorted position; -1: the initial ones.
+  T* h_after(Dim step) const {
+    const Dim batch = schedule->batch;
+    if (two_steps) return h + (step + 1) % 2 * batch * weights->units;
+    return h + (step < 0 ? 0 : batch + schedule->packed(step, 0)) * weights->units;
+  }
 };
 
 // What a run needs within lstm_forward or within lstm_backward alone: any runs may have one in turn.

@@ -167,7 +167,7 @@ class ForwardRows {
     const bool training = run_.gates != nullptr;
     const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
     const Dim now = s_.packed(step, rows_.begin);
-    const T* h_prev = run_.h + before * w_.units;
+    const T* h_prev = run_.h_after(step - 1) + rows_.begin * w_.units;
     const bool together = w_.groups == 1;
     if (!together) {
       for (int g = 0; g < w_.groups; ++g) {
@@ -187,13 +187,17 @@ class ForwardRows {
     args.z_gate = w_.z_gate;
     args.c = run_.c + (training ? s_.batch + now : rows_.begin) * w_.units;
     args.c_prev = training ? run_.c + before * w_.units : args.c;
-    args.h = run_.h + (s_.batch + now) * w_.units;
+    args.h = run_.h_after(step) + rows_.begin * w_.units;
     args.h_row = w_.units;
     args.gates = training ? run_.gates + now * 4 * w_.units : nullptr;
     args.first_block = blocks_.begin;
     args.last_block = blocks_.end;
     args.backwards = step % 2 == 1;  // in turn: the weights used last are still in the cache
     args.cut = cut_of_features(k_, count);
+    if (run_.y != nullptr) {
+      args.y = run_.y + rows_.begin;
+      args.y_first = step * w_.units;
+    }
     k_.lstm_step(args);
   }
 

@@ -82,7 +82,34 @@ LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple) {
   return {sharing, running, wanted, running == 1 && flops < kFlopsSent ? 1 : num_threads()};
 }
 
-template LstmThreads lstm_threads<float>(const LstmRun<float>&, Pass, Dim);
-template LstmThreads lstm_threads<double>(const LstmRun<double>&, Pass, Dim);
+template <class T>
+bool gains_by_two_steps(const LstmRun<T>& run) {
+  const Schedule& s = *run.schedule;
+  if (!s.dense) return false;
+  return s.batch > kFewRows * num_threads() || lstm_threads(run, Pass::kInference, run.kernels->width).sharing == 1;
+}
+
+template <class T>
+Dim most_rows_of_h(const LstmRun<T>& run) {
+  Schedule s;
+  s.batch = run.schedule->batch;
+  s.dense = run.schedule->dense;
+  LstmRun<T> fewer = run;
+  fewer.schedule = &s;
+  Dim most = 0;
+  for (; s.batch > 0; s.batch = std::min(s.batch - 1, kFewRows * num_threads())) {
+    s.total = s.batch * run.schedule->steps;
+    most = std::max(most, s.batch + (gains_by_two_steps(fewer) ? s.batch : s.total));
+  }
+  return most;
+}
+
+#define PYLSTM_INSTANTIATE(T)                                         \
+  template LstmThreads lstm_threads<T>(const LstmRun<T>&, Pass, Dim); \
+  template bool gains_by_two_steps<T>(const LstmRun<T>&);             \
+  template Dim most_rows_of_h<T>(const LstmRun<T>&);
+PYLSTM_INSTANTIATE(float)
+PYLSTM_INSTANTIATE(double)
+#undef PYLSTM_INSTANTIATE
 
 }  // namespace pylstm

@@ -19,6 +19,15 @@ struct LstmThreads {
 template <class T>
 LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple);
 
+// Whether two_steps gains in inference. Not where threads share the units of few rows: each would write lines that
+// another has just read, and hold up the others until far lines of y are there, as stores are done in order.
+template <class T>
+bool gains_by_two_steps(const LstmRun<T>& run);
+
+// Rows of h at most of such a run, or of one of fewer rows.
+template <class T>
+Dim most_rows_of_h(const LstmRun<T>& run);
+
 // Steps over time between two looks at an interrupt, of so many rows: of a small layer many, as a look costs more than
 // a step, of a large one each, which takes tens of milliseconds.
 Dim poll_steps(Dim rows, Dim units);

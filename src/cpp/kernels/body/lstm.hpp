@@ -35,8 +35,17 @@ struct Cells {
     const Dim step = along_units ? Vec<T>::width : stride;
     x += row * stride + block * Vec<T>::width;
 #pragma GCC unroll 8
-    for (int j = 0; j < N; ++j) kWhole ? store(x + j * step, value.v[j]) : store_n(x + j * step, value.v[j], n);
+    for (int j = 0; j < N; ++j) put(x + j * step, value.v[j]);
   }
+  // The same, to rows that stand anywhere.
+  PYLSTM_INLINE void write(T* const* x, Dim first, const X& value) const {
+    first += block * Vec<T>::width;
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) put(along_units ? x[row] + first + j * Vec<T>::width : x[row + j] + first, value.v[j]);
+  }
+
+ private:
+  PYLSTM_INLINE void put(T* x, V<T> value) const { kWhole ? store(x, value) : store_n(x, value, n); }
 };
 
 // f(i, Constant<n>) for all of [first, last), n at a time: as many as N, in the end fewer.
@@ -73,7 +82,7 @@ PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWh
 #pragma GCC unroll 4
   for (int j = 0; j < N; ++j) {
     const Dim row = cells.row + j;
-    __builtin_prefetch(p.h + row * p.h_row + unit, 1);
+    __builtin_prefetch((p.y == nullptr ? p.h + row * p.h_row : p.y[row] + p.y_first) + unit, 1);
     if (p.gates == nullptr) continue;
     __builtin_prefetch(p.c + row * p.units + unit, 1);
 #pragma GCC unroll 4
@@ -95,7 +104,9 @@ PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWh
     cells.write(p.gates + 2 * p.units, 4 * p.units, g);
     cells.write(p.gates + 3 * p.units, 4 * p.units, o);
   }
-  cells.write(p.h, p.h_row, o * vector_tanh<T>(c));
+  const X h = o * vector_tanh<T>(c);
+  cells.write(p.h, p.h_row, h);
+  if (p.y != nullptr) cells.write(p.y, p.y_first, h);
 }
 
 constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
