@@ -201,6 +201,12 @@ def test_a_prediction_holds_what_was_estimated(name):
     assert 0.5 * estimate.workspace <= found.workspace <= estimate.workspace
 
 
+def test_an_lstm_that_writes_results_keeps_less_than_they_are():
+    model = pylstm.Sequential([layers.LSTM(64, return_sequences=True)])
+    result = model.predict(np.zeros((32, 400, 8), np.float32), batch_size=32)
+    assert held(model).workspace < result.nbytes
+
+
 @pytest.mark.parametrize("sequences", [False, True])
 def test_a_last_batch_of_few_rows_holds_no_more(sequences, request):
     """Threads share the units of few large rows, of which h of all steps is kept."""
@@ -208,7 +214,7 @@ def test_a_last_batch_of_few_rows_holds_no_more(sequences, request):
     request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
     pylstm._core.set_num_threads(2)
     model = pylstm.Sequential([layers.LSTM(256, return_sequences=sequences)])
-    x = np.zeros((34, 400, 8), np.float32)
+    x = np.zeros((40, 400, 8), np.float32)
     model.predict(x, batch_size=32)
     plan = model.estimate_memory(32, 400, training=False)
     assert held(model).workspace <= plan.workspace

@@ -22,21 +22,31 @@ def many_classes(units):
     )
 
 
-@pytest.mark.parametrize(("units", "steps"), [(17, 6), (33, 1)])
+@pytest.mark.parametrize(
+    ("units", "steps", "dtype"), [(17, 6, "float32"), (33, 1, "float64"), (256, 20, "float32")]
+)
 @pytest.mark.parametrize("reversed_", [False, True])
 @pytest.mark.parametrize("sequences", [False, True])
-def test_a_last_lstm_writes_what_a_call_of_it_returns(units, steps, reversed_, sequences, isa):
-    """The engine writes results batch by batch where they belong, and keeps two steps of h."""
-    layers = pylstm.layers
-    model = pylstm.Sequential(
-        [
-            layers.LSTM(units + 2, return_sequences=True),
-            layers.LSTM(units, return_sequences=sequences, go_backwards=reversed_),
-        ]
+def test_a_last_lstm_writes_what_a_call_returns(
+    units, steps, dtype, reversed_, sequences, isa, request
+):
+    """It keeps h of two steps, but where threads share units of few rows: the last batch."""
+    before = pylstm.get_num_threads()
+    request.addfinalizer(lambda: pylstm._core.set_num_threads(before))
+    pylstm._core.set_num_threads(2)
+    first = pylstm.layers.LSTM(units + 2, return_sequences=True)
+    last, called = (
+        pylstm.layers.LSTM(units, return_sequences=s, go_backwards=reversed_)
+        for s in (sequences, True)
     )
-    x = np.random.default_rng(2).normal(size=(23, steps, 5)).astype(np.float32)
-    found = model.predict(x, batch_size=9)  # and a smaller batch at the end
-    assert np.array_equal(found, model.layers[1](model.layers[0](x)))
+    model = pylstm.Sequential([first, last], dtype=dtype)
+    x = np.random.default_rng(2).normal(size=(23, steps, 5)).astype(dtype)
+    found = model.predict(x, batch_size=9)
+    other = pylstm.Sequential([called], dtype=dtype)
+    other.build((None, None, units + 2))
+    other.set_weights(last.get_weights())
+    expected = called(first(x))
+    assert np.array_equal(found, expected if sequences else expected[:, -1])
 
 
 @pytest.mark.parametrize("units", [3000, 3001])

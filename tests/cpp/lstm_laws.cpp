@@ -72,12 +72,14 @@ struct StepProblem {
     T* h_new = m.h.take(size(count, h_row, units));
     T* gates = keep ? m.gates.take(4 * count * units) : nullptr;
     const Dim y_row = units + 3, y_first = 2;
+    const bool writes = !keep || cut > 0;
     T* y = m.y.take(size(count, y_row, y_first + units));
     std::vector<T*> y_rows;  // the last one first
     for (Dim r = 0; r < count; ++r) y_rows.push_back(y + (count - 1 - r) * y_row);
     k.lstm_step({count, units, h, h_row, packed, z_rows, z_row, apart ? round_up(units, width) : 0, before, c_new,
-                 h_new, h_row, gates, 0, -1, cut > 0, cut, keep ? nullptr : y_rows.data(), y_first});
-    PYLSTM_EXPECT(m.h.intact() && m.z.intact() && (in_place ? m.c_prev : m.c).intact() && (!keep || m.gates.intact()),
+                 h_new, h_row, gates, 0, -1, cut > 0, cut, writes ? y_rows.data() : nullptr, y_first});
+    PYLSTM_EXPECT(m.h.intact() && m.y.intact() && m.z.intact() && (in_place ? m.c_prev : m.c).intact() &&
+                      (!keep || m.gates.intact()),
                   "lstm_step wrote in front of an output");
     StepResult<T> result;
     result.c.assign(c_new, c_new + count * units);
@@ -85,9 +87,9 @@ struct StepProblem {
       result.h.insert(result.h.end(), h_new + r * h_row, h_new + r * h_row + units);
       for (Dim u = units; u < h_row && r + 1 < count; ++u)
         PYLSTM_EXPECT(is_sentinel(h_new[r * h_row + u]), "lstm_step wrote between rows of h");
-      for (Dim u = 0; u < y_first + units; ++u) {
+      for (Dim u = 0; u < (r > 0 ? y_row : y_first + units); ++u) {
         const T got = y_rows[at(r)][u];
-        const bool written = !keep && u >= y_first;
+        const bool written = writes && u >= y_first && u < y_first + units;
         PYLSTM_EXPECT(written ? std::memcmp(&got, h_new + r * h_row + u - y_first, sizeof(T)) == 0 : is_sentinel(got),
                       "element ", u - y_first, " of a row of y is ", got);
       }

@@ -94,7 +94,7 @@ struct LstmStepArgs {
   Dim first_block = 0, last_block = -1;
   bool backwards = false;
   Dim cut = 0;  // of the product, see GemmArgs
-  // [rows] or null: h of row r goes to y[r] + y_first too, which is far away where h is near.
+  // [rows] or null: h of row r goes to y[r] + y_first too, `units` elements that overlap nothing else here.
   T* const* y = nullptr;
   Dim y_first = 0;
 };

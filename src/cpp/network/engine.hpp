@@ -167,8 +167,10 @@ class Engine final : public Network {
               Dim last_step, CallWork<T>& work) const;
   void open_context(CallWork<T>& work, const Kernels& kernels, Interrupt* interrupt) const;
   void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count,
-                  T* const* results = nullptr) const;
-  void run_layers(CallWork<T>& work, const WeightsList<T>& weights) const { run_layers(work, weights, layers_.size()); }
+                  T* const* results) const;  // see CallContext
+  void run_layers(CallWork<T>& work, const WeightsList<T>& weights) const {
+    run_layers(work, weights, layers_.size(), nullptr);
+  }
   void backward_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count, T* dy, T** dx) const;
   std::vector<T*> gradients_of(CallWork<T>& work, std::size_t layer, bool all) const;
   std::size_t lowest_trained(std::size_t count) const;

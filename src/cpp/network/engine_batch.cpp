@@ -174,7 +174,7 @@ bool Engine<T>::loss_of_batch(CallWork<T>& work, const WeightsList<T>& weights, 
                               StepResult& result) const {
   const DenseLayer<T>* fused = fused_dense();
   const std::size_t count = layers_.size() - (fused != nullptr);
-  run_layers(work, weights, count);
+  run_layers(work, weights, count, nullptr);
   Rows<T> out = work.rows[count];
   const Dim rows = out.rows();
   work.row_loss.assign(at(rows), 0.0);

@@ -134,7 +134,7 @@ Dim Engine<T>::predict(const Data& data, const RunRequest& request, void* out, I
   const auto write = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t* rows, Dim count) {
     if (softmax != nullptr) {
       const std::size_t last = layers_.size() - 1;
-      run_layers(work, weights, last);
+      run_layers(work, weights, last, nullptr);
       const Rows<T>& x = work.rows[last];
       work.x_rows.resize(at(steps * count));
       work.y_rows.resize(at(steps * count));

@@ -84,8 +84,8 @@ struct CallContext {
   bool only_stateful = true;           // use `state` in layers with stateful=True alone
   State<T>* state_gradient = nullptr;  // backward: in dL/d(final state), out dL/d(initial state)
   LayerScratch<T>* scratch = nullptr;  // of all layers
-  // [batch] where the last layer may write the steps of each sample, side by side, or null. Its result then has no
-  // data.
+  // [batch] where the last layer may write the steps of each sample, side by side; or null. If it does, its result has
+  // no data.
   T* const* results = nullptr;
   Interrupt* interrupt = nullptr;
 };
@@ -137,7 +137,7 @@ class Layer {
   virtual std::size_t planned_weights(const KernelTable<T>&, PackedFor) const { return 0; }
 
   virtual std::unique_ptr<LayerWork> make_work() const = 0;
-  // What LayerWork::bytes() is at most after the first such call.
+  // What LayerWork::bytes() is at most after the first such calls, of as many rows or fewer.
   virtual std::size_t planned_work(const KernelTable<T>& kernels, const PlannedCall& call) const = 0;
   // What such a call reserves in CallContext::scratch at most, and in backward's `dx` [elements].
   virtual LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const { return {}; }
@@ -145,7 +145,7 @@ class Layer {
   virtual bool makes_mask() const { return false; }
   virtual Dim most_repeats(Dim /*rows*/) const { return 0; }  // Rows::repeats of its results at most
 
-  // The result points into `work` or `in` and lives until the next call with the same work.
+  // The result points into `work` or `in` and lives until the next call with the same work, or is in context.results.
   virtual Rows<T> forward(const CallContext<T>& context, const LayerWeights* weights, LayerWork& work,
                           const Rows<T>& in) const = 0;
 

@@ -162,7 +162,7 @@ std::size_t LstmDirection<T>::planned_bytes(const KernelTable<T>& kernels, const
   run.weights = &weights;
   run.schedule = &s;
   DirectionSizes z = forward_sizes(s, call.training, call.training);
-  if (may_keep_two_steps(call.training, call.results)) z.h = most_rows_of_h(run) * config_.units;
+  if (may_keep_two_steps(call.training, call.results && !call.masked)) z.h = most_rows_of_h(run) * config_.units;
   const Dim values = z.x + z.h + z.c + z.gates + z.input_masks + z.recurrent_masks;
   const Dim indices = 2 * s.steps + 2 * s.batch + s.total;  // of the schedule
   return at(values) * sizeof(T) + at(indices) * sizeof(Dim) + at(s.steps) * sizeof(const T*) +
@@ -232,7 +232,7 @@ void LstmDirection<T>::gather_inputs(DirectionWork<T>& work, const Rows<T>& in) 
 }
 
 template <class T>
-void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWeights<T>& weights,
+bool LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWeights<T>& weights,
                                DirectionWork<T>& work, const Rows<T>& in, StateBlock<T>* block,
                                T* const* results) const {
   Schedule& s = work.schedule;
@@ -245,6 +245,7 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   draw_masks(context, work, batch);
   run.weights = context.training && config_.groups() > 1 ? &weights.apart : &weights.together;
   gather_inputs(work, in);
+  if (!s.dense) results = nullptr;
   run.two_steps = may_keep_two_steps(context.keep, results != nullptr) && gains_by_two_steps(run);
   run.y = run.two_steps && config_.return_sequences ? results : nullptr;
   const DirectionSizes sizes = forward_sizes(s, context.keep, context.training);
@@ -259,7 +260,7 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
     std::fill(run.c, run.c + batch * units, T(0));
   }
   lstm_forward(run, context.scratch->lstm);
-  if (block == nullptr) return;
+  if (block == nullptr) return run.y != nullptr;
   block->batch = batch;
   block->units = units;
   block->h.reserve(batch * units);
@@ -269,6 +270,7 @@ void LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
     copy_row(run.h_after(s.length[at(r)] - 1) + r * units, block->h.data() + to, units);
     copy_row(run.c + (context.keep ? last_row(s, r) : r) * units, block->c.data() + to, units);
   }
+  return run.y != nullptr;
 }
 
 template <class T>

@@ -61,9 +61,9 @@ class LstmDirection {
   // Dropout makes equal inputs different.
   bool takes_repeats() const { return config_.dropout == 0 && config_.recurrent_dropout == 0; }
 
-  // Runs the batch. `block` (may be null) is read as initial state if not empty and always written. results: as of
-  // CallContext, or null; run.y tells whether they were taken.
-  void forward(const CallContext<T>& context, const DirectionWeights<T>& weights, DirectionWork<T>& work,
+  // Runs the batch. `block` (may be null) is read as initial state if not empty and always written. True if the outputs
+  // went to `results`, see CallContext, which may be null; then what follows has none.
+  bool forward(const CallContext<T>& context, const DirectionWeights<T>& weights, DirectionWork<T>& work,
                const Rows<T>& in, StateBlock<T>* block, T* const* results = nullptr) const;
 
   // True if the packed h rows are the layer's output as they stand; then output_rows() is it.
@@ -79,8 +79,8 @@ class LstmDirection {
   T* backward(const CallContext<T>& context, DirectionWork<T>& work, const Rows<T>& in, bool in_place, bool in_order,
               T* dy, Dim dy_row, const std::vector<T*>& gradients, StateBlock<T>* state_gradient, Buffer<T>* dx) const;
 
-  // What DirectionWork::bytes() is at most after the first such call, and the rest as of Layer; in_place as for
-  // backward.
+  // What DirectionWork::bytes() is at most after the first such calls, of as many rows or fewer, and the rest as of
+  // Layer; in_place as for backward.
   std::size_t planned_bytes(const KernelTable<T>& kernels, const PlannedCall& call) const;
   LayerScratchSizes planned_scratch(const KernelTable<T>& kernels, const PlannedCall& call, bool in_place) const;
   Dim planned_dx(const PlannedCall& call) const;
@@ -89,7 +89,7 @@ class LstmDirection {
   LstmWeights<T> planned_weights(const KernelTable<T>& kernels, const PlannedCall& call) const;  // their sizes alone
   PlannedRun planned_run(const Schedule& schedule, const PlannedCall& call) const;
   void gather_inputs(DirectionWork<T>& work, const Rows<T>& in) const;
-  // Whether no one wants h of all steps; results: they can be written elsewhere.
+  // Whether no one reads h of all steps; results: they can be written elsewhere.
   bool may_keep_two_steps(bool keep, bool results) const;
   DirectionSizes forward_sizes(const Schedule& schedule, bool keep, bool training) const;
   // Elements of backward's buffers; the rows of the batch are padded to `steps`.

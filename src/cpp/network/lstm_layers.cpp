@@ -107,15 +107,16 @@ Rows<T> LstmLayer<T>::forward(const CallContext<T>& context, const LayerWeights*
                               const Rows<T>& in) const {
   auto& own = static_cast<LstmLayerWork<T>&>(work);
   const LstmConfig& config = direction_.config();
-  direction_.forward(context, static_cast<const LstmLayerWeights<T>*>(weights)->direction, own.direction, in,
-                     state_block(context, config.stateful, first_state_), context.results);
+  const bool written =
+      direction_.forward(context, static_cast<const LstmLayerWeights<T>*>(weights)->direction, own.direction, in,
+                         state_block(context, config.stateful, first_state_), context.results);
   Rows<T> out = in.with(config.units);
   out.sequence = config.return_sequences;
   if (!out.sequence) {
     out.mask = nullptr;
     out.steps = 1;
   }
-  if (own.direction.run.y != nullptr) return out;
+  if (written) return out;
   if (direction_.output_in_place(own.direction)) {
     out.data = direction_.output_rows(own.direction);
   } else {

@@ -96,7 +96,8 @@ class Network {
   // Batches [first, last) of a fit, after start, or of an evaluation; sums go into data.totals. Return the next batch.
   virtual Dim train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) = 0;
   virtual Dim evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) = 0;
-  // out: [samples, output shape] of the network's type. Returns the next batch.
+  // out: [samples, output shape] of the network's type; rows of a batch that was stopped may be anything. Returns the
+  // next batch.
   virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
 
   // A step in two halves for losses computed outside. dy has the shape of forward's result.
@@ -128,9 +129,9 @@ class Network {
   // What is held now; of work spaces those that no running call has. While another thread trains, its work space and
   // packed weights are not counted.
   virtual MemoryUse memory_use() const = 0;
-  // What a fresh network holds at most after such a batch as its first (fit: every layer trained), with the slots of
-  // the optimizer that it is compiled with; of data without a mask of its own. steps: 1 if the input is no sequence.
-  // Throws std::bad_alloc for a batch that no machine can hold.
+  // What a fresh network holds at most after such a batch, and smaller ones, as its first (fit: every layer trained),
+  // with the slots of the optimizer that it is compiled with; of data without a mask of its own. steps: 1 if the input
+  // is no sequence. Throws std::bad_alloc for a batch that no machine can hold.
   virtual MemoryUse plan_memory(Dim batch, Dim steps, Mode mode) const = 0;
   virtual std::string isa() const = 0;  // of the published weights
 };

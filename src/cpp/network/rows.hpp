@@ -26,7 +26,7 @@ struct SampleShape {
 // layer that reads_in_place: the caller's own array, with its strides.
 template <class T>
 struct Rows {
-  T* data = nullptr;                   // [rows, features], or null for token ids
+  T* data = nullptr;                   // [rows, features]; null for token ids, and for results that are elsewhere
   const std::int32_t* ids = nullptr;   // [rows]
   const std::uint8_t* mask = nullptr;  // [rows], 0 = masked; null: all real
   Dim batch = 0;

@@ -2,7 +2,7 @@
 // Gers et al. 2000), in Keras' conventions: gates i, f, c, o, one bias.
 //
 // Everything here is in packed rows (see schedule.hpp): row offset[s] + r is step s of the row at
-// sorted position r. h and c have `batch` rows of initial state before the packed rows.
+// sorted position r. h and c have `batch` rows of initial state before the packed rows, unless LstmRun says otherwise.
 #pragma once
 
 #include <vector>
@@ -60,14 +60,15 @@ struct LstmRun {
   // Inputs of packed rows instead of x, where many are equal: they are projected once. Needs 1 group and no dropout.
   Repeats<T> repeats;
   LstmDropout<T> dropout;
-  T* h;                  // [batch + total, units], with two_steps [2 * batch, units]; the first `batch` rows are read
+  T* h;                  // [batch + total, units]; the first `batch` rows are read. See two_steps
   T* c;                  // with gates: like h. Without: [batch, units], initial state in, final out
   T* gates;              // [total, 4 * units] kept for backward, or null for inference
   Interrupt* interrupt;  // when it asks to stop, outputs are incomplete; may be null
-  // Of inference with a dense schedule. two_steps: nobody reads h of all steps, and the steps write it in turn. y:
-  // where the steps of a batch row go, side by side, or null.
+  // Without gates: h is [2 * batch, units], and every second step writes over the initial state.
   bool two_steps = false;
-  T* const* y = nullptr;  // [batch]
+  // Where h of each row goes too, by sorted position, its steps side by side; or null. Needs a dense schedule, and no
+  // gates. Overlaps nothing else here.
+  T* const* y = nullptr;
 
   // Rows of h after a step, by sorted position; -1: the initial ones.
   T* h_after(Dim step) const {

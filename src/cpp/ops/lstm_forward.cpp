@@ -242,6 +242,8 @@ template <class T>
 void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const LstmWeights<T>& w = *run.weights;
   const Dim batch = run.schedule->batch;
+  check(run.gates == nullptr || (!run.two_steps && run.y == nullptr), "gates need h of all steps, and have no y");
+  check(run.y == nullptr || run.schedule->dense, "y needs a dense schedule");
   const Range all_blocks = {0, round_up(w.units, run.kernels->width) / run.kernels->width};
   const Pass pass = run.gates == nullptr ? Pass::kInference : Pass::kForward;
   const LstmThreads plan = lstm_threads(run, pass, run.kernels->width);

@@ -65,6 +65,8 @@ int threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim multipl
   return plain && !small && (few || far) ? static_cast<int>(std::min<Dim>(threads, parts)) : 1;
 }
 
+Dim most_few_rows() { return kFewRows * num_threads(); }
+
 }  // namespace
 
 Dim poll_steps(Dim rows, Dim units) {
@@ -84,20 +86,18 @@ LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple) {
 
 template <class T>
 bool gains_by_two_steps(const LstmRun<T>& run) {
-  const Schedule& s = *run.schedule;
-  if (!s.dense) return false;
-  return s.batch > kFewRows * num_threads() || lstm_threads(run, Pass::kInference, run.kernels->width).sharing == 1;
+  return run.schedule->batch > most_few_rows() || lstm_threads(run, Pass::kInference, run.kernels->width).sharing == 1;
 }
 
+// More rows than few always gain, and hold more the more they are.
 template <class T>
 Dim most_rows_of_h(const LstmRun<T>& run) {
   Schedule s;
   s.batch = run.schedule->batch;
-  s.dense = run.schedule->dense;
   LstmRun<T> fewer = run;
   fewer.schedule = &s;
   Dim most = 0;
-  for (; s.batch > 0; s.batch = std::min(s.batch - 1, kFewRows * num_threads())) {
+  for (; s.batch > 0; s.batch = std::min(s.batch - 1, most_few_rows())) {
     s.total = s.batch * run.schedule->steps;
     most = std::max(most, s.batch + (gains_by_two_steps(fewer) ? s.batch : s.total));
   }

@@ -19,12 +19,12 @@ struct LstmThreads {
 template <class T>
 LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple);
 
-// Whether two_steps gains in inference. Not where threads share the units of few rows: each would write lines that
-// another has just read, and hold up the others until far lines of y are there, as stores are done in order.
+// Whether two_steps gains in inference: not where threads share the units of few rows, as each would write lines that
+// another has just read. On two cores of an Emerald Rapids 2 rows of 256 units took 1.01 times as long with it.
 template <class T>
 bool gains_by_two_steps(const LstmRun<T>& run);
 
-// Rows of h at most of such a run, or of one of fewer rows.
+// Rows of h, initial ones too, at most of such a run or of one of fewer rows, if each has two steps where that gains.
 template <class T>
 Dim most_rows_of_h(const LstmRun<T>& run);
 

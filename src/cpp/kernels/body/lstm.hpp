@@ -73,7 +73,7 @@ PYLSTM_INLINE void each_cells(Dim rows, Dim units, Dim first, Dim last, F f) {
 
 // Asks for the lines that these rows of cells write in block `next` of units, while its product runs: one in each of
 // many rows, which no prefetcher foresees, nor need rows begin at a line. In inference c is written in place, and is
-// near.
+// near, as is h where it goes to y too.
 template <class T, int N, bool kWhole>
 PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells, Dim next) {
   constexpr Dim W = Vec<T>::width, kBlocks = kLine<T> / W;  // of a line
