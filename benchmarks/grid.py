@@ -18,7 +18,9 @@ from pylstm._bench.problems import Problem
 from pylstm._bench.timing import repeats_for
 
 TOLERANCE = 1e-4  # relative to the largest value of the peer's answer
-QUIET = 0.97  # of the best peak: turns with so much after them had the core nearly for themselves
+# Of the best rates: turns with so much of both had the cores nearly for themselves. A clock that
+# follows others' load takes up to 15 %, a busy hyperthread about half of the issue rate.
+QUIET = 0.8
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Bench:
         self._names, self._threads, self._isa, self._plan = peers, threads, isa, plan
         self._workers: dict[tuple[str, str], Worker] = {}
         self._limits: dict[str, machine.Limits] = {}
+        self._issue_rate = 0.0  # the best one so far
         self.versions: dict[str, str] = {}
 
     def row(self, problem: Problem) -> dict[str, Any]:
@@ -48,11 +51,14 @@ class Bench:
         found = {name: self._ready(name, isa, problem, prepared) for name in names}
         duels = self._fight([n for n in names if "variant" in found[n]], isa, ours, found)
         turns = [
-            (a, peak)
+            (a, *moment)
             for duel in duels.values()
-            for (a, _), peak in zip(duel.times, duel.peaks or [], strict=True)
+            for (a, _), moment in zip(duel.times, duel.moments or [], strict=True)
         ] or self._alone(ours)
-        times, peaks = np.array(turns).T
+        times, peaks, rates = np.array(turns).T
+        self._issue_rate = max(self._issue_rate, limits.issue_rate, rates.max())
+        issued = rates / self._issue_rate
+        chosen = (issued >= QUIET) & (peaks >= QUIET * max(limits.peak, peaks.max()))
         seconds = float(np.median(times))
         floors = [floor.seconds(problem, dataclasses.replace(limits, peak=p)) for p in peaks]
         shares, distances = 100 * problem.flops / times / peaks, times / floors
@@ -67,9 +73,10 @@ class Bench:
             "peak": float(np.median(peaks)),
             "percent_of_peak": float(np.median(shares)),
             "percent_of_best_peak": 100 * problem.flops / seconds / limits.peak,
+            "percent_of_issue_rate": float(np.median(100 * issued)),
             "times_floor": float(np.median(distances)),
             "times_floor_at_best_peak": seconds / floor.seconds(problem, limits),
-            **quiet(shares, distances, peaks, limits.peak),
+            **quiet(shares, distances, chosen),
             "steal_ticks": machine.steal() - steal,
             "peers": found,
         }
@@ -122,7 +129,7 @@ class Bench:
         duels: dict[str, Duel] = {}
         for name in names:
             try:
-                duel = Duel(ours, self._worker(name, isa), self._plan.seconds, peaks=[])
+                duel = Duel(ours, self._worker(name, isa), self._plan.seconds, moments=[])
                 duel.fight(self._plan.pairs)
             except WorkerError as error:
                 if error.name == ours.name:
@@ -139,18 +146,17 @@ class Bench:
             worker.close()
         return {"error": str(error)}
 
-    def _alone(self, ours: Worker) -> list[tuple[float, float]]:
+    def _alone(self, ours: Worker) -> list[tuple[float, ...]]:
         repeats = repeats_for(ours.seconds, self._plan.seconds)
-        return [(ours.seconds(repeats) / repeats, ours.peak()) for _ in range(self._plan.pairs)]
+        return [(ours.seconds(repeats) / repeats, *ours.moment()) for _ in range(self._plan.pairs)]
 
 
 def quiet(
-    shares: NDArray[Any], distances: NDArray[Any], peaks: NDArray[Any], best: float
+    shares: NDArray[Any], distances: NDArray[Any], chosen: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Medians of the turns after which the peak was nearly the best one of this row or the run."""
-    chosen = peaks >= QUIET * max(best, peaks.max())
+    """Medians of the chosen turns, those that had the cores nearly for themselves."""
     return {
-        "turns": len(peaks),
+        "turns": len(chosen),
         "quiet_turns": int(chosen.sum()),
         "quiet_percent_of_peak": float(np.median(shares[chosen])) if chosen.any() else None,
         "quiet_times_floor": float(np.median(distances[chosen])) if chosen.any() else None,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -38,6 +38,13 @@ class Prepared:
     variant: str  # the fastest of the adapter's ways to run it
     first: float  # seconds to build it and to run it once
     trials: dict[str, float]  # seconds a repeat of each way, where there are several
+
+
+class Moment(NamedTuple):
+    """What the cores gave for a few milliseconds."""
+
+    peak: float  # FLOP/s of multiply-adds
+    issue_rate: float  # instructions/s, of those that wait for nothing
 
 
 class Worker:
@@ -73,9 +80,9 @@ class Worker:
     def seconds(self, repeats: int) -> float:
         return float(self._ask("seconds", repeats)[0]["seconds"])
 
-    def peak(self) -> float:
-        """FLOP/s of multiply-adds at this moment, of a worker that runs pylstm."""
-        return float(self._ask("peak")[0]["peak"])
+    def moment(self) -> Moment:
+        """What the machine can do now, told by a worker that runs pylstm."""
+        return Moment(**self._ask("moment")[0])
 
     def settle(self) -> None:
         """Wait until none of its threads runs: many spin for a while after their last work."""

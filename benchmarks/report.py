@@ -215,13 +215,16 @@ def _reason(row: Row) -> str:
 
 
 def _quiet(row: Row) -> str:
-    """What turns gave after which the peak was nearly the best one; old results do not tell."""
-    if not row.get("quiet_turns"):
-        return ""
-    return (
-        f" ({row['quiet_turns']} quiet turns of {row['turns']}: "
-        f"{row['quiet_percent_of_peak']:.0f} % of the peak, {row['quiet_times_floor']:.2f}×)"
-    )
+    """How fast the cores started instructions, and what quiet turns gave; old results lack it."""
+    told = ""
+    if "percent_of_issue_rate" in row:
+        told += f", {row['percent_of_issue_rate']:.0f} % of the issue rate"
+    if row.get("quiet_turns"):
+        told += (
+            f" ({row['quiet_turns']} quiet turns of {row['turns']}: "
+            f"{row['quiet_percent_of_peak']:.0f} % of the peak, {row['quiet_times_floor']:.2f}×)"
+        )
+    return told
 
 
 def _limits(limits: Row) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.remote import Worker
+from benchmarks.remote import Moment, Worker
 from pylstm._bench.timing import repeats_for
 
 DRAWS = 2000  # of the bootstrap
@@ -21,7 +21,7 @@ class Duel:
     peer: Worker
     seconds: float
     times: list[tuple[float, float]] = field(default_factory=list)  # of one repeat
-    peaks: list[float] | None = None  # FLOP/s right after each of our turns; None: not measured
+    moments: list[Moment] | None = None  # right after each of our turns; None: not measured
 
     def __post_init__(self) -> None:
         self._repeats = (self._warm(self.ours, self.peer), self._warm(self.peer, self.ours))
@@ -30,8 +30,8 @@ class Duel:
         """Measure until there are so many pairs; nothing is dropped."""
         while len(self.times) < pairs:
             ours = self._turn(self.ours, self.peer, self._repeats[0])
-            if self.peaks is not None:
-                self.peaks.append(self.ours.peak())
+            if self.moments is not None:
+                self.moments.append(self.ours.moment())
             self.times.append((ours, self._turn(self.peer, self.ours, self._repeats[1])))
 
     @property

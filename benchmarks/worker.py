@@ -59,12 +59,14 @@ class _Library:
     def seconds(self, repeats: int) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"seconds": self._time(self._run, repeats)}, {}
 
-    def peak(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def moment(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the machine could do right after our turn; only where pylstm is installed."""
         from pylstm import _core
-        from pylstm._bench.machine import peak_now
+        from pylstm._bench import machine
 
-        return {"peak": peak_now(_core.get_num_threads())}, {}
+        threads = _core.get_num_threads()
+        rates = machine.peak_now(threads), machine.issue_rate_now(threads)
+        return dict(zip(("peak", "issue_rate"), rates, strict=True)), {}
 
     def _speed(self, run: Any) -> float:
         """Seconds of one repeat, the best of a few: enough to choose by."""

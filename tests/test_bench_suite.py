@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pylstm import _core
+from pylstm._bench.machine import Limits
 from pylstm._bench.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,8 +77,8 @@ def test_another_answer_is_refused(
         suite.grid.compare({"loss": np.array([1.0, 2.0])}, peer)
 
 
-def bench(suite: SimpleNamespace, peers: list[str], isa: str = "") -> Any:
-    plan = suite.grid.Plan(4, 1e-4)
+def bench(suite: SimpleNamespace, peers: list[str], isa: str = "", turns: int = 4) -> Any:
+    plan = suite.grid.Plan(turns, 1e-4)
     return suite.grid.Bench(peers, 1, isa or _core.active_isa(), plan)
 
 
@@ -231,18 +232,44 @@ def test_the_verdict(suite: SimpleNamespace, row: dict[str, Any], verdict: str) 
     assert bool(suite.report.shortfalls([row])) == (verdict == "short")
 
 
-def test_quiet_turns_are_those_near_the_best_peak(suite: SimpleNamespace) -> None:
+PEAKS = [100.0, 60.0, 81.0, 79.0, 100.0]
+ISSUE_RATES = [19.0, 20.0, 16.5, 20.0, 15.5]
+
+
+@pytest.mark.parametrize(
+    ("peak", "issue_rate", "chosen"),
+    [(99.0, 20.0, [0, 2]), (99.0, 1.0, [0, 2]), (200.0, 20.0, []), (99.0, 200.0, [])],
+)
+def test_quiet_turns_are_those_near_the_best_rates(
+    suite: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    peak: float,
+    issue_rate: float,
+    chosen: list[int],
+) -> None:
+    """The best of all turns of the row and of the run's limits."""
+    limits = Limits(_core.active_isa(), 1, peak, (1e9,) * 4, issue_rate=issue_rate)
+    monkeypatch.setattr(suite.grid.machine, "measure", lambda isa, threads: limits)
+    moments = map(suite.remote.Moment, PEAKS, ISSUE_RATES)
+    monkeypatch.setattr(suite.remote.Worker, "moment", lambda worker: next(moments))
+    running = bench(suite, [], turns=len(PEAKS))
+    try:
+        row = running.row(TINY)
+    finally:
+        running.close()
+    assert (row["turns"], row["quiet_turns"]) == (len(PEAKS), len(chosen))
+    assert (row["quiet_times_floor"] is None) == (not chosen)
+    assert row["percent_of_issue_rate"] == pytest.approx(1900 / max(issue_rate, 20.0))
+
+
+def test_quiet_medians_are_of_the_chosen_turns(suite: SimpleNamespace) -> None:
     shares, distances = np.array([80.0, 50.0, 84.0, 90.0]), np.array([1.2, 2.0, 1.1, 1.0])
-    peaks = np.array([100.0, 60.0, 98.0, 96.0])
-    assert suite.grid.quiet(shares, distances, peaks, 99.0) == {
+    assert suite.grid.quiet(shares, distances, np.array([True, False, True, False])) == {
         "turns": 4,
         "quiet_turns": 2,
         "quiet_percent_of_peak": 82.0,
         "quiet_times_floor": pytest.approx(1.15),
     }
-    none = suite.grid.quiet(shares, distances, peaks, 200.0)
-    assert none["quiet_turns"] == 0
-    assert none["quiet_percent_of_peak"] is None
 
 
 def test_a_shortfall_tells_what_quiet_turns_gave(suite: SimpleNamespace) -> None:
@@ -250,6 +277,8 @@ def test_a_shortfall_tells_what_quiet_turns_gave(suite: SimpleNamespace) -> None
     row = row_of(1, {}, asked=[0.0, 0.0], asked_percent=86.0, **quiet)
     told = "80 of 86 % of the peak; 1.30× its floor (7 quiet turns of 40: 85 % of the peak, 1.10×)"
     assert suite.report.shortfalls([row]) == [f"- p, 1 threads: {told}"]
+    (shared,) = suite.report.shortfalls([{**row, "percent_of_issue_rate": 55.0}])
+    assert "1.30× its floor, 55 % of the issue rate (7 quiet turns" in shared
     (without,) = suite.report.shortfalls([{**row, "quiet_turns": 0}])
     assert without.endswith("its floor")
 

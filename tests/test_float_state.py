@@ -98,6 +98,7 @@ ENTRIES: dict[str, Callable[[World], Call]] = {
     "cgroup_folders": lambda w: partial(_core.cgroup_folders, "cpu"),
     "build_info": lambda w: _core.build_info,
     "measure_peak": lambda w: partial(_core.measure_peak, 2, 1e-3),
+    "measure_issue_rate": lambda w: partial(_core.measure_issue_rate, 2, 1e-3),
     "second_level_cache": lambda w: _core.second_level_cache,
     "measure_bandwidth": lambda w: partial(_core.measure_bandwidth, 2, 4096, 1e-3),
     "initialize": lambda w: partial(_core.initialize, "orthogonal", (30, 20), 0.1, 0.0, 1, 2),

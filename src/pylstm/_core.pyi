@@ -43,6 +43,12 @@ def measure_peak(
     mean: of all the time, not of its best moment.
     """
 
+def measure_issue_rate(threads: int, seconds: float, mean: bool = False) -> float:
+    """Instructions a second that start if they wait for no data and no unit.
+
+    mean: of all the time, not of its best moment.
+    """
+
 def measure_bandwidth(threads: int, bytes: int, seconds: float) -> float:
     """Bytes a second that reading a buffer of `bytes` bytes reaches."""
 

@@ -84,6 +84,13 @@ void register_runtime(py::module_& m) {
       },
       py::arg("threads"), py::arg("seconds"), py::arg("is_double") = false, py::arg("mean") = false, Release());
   m.def(
+      "measure_issue_rate",
+      [](int threads, double seconds, bool mean) {
+        const FloatEnvironment guard;
+        return measure_issue_rate(threads, seconds, mean ? Rate::kMean : Rate::kBest);
+      },
+      py::arg("threads"), py::arg("seconds"), py::arg("mean") = false, Release());
+  m.def(
       "measure_bandwidth",
       [](int threads, Dim bytes, double seconds) {
         const FloatEnvironment guard;

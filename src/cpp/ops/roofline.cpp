@@ -33,6 +33,24 @@ double sum_of_rates(int threads, double seconds, Rate rate, F work) {
   return sum;
 }
 
+// The longer form on x86 lets the cache of decoded instructions, which counts bytes too, keep up.
+void issue_one() {
+#if defined(__x86_64__)
+  __asm__ volatile("nopl 0(%rax,%rax,1)");
+#else
+  __asm__ volatile("nop");
+#endif
+}
+
+double issue_burst(Dim rounds) {
+  constexpr int kEach = 96;
+  for (Dim round = 0; round < rounds; ++round) {
+#pragma GCC unroll 96
+    for (int i = 0; i < kEach; ++i) issue_one();
+  }
+  return static_cast<double>(rounds * kEach);
+}
+
 }  // namespace
 
 template <class T>
@@ -41,6 +59,10 @@ double measure_peak(const KernelTable<T>& kernels, int threads, double seconds, 
     T sink[3] = {T(1), T(0.5), T(0.25)};
     return static_cast<double>(kernels.fma_burst(100000, sink));
   });
+}
+
+double measure_issue_rate(int threads, double seconds, Rate rate) {
+  return sum_of_rates(threads, seconds, rate, [](int) { return issue_burst(10000); });
 }
 
 double measure_bandwidth(const KernelTable<float>& kernels, int threads, Dim bytes, double seconds) {

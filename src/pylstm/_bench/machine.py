@@ -22,6 +22,7 @@ class Limits:
     peak: float  # FLOP/s, float32 multiply-adds
     bandwidth: tuple[float, ...]  # bytes/s read from a buffer of each of LEVELS
     second_level: int = 1 << 20  # bytes of a core's cache
+    issue_rate: float = 0.0  # instructions/s, of those that wait for nothing; 0: not measured
 
     @property
     def lanes(self) -> int:
@@ -35,20 +36,30 @@ class Limits:
 
 
 def measure(isa: str, threads: int, seconds: float = 0.3) -> Limits:
-    """Measure the limits; takes about five times `seconds`."""
+    """Measure the limits; takes about six times `seconds`."""
     active = _core.active_isa()
     _core.use_isa(isa)
     try:
         peak = _core.measure_peak(threads, seconds)
         reads = [_core.measure_bandwidth(threads, size, seconds) for size in LEVELS.values()]
+        issue_rate = _core.measure_issue_rate(threads, seconds)
     finally:
         _core.use_isa(active)
-    return Limits(isa, threads, peak, tuple(reads), _core.second_level_cache() or 1 << 20)
+    second_level = _core.second_level_cache() or 1 << 20
+    return Limits(isa, threads, peak, tuple(reads), second_level, issue_rate)
 
 
 def peak_now(threads: int, seconds: float = 0.004) -> float:
     """FLOP/s that multiply-adds reach at this moment, which on a shared machine is another one."""
     return _core.measure_peak(threads, seconds, mean=True)
+
+
+def issue_rate_now(threads: int, seconds: float = 0.001) -> float:
+    """Instructions/s that start at this moment: about half while a core's other hyperthread works.
+
+    That slows code with other instructions than multiply-adds, while their own peak hardly falls.
+    """
+    return _core.measure_issue_rate(threads, seconds, mean=True)
 
 
 def steal() -> int:
