@@ -81,9 +81,11 @@ Build = Callable[[str, list[str]], Path]
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """build(compiler, targets) gives a build folder in which these targets are made. If the
-    variable PYLSTM_BUILD names a folder, it must have them all and nothing is built.
+    variable PYLSTM_BUILD names a folder, it must have them all and nothing is built. If
+    PYLSTM_BUILDS names one, builds stay in it, by compiler, and their warnings are errors.
     """
     folders: dict[str, Path] = {}
+    kept = os.environ.get("PYLSTM_BUILDS")
 
     def make(compiler: str, targets: list[str]) -> Path:
         if "PYLSTM_BUILD" in os.environ:
@@ -92,8 +94,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             if shutil.which(tool) is None:
                 pytest.skip(f"{tool} is missing, and PYLSTM_BUILD names no build folder")
         if compiler not in folders:
-            folders[compiler] = tmp_path_factory.mktemp("build")
-            switches = ["PYTHON=OFF", "THREADS=none", "TESTS=ON"]
+            name = Path(compiler).name
+            folders[compiler] = Path(kept) / name if kept else tmp_path_factory.mktemp("build")
+            switches = ["PYTHON=OFF", "TESTS=ON", f"WERROR={'ON' if kept else 'OFF'}"]
             command = ["cmake", "-S", str(ROOT), "-B", str(folders[compiler])]
             command += [f"-DPYLSTM_{switch}" for switch in switches]
             run([*command, f"-DCMAKE_CXX_COMPILER={compiler}"])
