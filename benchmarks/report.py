@@ -85,7 +85,7 @@ def failures(rows: list[Row]) -> list[str]:
 
 
 def shortfalls(rows: list[Row]) -> list[str]:
-    """Rows below their figure."""
+    """Rows below their figure, and what they would have at their floor."""
     return [
         f"- {row['problem']}, {row['threads']} threads: {_reason(row)}; "
         f"{row['times_floor']:.2f}× its floor{_quiet(row)}"
@@ -206,12 +206,22 @@ def _first(entry: Row) -> str:
 
 
 def _reason(row: Row) -> str:
-    parts = []
-    if (peer := rival(row)) and asked(row) > peer[1]["ratio"]:
-        parts.append(f"{peer[1]['ratio']:.2f} of {asked(row):g}× {peer[0]}")
-    if row["asked_percent"] > row["percent_of_peak"]:
-        parts.append(f"{row['percent_of_peak']:.0f} of {row['asked_percent']:g} % of the peak")
+    parts, floor = [], row["times_floor"]
+    if (peer := rival(row)) and asked(row) > (ratio := peer[1]["ratio"]):
+        less = _below(ratio, asked(row), 2)
+        parts.append(f"{less} of {asked(row):g}× {peer[0]} (at the floor {ratio * floor:.2f})")
+    wanted, share = row["asked_percent"], row["percent_of_peak"]
+    if wanted > share:
+        less = _below(share, wanted, 0)
+        parts.append(f"{less} of {wanted:g} % of the peak (at the floor {share * floor:.0f})")
     return ", ".join(parts)
+
+
+def _below(value: float, limit: float, digits: int) -> str:
+    """With as many digits, or more, as show that it is below the limit."""
+    while float(text := f"{value:.{digits}f}") >= limit:
+        digits += 1
+    return text
 
 
 def _quiet(row: Row) -> str:

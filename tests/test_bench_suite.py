@@ -275,12 +275,20 @@ def test_quiet_medians_are_of_the_chosen_turns(suite: SimpleNamespace) -> None:
 def test_a_shortfall_tells_what_quiet_turns_gave(suite: SimpleNamespace) -> None:
     quiet = {"quiet_turns": 7, "turns": 40, "quiet_percent_of_peak": 84.6, "quiet_times_floor": 1.1}
     row = row_of(1, {}, asked=[0.0, 0.0], asked_percent=86.0, **quiet)
-    told = "80 of 86 % of the peak; 1.30× its floor (7 quiet turns of 40: 85 % of the peak, 1.10×)"
-    assert suite.report.shortfalls([row]) == [f"- p, 1 threads: {told}"]
+    short = "- p, 1 threads: 80 of 86 % of the peak (at the floor 104); 1.30× its floor"
+    told = f"{short} (7 quiet turns of 40: 85 % of the peak, 1.10×)"
+    assert suite.report.shortfalls([row]) == [told]
     (shared,) = suite.report.shortfalls([{**row, "percent_of_issue_rate": 55.0}])
     assert "1.30× its floor, 55 % of the issue rate (7 quiet turns" in shared
-    (without,) = suite.report.shortfalls([{**row, "quiet_turns": 0}])
-    assert without.endswith("its floor")
+    assert suite.report.shortfalls([{**row, "quiet_turns": 0}]) == [short]
+
+
+def test_a_shortfall_shows_that_it_is_one(suite: SimpleNamespace) -> None:
+    row = row_of(1, {"a": 1.1996}, asked_percent=82.0, percent_of_peak=81.97, times_floor=1.1)
+    of_ratio = "1.1996 of 1.2× a (at the floor 1.32)"
+    of_peak = "81.97 of 82 % of the peak (at the floor 90)"
+    told = f"- p, 1 threads: {of_ratio}, {of_peak}; 1.10× its floor"
+    assert suite.report.shortfalls([row]) == [told]
 
 
 def test_every_faster_peer_is_listed_the_worst_first(suite: SimpleNamespace) -> None:
