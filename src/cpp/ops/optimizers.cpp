@@ -10,7 +10,7 @@ namespace {
 
 constexpr Dim kBlock = 16384;  // elements: a multiple of every vector, small beside a variable worth two threads
 
-// Fewer blocks stay on one thread, which the next step packs them from.
+// Fewer blocks stay on one thread: the one that packs these weights at the next step.
 constexpr Dim kFewBlocks = 8;
 
 // Blocks of all trainable variables, so that threads share large and small variables alike.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/caches.hpp"
 #include "base/index.hpp"
 
 namespace pylstm {
@@ -11,14 +10,13 @@ namespace {
 // Below this a fork and join costs more than the second core gives.
 constexpr double kFlopsPerThread = 1e6;
 
-// Bytes of a panel that stay in a first-level cache of 48 KiB beside rows of A and C; the kernels' sums over rows take
-// as much. Each cut is a pass over C, so that it is of fewer rows than so many whole tiles; of fewer yet where the
-// levels beyond the first are fast. Shares of the peak by blocks of 128 | 32 KiB (benchmarks/products.cpp), of an
-// Emerald Rapids with 512 x 2048: 12 rows 76 | 79 %, 20 rows 89 | 89, 24 rows 93 | 90, 32 rows 92 | 90; with 6000 x
-// 1500: 20 rows 84 | 88. Of a Zen 5: 512 x 2048, 12 rows 91 | 88, 20 rows 95 | 92; 1536 x 6144, 16 rows 62 | 73, 20
-// rows 90 | 88.
+// Bytes of a panel that stay in a first-level cache of 48 KiB beside rows of A and C. Each cut is a pass over C, so
+// that it is of fewer rows than so many whole tiles. Shares of the peak by blocks of 128 | 32 KiB
+// (benchmarks/products.cpp), of an Emerald Rapids with 512 x 2048: 12 rows 76 | 79 %, 20 rows 89 | 89, 24 rows 93 | 90,
+// 32 rows 92 | 90; with 6000 x 1500: 20 rows 84 | 88. Of a Zen 5 with 512 x 2048: 12 rows 91 | 88, 20 rows 95 | 92;
+// with 1536 x 6144, which come from memory: 16 rows 62 | 73, for whose sake 12 are cut too, 20 rows 90 | 88.
 constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10;
-Dim most_tiles_cut() { return second_level_cache() < (2 << 20) ? 3 : 4; }
+Dim tiles_uncut() { return third_level_is_slow() ? 4 : 3; }
 
 // Rows at a time of a sum over features whose A else leaves the second-level cache before the next panel reads it
 // again. Shares of the peak of an Emerald Rapids, whole | so many at a time (benchmarks/products.cpp): of 3200 x 1024,
@@ -82,8 +80,7 @@ void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) co
 template <class T>
 Dim cut_of_features(const KernelTable<T>& kernels, Dim rows) {
   // A single tile uses no element of a panel twice.
-  if (rows <= kernels.tile_rows || rows >= most_tiles_cut() * kernels.tile_rows ||
-      first_level_cache() < kLargeFirstLevel)
+  if (rows <= kernels.tile_rows || rows >= tiles_uncut() * kernels.tile_rows || first_level_cache() < kLargeFirstLevel)
     return 0;
   return kNearBytes / (kernels.panel_vectors * kernels.width * static_cast<Dim>(sizeof(T)));
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/buffer.hpp"
+#include "base/caches.hpp"
 #include "base/interrupt.hpp"
 #include "base/paces.hpp"
 #include "base/parallel.hpp"
@@ -33,6 +34,11 @@ class Panels {
   Buffer<T> data_;
   Dim inner_ = 0, columns_ = 0;
 };
+
+// What the size of a second-level cache stands for. Measured were 1 MiB of a Zen 5 and 2 MiB of an Emerald Rapids; a
+// Zen 4, with 1 MiB, was not; one of unknown size counts as small.
+inline bool second_level_is_large() { return second_level_cache() >= (1 << 20); }
+inline bool third_level_is_slow() { return second_level_cache() >= (2 << 20); }
 
 // GemmArgs::cut for sums over features of so many rows on this machine.
 template <class T>

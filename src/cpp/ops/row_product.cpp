@@ -6,7 +6,6 @@
 #include <cmath>
 #include <optional>
 
-#include "base/caches.hpp"
 #include "base/index.hpp"
 #include "base/pieces.hpp"
 #include "ops/product.hpp"
@@ -15,8 +14,8 @@
 namespace pylstm {
 namespace {
 
-// Rows of a block at most: the kernel cuts a panel of D for the first-level cache, or it streams from the second, where
-// the tiles of A are.
+// Rows of a block at most: a panel of D streams from the second-level cache, where the tiles of A are, or the kernel
+// cuts it for the first.
 constexpr Dim kRowBlock = 256;
 
 // Panels of D that are packed together, and outputs at most that run over them in turn: in float, the packed rows of

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "base/buffer.hpp"
@@ -57,7 +58,8 @@ struct RowOperand {
 struct RowProductOptions {
   bool accumulate = false;         // add to what the outputs hold
   Interrupt* interrupt = nullptr;  // when it asks to stop, outputs are incomplete
-  int most_threads = 1 << 20;      // 1 where rows that one thread has written are too few to be sent to others
+  // 1 where rows that one thread has written are too few to be sent to others.
+  int most_threads = std::numeric_limits<int>::max();
 };
 
 // Every factor with the same D. The sum runs over m in ascending order, whatever the threads.
