@@ -25,6 +25,7 @@ _PADDING_ADVICE = (
     "pad the rows to one length first: token ids with 0, which Embedding(mask_zero=True) leaves "
     "out, other rows in front; or give batches whose rows have one length each"
 )
+_CHECKED_AT_ONCE = 1 << 16  # numbers
 _OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
 
 
@@ -107,12 +108,21 @@ def boolean(argument: str, value: object) -> bool:
     raise TypeError(f"{argument}: expected True or False, got {value!r}")
 
 
+def described(value: object) -> str:
+    """What came, in a few words: data may be large."""
+    if isinstance(value, dict):
+        return f"a dict with the keys {sorted(map(str, value))}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
 def text(argument: str, value: object) -> str:
     """`value` as a str that is not empty."""
     if not isinstance(value, str):
         raise TypeError(f"{argument}: expected a string, got {value!r}")
     if not value:
-        raise ValueError(f"{argument}: expected a string that is not empty")
+        raise ValueError(f"{argument}: expected a string that is not empty, got {value!r}")
     return value
 
 
@@ -335,14 +345,22 @@ def finite(argument: str, values: NDArray[Any], dtype: str = "float64") -> None:
     """Raise ValueError, naming the first bad one, unless `values` are finite numbers of `dtype`."""
     if values.dtype.kind != "f":
         return
-    good = np.isfinite(values)
-    if values.dtype.itemsize > np.dtype(dtype).itemsize:
-        good &= np.abs(values) <= float(np.finfo(dtype).max)
-    if good.all():
-        return
-    at = _first_bad(good)
-    of_type = f" that {dtype} can hold" if np.isfinite(values[at]) else ""
-    raise ValueError(f"{argument}: expected finite numbers{of_type}, got {values[at]} at {at}")
+    most = float(np.finfo(dtype).max)
+    narrows = values.dtype.itemsize > np.dtype(dtype).itemsize
+    # Some rows at a time: masks of all would take as much memory as the values.
+    rows = np.atleast_1d(values)
+    block = max(1, _CHECKED_AT_ONCE * len(rows) // max(1, rows.size))
+    for begin in range(0, len(rows), block):
+        some = rows[begin : begin + block]
+        good = np.isfinite(some)
+        if narrows:
+            good &= np.abs(some) <= most
+        if good.all():
+            continue
+        first, *rest = first_bad(good)
+        at = (begin + first, *rest)[: values.ndim]
+        of_type = f" that {dtype} can hold" if np.isfinite(values[at]) else ""
+        raise ValueError(f"{argument}: expected finite numbers{of_type}, got {values[at]} at {at}")
 
 
 def between(
@@ -362,12 +380,12 @@ def between(
         good |= besides.reshape(besides.shape + (1,) * (values.ndim - besides.ndim))
         if good.all():
             return
-    at = _first_bad(good)
+    at = first_bad(good)
     raise ValueError(
         f"{argument}: {reason} needs numbers from {low:g} to {high:g}, got {values[at]} at {at}"
     )
 
 
-def _first_bad(good: NDArray[np.bool_]) -> tuple[int, ...]:
+def first_bad(good: NDArray[np.bool_]) -> tuple[int, ...]:
     """The index of the first False."""
     return tuple(int(i) for i in np.unravel_index(int(good.argmin()), good.shape))

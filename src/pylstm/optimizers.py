@@ -99,8 +99,8 @@ class Optimizer:
     def learning_rate(self, value: float) -> None:
         if callable(value) or hasattr(value, "get_config"):
             raise TypeError(
-                "learning_rate: expected a number; for a schedule use "
-                "callbacks.LearningRateScheduler"
+                f"learning_rate: expected a number, got {type(value).__name__}; for a schedule use "
+                f"callbacks.LearningRateScheduler"
             )
         self._learning_rate = _checks.number("learning_rate", value, 0.0)
         for network in self._bound():

@@ -88,7 +88,7 @@ def _stored(metadata: dict[str, str], key: str) -> dict[str, Any]:
         raise ModelFileError(f"not a pylstm model file: it has no {key!r}")
     value = _json.loads(metadata[key])
     if not isinstance(value, dict):
-        raise ModelFileError(f"{key}: expected a JSON object")
+        raise ModelFileError(f"{key}: expected a JSON object, got {_checks.described(value)}")
     return value
 
 
@@ -151,9 +151,12 @@ def _parts(metadata: dict[str, str], own: Mapping[str, Any]) -> list[Part] | Non
     stored = _stored(metadata, "compile")
     optimizer, loss, found = (stored.get(key) for key in ("optimizer", "loss", "metrics"))
     if not (isinstance(optimizer, dict) and isinstance(loss, dict)):
-        raise ModelFileError("compile: expected an optimizer and a loss")
+        got = f"{_checks.described(optimizer)} and {_checks.described(loss)}"
+        raise ModelFileError(f"compile: expected an optimizer and a loss, objects; got {got}")
     if not isinstance(found, list) or not all(isinstance(metric, dict) for metric in found):
-        raise ModelFileError("compile: expected a list of metrics")
+        raise ModelFileError(
+            f"compile: expected a list of metrics, objects; got {_checks.described(found)}"
+        )
     parts = [("loss", loss), *(("metrics", metric) for metric in found)]
     absent = [part for part in parts if _is_own(*part) and part[1]["custom"] not in own]
     if absent:

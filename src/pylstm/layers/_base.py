@@ -361,10 +361,12 @@ class Layer(ABC):
 
 
 class PlainLayer(Layer):
-    """Base of the layers that have neither states nor masks."""
+    """Base of the layers that have no states, and treat every step alike."""
 
-    def __call__(self, x: Any, training: bool = False) -> NDArray[Any]:
+    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> NDArray[Any]:
         """The layer applied to an array; `training` turns dropout on.
+
+        A `mask` is taken, so that a chain of layers may hand it on, and changes nothing.
 
         Raises:
             ValueError: the layer cannot take an array of this shape.

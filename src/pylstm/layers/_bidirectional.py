@@ -189,7 +189,10 @@ class Bidirectional(Recurrent):
 
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         if not isinstance(states, list | tuple) or len(states) != 4:
-            raise ValueError("initial_state: expected [h, c, h, c], two arrays a direction")
+            raise ValueError(
+                f"initial_state: expected [h, c, h, c], two arrays a direction; got "
+                f"{_checks.described(states)}"
+            )
         return [
             *self.forward_layer._states(states[:2], rows),
             *self.backward_layer._states(states[2:], rows),
@@ -200,7 +203,10 @@ def _inner(argument: str, layer: Any) -> LSTM:
     """`layer` as an LSTM; a dict is what `get_config` wrote."""
     if isinstance(layer, dict):
         if layer.get("class_name") != "LSTM" or not isinstance(layer.get("config"), dict):
-            raise ValueError(f"{argument}: expected the configuration of an LSTM")
+            raise ValueError(
+                f"{argument}: expected the configuration of an LSTM, got that of "
+                f"{layer.get('class_name')!r}"
+            )
         return _copy(layer["config"])
     if not isinstance(layer, LSTM):
         got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__

@@ -195,7 +195,9 @@ class LSTM(Recurrent):
 
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         if not isinstance(states, list | tuple) or len(states) != 2:
-            raise ValueError("initial_state: expected [h, c], two arrays")
+            raise ValueError(
+                f"initial_state: expected [h, c], two arrays; got {_checks.described(states)}"
+            )
         found = [_checks.array("initial_state", state) for state in states]
         for name, state in zip("hc", found, strict=True):
             _checks.same_shape(f"initial_state ({name})", state.shape, (rows, self.units))

@@ -112,8 +112,11 @@ def in_dtype(weights: list[NDArray[Any]], paths: list[str], dtype: str) -> list[
     for path, value in zip(paths, weights, strict=True):
         with np.errstate(over="ignore", under="ignore"):
             copy = np.array(value, dtype, order="C")
-        same = value.dtype == copy.dtype
-        if not same and not np.array_equal(np.isinf(value), np.isinf(copy)):
-            raise ValueError(f"weights ({path}): a number is too large for {dtype}")
+        held = np.isinf(value) == np.isinf(copy)
+        if value.dtype != copy.dtype and not held.all():
+            at = _checks.first_bad(held)
+            raise ValueError(
+                f"weights ({path}): expected numbers that {dtype} can hold, got {value[at]} at {at}"
+            )
         found.append(copy)
     return found

@@ -296,4 +296,7 @@ def _no_arrays_with_batches(y: Any, sample_weight: Any, class_weight: Any, batch
     ):
         if value is not None:
             way = "; a batch may be (x, y, sample_weight)" if "weight" in argument else ""
-            raise ValueError(f"{argument}: must be None when x is an iterable of batches{way}")
+            raise ValueError(
+                f"{argument}: expected None when x is an iterable of batches, got "
+                f"{_checks.described(value)}{way}"
+            )

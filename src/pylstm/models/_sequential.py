@@ -128,7 +128,8 @@ class Sequential(Trainer):
         if ids.dtype.kind == "f":
             _checks.finite("prompt", ids)
             if not np.array_equal(ids, np.floor(ids)):
-                raise ValueError("prompt: expected integers, got numbers that are not whole")
+                first = ids[ids != np.floor(ids)][0]
+                raise ValueError(f"prompt: expected integers, got {first}, which is not whole")
             ids = ids.astype(np.int64)
         if ids.dtype.kind == "b":
             raise TypeError("prompt: expected integers, got dtype bool")
@@ -237,7 +238,10 @@ class Sequential(Trainer):
             TypeError, ValueError: not such a dict.
         """
         if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
-            raise TypeError("config: expected a dict as get_config gives it")
+            raise TypeError(
+                f"config: expected a dict as get_config gives it, with a list of layers; got "
+                f"{_checks.described(config)}"
+            )
         strange = [key for key in config if key not in _CONFIG_KEYS]
         if strange:
             raise _checks.unexpected("Sequential", strange, _CONFIG_KEYS)
