@@ -205,6 +205,11 @@ def test_small_types_and_files(tmp_path):
     np.save(tmp_path / "x.npy", small)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert np.array_equal(model.predict(mapped), expected)
+    a, b = regression(), regression()
+    fit(a, small.astype("f4"), Y)
+    fit(b, mapped, Y)
+    assert same(a, b)
+    assert a.evaluate(small.astype("f4"), Y, verbose=0) == b.evaluate(mapped, Y, verbose=0)
     net = language()
     expected = net.predict(IDS)
     for kind in ("u1", "i2", ">i8", "f4"):
