@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import one_line_error
 
 import pylstm
-from pylstm import Sequential
+from pylstm import Sequential, layers
 from pylstm.cli import main
 
 
@@ -142,3 +143,17 @@ def test_an_unknown_option_shows_the_usage_of_its_command(
     assert printed.startswith("usage: pylstm train")
     assert "--learning-rate" in printed
     assert "unrecognized arguments: --lr 0.1" in printed
+
+
+def test_weights_that_are_no_numbers_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dense = layers.Dense(256, activation="softmax")
+    model = Sequential(
+        [layers.Embedding(256, 4), layers.LSTM(4, return_sequences=True, stateful=True), dense]
+    )
+    model.build((1, None))
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    model.save(tmp_path / "model.safetensors")
+    generate = ["generate", str(tmp_path / "model.safetensors"), "--prompt", "It"]
+    assert "its weights hold NaN" in one_line_error(capsys, generate)

@@ -1,9 +1,11 @@
 """What fit, evaluate and predict print."""
 
+import io
 import os
 import re
 import struct
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -116,18 +118,23 @@ def test_the_bar_shows_the_rate_and_the_time_left(monkeypatch):
     assert any(shown.search(frame) for frame in bars)
 
 
-def test_a_notebook_gets_a_bar(monkeypatch):
-    class ZMQInteractiveShell:
-        pass
+class ZMQInteractiveShell:
+    """Jupyter's, by its name."""
 
-    class IPython:
-        @staticmethod
-        def get_ipython():
-            return ZMQInteractiveShell()
 
-    monkeypatch.setitem(sys.modules, "IPython", IPython)
-    assert _progress.interactive()
-    assert isinstance(_progress.make("auto"), _progress.Bar)
+class Shell(ZMQInteractiveShell):
+    """That of a hosted notebook."""
+
+
+@pytest.mark.parametrize(
+    ("shell", "notebook"),
+    [(ZMQInteractiveShell(), True), (Shell(), True), (object(), False), (None, False)],
+)
+def test_a_notebook_gets_a_bar(monkeypatch, shell, notebook):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    assert _progress.interactive() is notebook
+    assert isinstance(_progress.make("auto"), _progress.Bar) is notebook
 
 
 def test_an_interrupted_bar_leaves_the_line(monkeypatch):

@@ -137,7 +137,8 @@ def interactive() -> bool:
     shell = sys.modules.get("IPython")
     if shell is not None:
         running = shell.get_ipython()
-        if running is not None and type(running).__name__ == "ZMQInteractiveShell":
+        # Shells of hosted notebooks inherit from Jupyter's.
+        if any(kind.__name__ == "ZMQInteractiveShell" for kind in type(running).__mro__):
             return True
     try:
         if not sys.stdout.isatty():
