@@ -10,6 +10,8 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,14 +66,17 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
-def compilers() -> list[str]:
-    """The default compiler, and Clang where it is another one that exists; or whoever built
-    the folder that the variable PYLSTM_BUILD names.
+def compilers() -> list[Any]:
+    """The default compiler, and Clang, skipped where there is none; or whoever built the folder
+    that the variable PYLSTM_BUILD names.
     """
     if "PYLSTM_BUILD" in os.environ:
         return ["given"]
     default = [os.environ.get("CXX") or next(filter(shutil.which, ["c++", "g++"]), "c++")]
     clang = [name for name in CLANGS if shutil.which(name)][:1]
+    if not clang:
+        absent = pytest.mark.skip(reason="Clang is not here")
+        return [*default, pytest.param("clang++", marks=absent)]
     return list(dict.fromkeys(default + clang))
 
 
@@ -128,3 +133,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.write_bytes(TEXT.encode())
     assert main(["train", str(source), *TINY, "-o", str(model)]) == 0
     return model
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The modules of benchmarks/, which is not a part of the package."""
+    if not (ROOT / "benchmarks").is_dir():
+        pytest.skip("benchmarks/ is not beside the tests")
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import adapters, builds, grid, peers, readme, remote, report, soak, wire
+
+    return SimpleNamespace(
+        adapters=adapters,
+        builds=builds,
+        grid=grid,
+        peers=peers,
+        readme=readme,
+        remote=remote,
+        report=report,
+        soak=soak,
+        wire=wire,
+    )
