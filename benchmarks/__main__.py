@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks import peers, report
-from benchmarks.grid import Bench, Plan
+from benchmarks.grid import Bench, Plan, check_plan
 from pylstm import _core
 from pylstm._bench import machine, problems
 
@@ -27,12 +28,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
     parser.add_argument("-o", "--output", type=Path, help="write the results here after every row")
     args = parser.parse_args()
-    cores = _core.available_cores()
-    if not all(1 <= threads <= cores for threads in args.threads):
-        parser.error(f"--threads: expected whole numbers from 1 to {cores}, got {args.threads}")
-    if args.pairs < 1 or args.seconds <= 0:
-        parser.error("--pairs and --seconds must be positive")
+    check_plan(parser, args)
     return args
+
+
+def _revision() -> str:
+    """The commit of this clone, "-dirty" if files differ from it; empty without git."""
+    command = ["git", "-C", str(peers.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 def main() -> int:
@@ -47,7 +53,7 @@ def main() -> int:
     names = peers.installed() if args.peers is None else args.peers
     stored: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": machine.record(),
+        "machine": {**machine.record(), "pylstm revision": _revision()},
         "plan": vars(plan),
         "versions": {},
         "limits": [],

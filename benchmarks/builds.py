@@ -82,6 +82,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
     args = parser.parse_args()
+    grid.check_plan(parser, args)
     try:
         chosen = [p for text in args.only for p in problems.select(args.group, text)]
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from benchmarks import peers as libraries
 from benchmarks.adapters import Unsupported
 from benchmarks.remote import Prepared, Worker, WorkerError
 from benchmarks.timing import Duel
+from pylstm import _core
 from pylstm._bench import floor, machine
 from pylstm._bench.problems import Problem
 from pylstm._bench.timing import repeats_for
@@ -29,6 +31,16 @@ class Plan:
 
     pairs: int  # of every peer
     seconds: float  # of one side of one pair, at least one repeat
+
+
+def check_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the program unless --threads, --pairs and --seconds can be measured here."""
+    cores = _core.available_cores()
+    if not all(1 <= threads <= cores for threads in args.threads):
+        parser.error(f"--threads: expected whole numbers from 1 to {cores}, got {args.threads}")
+    if args.pairs < 1 or args.seconds <= 0:
+        got = f"{args.pairs} and {args.seconds}"
+        parser.error(f"--pairs, --seconds: expected positive numbers, got {got}")
 
 
 class Bench:

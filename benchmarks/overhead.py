@@ -42,10 +42,10 @@ def main() -> None:
         model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
 
     fit(), engine()
-    ours, own = _median(fit, 20), _median(engine, 20)
+    fitted, bare = _median(fit, 20), _median(engine, 20)
     print(
-        f"one engine step {1e6 * own / BATCHES:.2f} µs; "
-        f"fit adds {1e6 * (ours - own) / BATCHES:.2f} µs a step"
+        f"one engine step {1e6 * bare / BATCHES:.2f} µs; "
+        f"fit adds {1e6 * (fitted - bare) / BATCHES:.2f} µs a step"
     )
     row = x[:1]
     calls = 2000

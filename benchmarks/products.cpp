@@ -68,7 +68,7 @@ bool run(const KernelTable<float>& k, Dim rows, Dim inner, Dim columns, double s
   Panels<float> panels;
   panels.pack(k, b, columns, 1, inner, columns);
   const Dim near = cut_of_features(k, 2 * k.tile_rows);  // 0, and nothing to compare, beside a small first level
-  std::vector<Setting> settings = {{"whole", 0, {}, {}}, {"cut", near, {}, {}}, {"ops", -1, {}, {}}};
+  std::vector<Setting> settings = {{"128 KiB", 0, {}, {}}, {"cut", near, {}, {}}, {"ops", -1, {}, {}}};
   const double end = now() + seconds;
   for (std::size_t i = 0; i < settings.size() || now() < end; ++i) {
     Setting& setting = settings[i % settings.size()];

@@ -19,7 +19,7 @@ from benchmarks.adapters import Unsupported
 if TYPE_CHECKING:  # so that peers can be set up before pylstm is built
     from pylstm._bench.problems import Problem
 
-QUIET = 0.5  # seconds to wait for threads that spin; whoever spins longer is timed with its noise
+SETTLE = 0.5  # seconds to wait for threads that spin; whoever spins longer is timed with its noise
 
 
 class WorkerError(RuntimeError):
@@ -90,7 +90,7 @@ class Worker:
         if not tasks.exists():
             time.sleep(0.02)
             return
-        end = time.perf_counter() + QUIET
+        end = time.perf_counter() + SETTLE
         while any(_runs(task) for task in tasks.iterdir()) and time.perf_counter() < end:
             time.sleep(0.001)
 
@@ -141,9 +141,7 @@ def _environment(name: str, threads: int, isa: str, with_path: bool) -> dict[str
     result["KMP_BLOCKTIME"] = "10"  # milliseconds, not 200
     result["TF_CPP_MIN_LOG_LEVEL"] = "2"
     result["JAX_PLATFORMS"] = "cpu"
-    if (
-        name == "jax" and threads == 1
-    ):  # with more, XLA takes the cores that the process is bound to
+    if name == "jax" and threads == 1:  # with more, XLA takes the cores that it is bound to
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         result["XLA_FLAGS"] = flags
     if isa:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import readme
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -16,10 +18,6 @@ HEADER = (
     "| problem | threads | time | GFLOP/s | % of peak | × floor "
     "| best peer | its time | ratio (95 %) | asked | |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|"
-)
-SHORT_HEADER = (
-    "| problem | threads | time | % of peak | best peer | its time | ratio | asked |\n"
-    "|---|---|---|---|---|---|---|---|"
 )
 OURS = ("unmasked",)  # pylstm itself, in another mode
 
@@ -61,19 +59,6 @@ def line(row: Row) -> str:
     return _cells(*where, *own, *cells, _wanted(row), verdict(row))
 
 
-def short(stored: Row) -> str:
-    """One table without intervals, as Markdown."""
-    lines = []
-    for row in stored["rows"]:
-        own = [_time(row["seconds"]), f"{row['percent_of_peak']:.0f}"]
-        cells = ["–", "–", "–"]
-        if peer := best(row):
-            name, found = peer
-            cells = [name, _time(found["seconds"]), f"{found['ratio']:.2f}"]
-        lines.append(_cells(row["problem"], str(row["threads"]), *own, *cells, _wanted(row)))
-    return "\n".join([SHORT_HEADER, *lines]) + "\n"
-
-
 def failures(rows: list[Row]) -> list[str]:
     """What went wrong: peers that failed or gave another answer."""
     return [
@@ -91,6 +76,15 @@ def shortfalls(rows: list[Row]) -> list[str]:
         f"{row['times_floor']:.2f}× its floor{_quiet(row)}"
         for row in rows
         if verdict(row) == "short"
+    ]
+
+
+def too_fast(rows: list[Row]) -> list[str]:
+    """Rows below their floor: a mistake, or a machine that changed since it was measured."""
+    return [
+        f"- {row['problem']}, {row['threads']} threads: {row['times_floor']:.2f}×"
+        for row in rows
+        if row["times_floor"] < 1.0
     ]
 
 
@@ -116,6 +110,7 @@ def document(stored: Row) -> str:
     for title, lines in (
         ("Where we lose", losses(rows)),
         ("Short of the figure asked", shortfalls(rows)),
+        ("Below its floor", too_fast(rows)),
         ("Not timed: failed, or another answer", failures(rows)),
     ):
         parts += [f"## {title}", "\n".join(lines) or "None."]
@@ -252,11 +247,11 @@ def _time(seconds: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--short", action="store_true", help="only one table, for a README")
+    parser.add_argument("--short", action="store_true", help="only README's table")
     parser.add_argument("--plot", type=Path, help="also draw the ratios; needs matplotlib")
     args = parser.parse_args()
     stored = json.loads(args.results.read_text())
-    print(short(stored) if args.short else document(stored), end="")
+    print(readme.table(stored) if args.short else document(stored), end="")
     if args.plot:
         try:
             plot(stored).savefig(args.plot, dpi=120)

@@ -15,19 +15,14 @@ import numpy as np
 
 import pylstm
 from pylstm import layers
-from pylstm._bench.timing import repeats_for, stopwatch
+from pylstm._bench.timing import repeated, repeats_for, stopwatch
 
 TURN = 0.01  # seconds
 
 
 def ratio(work: Callable[[], object], rounds: int) -> tuple[float, float]:
     """Seconds on one thread, and what a second one makes of them."""
-
-    def run(repeats: int) -> None:
-        for _ in range(repeats):
-            work()
-
-    seconds = stopwatch(run)
+    seconds = stopwatch(repeated(work))
     repeats = repeats_for(seconds, TURN)
     pairs = []
     for _ in range(rounds):

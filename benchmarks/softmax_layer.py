@@ -14,17 +14,13 @@ import numpy as np
 
 import pylstm
 from pylstm import Sequential, _core, layers
-from pylstm._bench.timing import repeats_for, stopwatch
+from pylstm._bench.timing import repeated, repeats_for, stopwatch
 
 RUNS = 15
 
 
 def _median(work: Callable[[], object]) -> float:
-    def run(repeats: int) -> None:
-        for _ in range(repeats):
-            work()
-
-    seconds = stopwatch(run)
+    seconds = stopwatch(repeated(work))
     repeats = repeats_for(seconds, 0.1)
     return statistics.median(seconds(repeats) / repeats for _ in range(RUNS))
 

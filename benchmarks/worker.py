@@ -53,7 +53,8 @@ class _Library:
             speed[name] = self._speed(run) if len(variants) > 1 else 0.0
         best = min(speed, key=speed.__getitem__)
         self._run = variants[best]
-        head = {"variant": best, "first": first[best], "trials": speed}
+        trials = speed if len(speed) > 1 else {}
+        head = {"variant": best, "first": first[best], "trials": trials}
         return head, answer()
 
     def seconds(self, repeats: int) -> tuple[dict[str, Any], dict[str, Any]]:

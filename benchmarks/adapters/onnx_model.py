@@ -77,7 +77,7 @@ class _Graph:
 
     def model(self, problem: Problem, last: str) -> bytes:
         shape: list[int] = [problem.steps, problem.batch]
-        width = problem.vocabulary or problem.units
+        width = problem.outputs or problem.units
         if problem.vocabulary:
             x = helper.make_tensor_value_info("x", TensorProto.INT32, shape)
         else:

@@ -26,7 +26,7 @@ def prepare(problem: Problem) -> Prepared:
         build(problem), options, providers=["CPUExecutionProvider"]
     )
     batches = inputs(problem)
-    shape = (problem.steps, problem.batch, problem.vocabulary or problem.units)
+    shape = (problem.steps, problem.batch, problem.outputs or problem.units)
     out = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.float32)
     bindings = []
     for batch in batches:

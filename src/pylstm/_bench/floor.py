@@ -29,10 +29,11 @@ CELL_CYCLES = {16: (3.5, 2.5), 8: (8.0, 5.0), 4: (16.0, 8.0)}  # by lanes: forwa
 EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
 STEP_CYCLES = 200  # last multiply-add → two dependent activations → store → load of the next step
 MEETING = 60e-9  # seconds of one barrier
-# Of weights: bytes that stay in a core's first cache, the part of its second one that they fill,
-# and bytes of the one that all share.
-HELD = (40 << 10, 0.78, 24 << 20)
-CHUNK = 8 << 20  # bytes of logits that stay in the cache; what ops/softmax_loss.cpp takes
+# Of weights: bytes that stay in a core's first cache, and the part of its second one that they
+# fill. Of the one that all share they can have all.
+HELD = (40 << 10, 0.78)
+CHUNK = 8 << 20  # bytes of logits that stay in the cache, and the fewest rows of them: what
+CHUNK_ROWS = 48  # ops/softmax_rows.hpp takes
 
 
 def seconds(problem: Problem, limits: Limits) -> float:
@@ -58,7 +59,8 @@ class _Floor:
     def _sweep(self, size: float) -> float:
         """Each thread reads `size` bytes of its own, again and again."""
         threads = self.limits.threads
-        held = (HELD[0], HELD[1] * self.limits.second_level, HELD[2] / threads, float("inf"))
+        second, third = self.limits.second_level, self.limits.third_level
+        held = (HELD[0], HELD[1] * second, third / threads, float("inf"))
         time, reached = 0.0, 0.0
         for holds, rate in zip(held, self.limits.bandwidth, strict=True):
             share = max(0.0, min(size, holds) - reached)
@@ -103,10 +105,10 @@ class _Floor:
             return 0.0
         n, v = p.dense_rows, p.outputs
         memory = self.limits.bandwidth[-1]
-        chunk = min(n, max(48, CHUNK // (4 * v)))
+        chunk = min(n, max(CHUNK_ROWS, CHUNK // (4 * v)))
         products = self._product((6.0 if p.is_training else 2.0) * n * p.units * v)
         moved = 4.0 * p.units * v * (n / chunk) * (4 if p.is_training else 1)
-        in_cache = 4.0 * p.units * v <= HELD[-1]
+        in_cache = 4.0 * p.units * v <= self.limits.third_level
         time = max(products, moved / self.limits.bandwidth[-2 if in_cache else -1])
         time += n * v * self.exp * self.cycle
         return time if p.is_training else time + 4.0 * n * v / memory

@@ -10,6 +10,7 @@ from pathlib import Path
 from pylstm import _core
 
 LEVELS = {"32 KiB": 32 << 10, "512 KiB": 512 << 10, "8 MiB": 8 << 20, "256 MiB": 256 << 20}
+SECOND_LEVEL, THIRD_LEVEL = 1 << 20, 24 << 20  # bytes, where the system does not tell
 LANES = {"avx512_bf16": 16, "avx512": 16, "avx2": 8, "neon": 4, "baseline": 4}  # of float32
 
 
@@ -21,7 +22,8 @@ class Limits:
     threads: int
     peak: float  # FLOP/s, float32 multiply-adds
     bandwidth: tuple[float, ...]  # bytes/s read from a buffer of each of LEVELS
-    second_level: int = 1 << 20  # bytes of a core's cache
+    second_level: int = SECOND_LEVEL  # bytes of a core's cache
+    third_level: int = THIRD_LEVEL  # bytes of the one that all cores share
     issue_rate: float = 0.0  # instructions/s, of those that wait for nothing; 0: not measured
 
     @property
@@ -45,8 +47,8 @@ def measure(isa: str, threads: int, seconds: float = 0.3) -> Limits:
         issue_rate = _core.measure_issue_rate(threads, seconds)
     finally:
         _core.use_isa(active)
-    second_level = _core.second_level_cache() or 1 << 20
-    return Limits(isa, threads, peak, tuple(reads), second_level, issue_rate)
+    second_level = _core.second_level_cache() or SECOND_LEVEL
+    return Limits(isa, threads, peak, tuple(reads), second_level, _third_level(), issue_rate)
 
 
 def peak_now(threads: int, seconds: float = 0.004) -> float:
@@ -71,7 +73,9 @@ def steal() -> int:
 def record() -> dict[str, str]:
     """What a result must name to be worth keeping."""
     return {
-        "cpu": _cpu_name(),
+        "cpu": _cpu("model name") or platform.processor(),
+        "cpu family, model, stepping": ", ".join(map(_cpu, ("cpu family", "model", "stepping"))),
+        "caches": f"{_core.second_level_cache()} bytes a core, {_third_level()} bytes of all",
         "cores": f"{os.cpu_count()}, usable {_core.available_cores()}",
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -79,10 +83,18 @@ def record() -> dict[str, str]:
     }
 
 
-def _cpu_name() -> str:
+def _third_level() -> int:
+    size = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # sysconf knows no AMD's
+    told = size.read_text().strip() if size.exists() else ""
+    return int(told[:-1]) << 10 if told.endswith("K") else THIRD_LEVEL
+
+
+def _cpu(field: str) -> str:
+    """What the system says of its first processor; empty where it does not."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    return ""

@@ -71,10 +71,6 @@ class Problem:
         """Whether gradients are computed."""
         return self.kind not in ("forward", "predict")
 
-    def asked_with(self, threads: int) -> float:
-        """The ratio asked for with this many threads; 0: none."""
-        return self.asked[min(threads, 2) - 1]
-
     @property
     def outputs(self) -> int:
         """Units of the Dense layer; 0 without one."""

@@ -8,6 +8,16 @@ from collections.abc import Callable
 Seconds = Callable[[int], float]  # of that many repeats
 
 
+def repeated(work: Callable[[], object]) -> Callable[[int], None]:
+    """run(repeats) of `work`."""
+
+    def run(repeats: int) -> None:
+        for _ in range(repeats):
+            work()
+
+    return run
+
+
 def stopwatch(run: Callable[[int], None]) -> Seconds:
     """Time `run(repeats)`."""
 

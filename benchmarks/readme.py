@@ -1,0 +1,74 @@
+"""README's table of a stored run: python -m benchmarks.report FILE.json --short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, Any]
+
+HEADER = (
+    "| work | 1 thread, of FMA peak | best peer | ratio, 1 thread | ratio, 2 threads |\n"
+    "| --- | --- | --- | --- | --- |"
+)
+GROUPS = ("headline", "inference")
+NAMES = {
+    "torch": "PyTorch",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "keras": "Keras",
+    "jax": "JAX",
+    "numpy": "NumPy",
+}
+WORK = {
+    "train_step": "training step",
+    "predict": "`predict`",
+    "forward_backward": "LSTM forward and backward",
+    "forward": "LSTM forward",
+}
+
+
+def table(stored: Row) -> str:
+    """The rows with a figure, one line a problem, beside the fastest peer of all."""
+    by_problem: dict[str, dict[int, Row]] = {}
+    for row in stored["rows"]:
+        if row["group"] in GROUPS:
+            by_problem.setdefault(row["problem"], {})[row["threads"]] = row
+    lines = [_line(rows) for rows in by_problem.values()]
+    return "\n".join([HEADER, *lines]) + "\n"
+
+
+def time(seconds: float) -> str:
+    """With three digits."""
+    value, unit = (1e6 * seconds, "µs") if seconds < 1e-3 else (1e3 * seconds, "ms")
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+
+
+def _line(rows: dict[int, Row]) -> str:
+    one = rows.get(1)
+    fastest = [_fastest(rows.get(threads)) for threads in (1, 2)]
+    names = dict.fromkeys(NAMES.get(name, name) for name, ratio in fastest if ratio)
+    cells = [
+        _work(next(iter(rows.values()))),
+        "–" if one is None else f"{time(one['seconds'])}, {one['percent_of_peak']:.0f} %",
+        "; ".join(names) or "–",
+        *(f"{ratio:.2f}" if ratio else "–" for _, ratio in fastest),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _fastest(row: Row | None) -> tuple[str, float]:
+    """The peer with the least ratio; "" and 0 without one."""
+    peers = {} if row is None else row["peers"]
+    timed = [(entry["ratio"], name) for name, entry in peers.items() if "ratio" in entry]
+    ratio, name = min(timed, default=(0.0, ""))
+    return name, ratio
+
+
+def _work(row: Row) -> str:
+    parts = [f"{WORK[row['kind']]} of one row" if row["batch"] == 1 else WORK[row["kind"]]]
+    if row["vocabulary"]:
+        parts.append(f"vocabulary {row['vocabulary']}")
+    parts.append(f"{row['units']} units")
+    if row["batch"] > 1:
+        parts.append(f"batch {row['batch']}")
+    return ", ".join([*parts, f"{row['steps']} steps"])
