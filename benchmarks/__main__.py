@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
 
 def _revision() -> str:
     """The commit of this clone, "-dirty" if files differ from it; empty without git."""
-    command = ["git", "-C", str(peers.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(peers.ROOT), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:
@@ -53,7 +53,7 @@ def main() -> int:
     names = peers.installed() if args.peers is None else args.peers
     stored: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": {**machine.record(), "pylstm revision": _revision()},
+        "machine": {**machine.record(), "benchmarks revision": _revision()},
         "plan": vars(plan),
         "versions": {},
         "limits": [],

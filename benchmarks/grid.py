@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ def check_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
     cores = _core.available_cores()
     if not all(1 <= threads <= cores for threads in args.threads):
         parser.error(f"--threads: expected whole numbers from 1 to {cores}, got {args.threads}")
-    if args.pairs < 1 or args.seconds <= 0:
+    if args.pairs < 1 or not 0 < args.seconds < math.inf:
         got = f"{args.pairs} and {args.seconds}"
         parser.error(f"--pairs, --seconds: expected positive numbers, got {got}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 Row = dict[str, Any]
@@ -37,10 +38,11 @@ def table(stored: Row) -> str:
     return "\n".join([HEADER, *lines]) + "\n"
 
 
-def time(seconds: float) -> str:
-    """With three digits."""
+def duration(seconds: float) -> str:
+    """With three digits, of as many before the point as there are."""
+    seconds = float(f"{seconds:.3g}")
     value, unit = (1e6 * seconds, "µs") if seconds < 1e-3 else (1e3 * seconds, "ms")
-    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value) + 1e-9))}f} {unit}"
 
 
 def _line(rows: dict[int, Row]) -> str:
@@ -49,7 +51,7 @@ def _line(rows: dict[int, Row]) -> str:
     names = dict.fromkeys(NAMES.get(name, name) for name, ratio in fastest if ratio)
     cells = [
         _work(next(iter(rows.values()))),
-        "–" if one is None else f"{time(one['seconds'])}, {one['percent_of_peak']:.0f} %",
+        "–" if one is None else f"{duration(one['seconds'])}, {one['percent_of_peak']:.0f} %",
         "; ".join(names) or "–",
         *(f"{ratio:.2f}" if ratio else "–" for _, ratio in fastest),
     ]

@@ -141,7 +141,6 @@ FIT = [
         "class_weight, sample_weight",
     ),
     # numbers
-    (regression, X, Y, {"batch_size": 0}, ValueError, "batch_size: .*at least 1, got 0"),
     (regression, X, Y, {"batch_size": 2**63}, ValueError, "batch_size: .*at most 2147483647"),
     (regression, X, Y, {"batch_size": 2.5}, TypeError, "batch_size"),
     (regression, X, Y, {"epochs": -1}, ValueError, "epochs"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import pylstm
-from pylstm import reference
-from pylstm._bench import floor, ours, problems
+from pylstm import _core, reference
+from pylstm._bench import floor, machine, ours, problems
 from pylstm._bench.machine import LEVELS, Limits
 from pylstm.cli import main
 
@@ -50,6 +51,34 @@ def test_the_floor_falls_with_a_better_machine(kind: str) -> None:
     better = replace(LIMITS, peak=2 * LIMITS.peak, bandwidth=tuple(2 * b for b in LIMITS.bandwidth))
     assert floor.seconds(SMALL[kind], better) < slow
     assert len(LIMITS.bandwidth) == len(LEVELS)
+
+
+def test_what_stays_in_the_third_level_is_read_faster() -> None:
+    """Here what Adam reads and writes; the softmax waits for its products."""
+    problem = problems.Problem("train_step", 32, 50, 128, 128, 5000)
+    slow, fast = (replace(LIMITS, third_level=n) for n in (0, 32 << 20))
+    assert floor.seconds(problem, fast) < floor.seconds(problem, slow)
+    parts = [floor._Floor(problem, limits)._adam() for limits in (slow, fast)]
+    assert parts[0] / parts[1] == pytest.approx(LIMITS.bandwidth[-2] / LIMITS.bandwidth[-1])
+
+
+def test_what_a_machine_does_not_tell_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert machine.record()["cpu"]
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "CACHES", tmp_path)
+    assert "cpu family" not in machine.record()
+    assert machine._third_level() == 0
+    assert machine.measure(_core.active_isa(), 1, 1e-3).third_level == machine.THIRD_LEVEL
+    for index, (level, size) in enumerate([("1", "48K"), ("1", "32K"), ("2", "1M"), ("3", "32M")]):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "level").write_text(level + "\n")
+        (tmp_path / f"index{index}" / "size").write_text(size + "\n")
+    assert machine._third_level() == 32 << 20
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\ncpu family\t: 26\nmodel name\t: A B\n")
+    assert machine.record()["cpu"] == "A B"
+    assert machine.record()["cpu family"] == "26"
 
 
 def test_the_floor_of_one_sequence_is_the_sweep_over_its_weights() -> None:

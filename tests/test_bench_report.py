@@ -165,15 +165,18 @@ def test_readme_shows_a_stored_run(suite: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (9.996e-7, "1.00 µs"),
+        (5e-7, "0.500 µs"),
+        (9.996e-6, "10.0 µs"),
         (9.5e-5, "95.0 µs"),
-        (1e-3, "1.00 ms"),
-        (0.0598, "59.8 ms"),
+        (9.996e-5, "100 µs"),
+        (9.996e-4, "1.00 ms"),
+        (0.06, "60.0 ms"),
         (0.2, "200 ms"),
+        (2.5, "2500 ms"),
     ],
 )
 def test_times_have_three_digits(suite: SimpleNamespace, seconds: float, text: str) -> None:
-    assert suite.readme.time(seconds) == text
+    assert suite.readme.duration(seconds) == text
 
 
 def test_a_problem_that_was_not_timed_everywhere_has_a_line(suite: SimpleNamespace) -> None:

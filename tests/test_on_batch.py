@@ -1,4 +1,4 @@
-"""One batch at a time: the arguments of `train_on_batch` and `test_on_batch`."""
+"""One batch at a time: the arguments of `train_on_batch` and `test_on_batch`; no rows at a time."""
 
 import numpy as np
 import pytest
@@ -42,3 +42,10 @@ def test_a_model_without_metrics_gives_its_loss():
     loss = one.test_on_batch(X, Y)
     assert isinstance(loss, float)
     assert one.test_on_batch(X, Y, return_dict=True) == {"loss": loss}
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_a_batch_of_0_is_refused(method):
+    data = (X,) if method == "predict" else (X, Y)
+    with pytest.raises(ValueError, match=r"batch_size: .*at least 1, got 0"):
+        getattr(regression(), method)(*data, batch_size=0)

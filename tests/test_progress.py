@@ -135,6 +135,8 @@ def test_a_notebook_gets_a_bar(monkeypatch, shell, notebook):
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
     assert _progress.interactive() is notebook
     assert isinstance(_progress.make("auto"), _progress.Bar) is notebook
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace())  # half imported
+    assert not _progress.interactive()
 
 
 def test_an_interrupted_bar_leaves_the_line(monkeypatch):

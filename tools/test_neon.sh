@@ -24,7 +24,7 @@ cmake -S "$root" -B "$build" -DCMAKE_TOOLCHAIN_FILE="$root/cmake/aarch64-toolcha
 cmake --build "$build" --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 ctest --test-dir "$build" --verbose
 
-# As tests/test_objects.py asks of the other instruction sets: one symbol, so none that another object's could replace.
+# What tests/test_objects.py asks first of other instruction sets: one symbol, so none that another object's could replace.
 object=$(find "$build/CMakeFiles/pylstm_isa_neon.dir" -name 'isa.cpp.o')
 exported=$(aarch64-linux-gnu-nm --extern-only --defined-only "$object" | cut -d ' ' -f 2-)
 if [ "$exported" != "R pylstm_kernels_neon" ] && [ "$exported" != "D pylstm_kernels_neon" ]; then

@@ -25,7 +25,7 @@ _PADDING_ADVICE = (
     "pad the rows to one length first: token ids with 0, which Embedding(mask_zero=True) leaves "
     "out, other rows in front; or give batches whose rows have one length each"
 )
-_CHECKED_AT_ONCE = 1 << 16  # numbers
+_CHECKED_AT_ONCE = 1 << 16  # numbers, but a row at least
 _OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
 
 
@@ -111,7 +111,9 @@ def boolean(argument: str, value: object) -> bool:
 def described(value: object) -> str:
     """What came, in a few words: data may be large."""
     if isinstance(value, dict):
-        return f"a dict with the keys {sorted(map(str, value))}"
+        keys = [str(key) for key, _ in zip(value, range(4), strict=False)]
+        more = ", …" if len(value) > len(keys) else ""
+        return f"a dict with the keys {', '.join(keys)}{more}" if keys else "an empty dict"
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return "None" if value is None else f"a value of type {type(value).__name__}"
@@ -347,7 +349,7 @@ def finite(argument: str, values: NDArray[Any], dtype: str = "float64") -> None:
         return
     most = float(np.finfo(dtype).max)
     narrows = values.dtype.itemsize > np.dtype(dtype).itemsize
-    # Some rows at a time: masks of all would take as much memory as the values.
+    # Some rows at a time: masks and absolute values of all may be large.
     rows = np.atleast_1d(values)
     block = max(1, _CHECKED_AT_ONCE * len(rows) // max(1, rows.size))
     for begin in range(0, len(rows), block):

@@ -134,12 +134,10 @@ def make(verbose: Any, quiet_lines: bool = False) -> Progress:
 
 def interactive() -> bool:
     """Whether the output is a notebook, or a terminal that has a width."""
-    shell = sys.modules.get("IPython")
-    if shell is not None:
-        running = shell.get_ipython()
-        # Shells of hosted notebooks inherit from Jupyter's.
-        if any(kind.__name__ == "ZMQInteractiveShell" for kind in type(running).__mro__):
-            return True
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    # Shells of hosted notebooks inherit from Jupyter's.
+    if any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__):
+        return True
     try:
         if not sys.stdout.isatty():
             return False

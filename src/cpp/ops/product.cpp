@@ -15,7 +15,7 @@ constexpr double kFlopsPerThread = 1e6;
 // (benchmarks/products.cpp), of an Emerald Rapids with 512 x 2048: 12 rows 76 | 79 %, 20 rows 89 | 89, 24 rows 93 | 90,
 // 32 rows 92 | 90; with 6000 x 1500: 20 rows 84 | 88. Of a Zen 5 with 512 x 2048: 12 rows 91 | 88, 20 rows 95 | 92;
 // with 1536 x 6144, which come from memory: 16 rows 62 | 73, for whose sake 12 are cut too, 20 rows 90 | 88.
-constexpr Dim kNearBytes = 32 << 10, kLargeFirstLevel = 48 << 10;
+constexpr Dim kNearBytes = 32 << 10;
 Dim tiles_uncut() { return third_level_is_slow() ? 4 : 3; }
 
 // Rows at a time of a sum over features whose A else leaves the second-level cache before the next panel reads it
@@ -80,8 +80,7 @@ void Panels<T>::add_row(const KernelTable<T>& kernels, Dim k, T factor, T* c) co
 template <class T>
 Dim cut_of_features(const KernelTable<T>& kernels, Dim rows) {
   // A single tile uses no element of a panel twice.
-  if (rows <= kernels.tile_rows || rows >= tiles_uncut() * kernels.tile_rows || first_level_cache() < kLargeFirstLevel)
-    return 0;
+  if (rows <= kernels.tile_rows || rows >= tiles_uncut() * kernels.tile_rows || !first_level_is_large()) return 0;
   return kNearBytes / (kernels.panel_vectors * kernels.width * static_cast<Dim>(sizeof(T)));
 }
 

@@ -35,10 +35,14 @@ class Panels {
   Dim inner_ = 0, columns_ = 0;
 };
 
-// What the size of a second-level cache stands for. Measured were 1 MiB of a Zen 5 and 2 MiB of an Emerald Rapids; a
-// Zen 4, with 1 MiB, was not; one of unknown size counts as small.
-inline bool second_level_is_large() { return second_level_cache() >= (1 << 20); }
+// What sizes of caches stand for. A first level of 48 KiB holds a part of a panel beside rows of A and C. Measured were
+// 1 MiB of second level on a Zen 5, beside 48 KiB, and 2 MiB on an Emerald Rapids; caches of unknown size count as
+// small.
+inline bool first_level_is_large() { return first_level_cache() >= (48 << 10); }
 inline bool third_level_is_slow() { return second_level_cache() >= (2 << 20); }
+inline bool second_level_is_large() {
+  return third_level_is_slow() || (second_level_cache() >= (1 << 20) && first_level_is_large());
+}
 
 // GemmArgs::cut for sums over features of so many rows on this machine.
 template <class T>

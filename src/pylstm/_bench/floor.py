@@ -14,8 +14,8 @@ is what reading them takes when each cache level holds the part that the last sw
 walking forwards and backwards in turn gets that. Threads split the rows (each reads all weights)
 or the columns (each reads its share, and they meet at every step): the floor is the faster.
 
-The constants below are nominal, not measured: cycles, the meeting of threads, what caches hold. A
-time below the floor means that one of them, or the measurement, is wrong.
+The constants below are nominal, not measured: cycles, the meeting of threads, what of two caches
+is held. A time below the floor means that one of them, or the measurement, is wrong.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
 STEP_CYCLES = 200  # last multiply-add → two dependent activations → store → load of the next step
 MEETING = 60e-9  # seconds of one barrier
 # Of weights: bytes that stay in a core's first cache, and the part of its second one that they
-# fill. Of the one that all share they can have all.
-HELD = (40 << 10, 0.78)
-CHUNK = 8 << 20  # bytes of logits that stay in the cache, and the fewest rows of them: what
-CHUNK_ROWS = 48  # ops/softmax_rows.hpp takes
+# fill. Of the one that cores share they can have all.
+FIRST_HELD, SECOND_SHARE = 40 << 10, 0.78
+CHUNK = 8 << 20  # bytes of logits that stay in the cache; what ops/softmax_rows.hpp takes
+CHUNK_ROWS = 48  # and as many rows at least
 
 
 def seconds(problem: Problem, limits: Limits) -> float:
@@ -60,7 +60,7 @@ class _Floor:
         """Each thread reads `size` bytes of its own, again and again."""
         threads = self.limits.threads
         second, third = self.limits.second_level, self.limits.third_level
-        held = (HELD[0], HELD[1] * second, third / threads, float("inf"))
+        held = (FIRST_HELD, SECOND_SHARE * second, third / threads, float("inf"))
         time, reached = 0.0, 0.0
         for holds, rate in zip(held, self.limits.bandwidth, strict=True):
             share = max(0.0, min(size, holds) - reached)
@@ -120,7 +120,7 @@ class _Floor:
         lstm = sum(4 * p.units * (width + p.units + 1) for width in p.widths)
         count = float(lstm + (p.units + 1) * p.outputs)
         count += self._tokens() * p.inputs if p.kind in TOKEN_KINDS else 0
-        in_cache = 12 * count <= HELD[-1]
+        in_cache = 12 * count <= self.limits.third_level
         return 24.0 * count / self.limits.bandwidth[-2 if in_cache else -1]
 
     def _tokens(self) -> float:

@@ -11,6 +11,7 @@ from pylstm import _core
 
 LEVELS = {"32 KiB": 32 << 10, "512 KiB": 512 << 10, "8 MiB": 8 << 20, "256 MiB": 256 << 20}
 SECOND_LEVEL, THIRD_LEVEL = 1 << 20, 24 << 20  # bytes, where the system does not tell
+CPU_INFO, CACHES = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache")
 LANES = {"avx512_bf16": 16, "avx512": 16, "avx2": 8, "neon": 4, "baseline": 4}  # of float32
 
 
@@ -23,7 +24,7 @@ class Limits:
     peak: float  # FLOP/s, float32 multiply-adds
     bandwidth: tuple[float, ...]  # bytes/s read from a buffer of each of LEVELS
     second_level: int = SECOND_LEVEL  # bytes of a core's cache
-    third_level: int = THIRD_LEVEL  # bytes of the one that all cores share
+    third_level: int = THIRD_LEVEL  # bytes of the one that cores share
     issue_rate: float = 0.0  # instructions/s, of those that wait for nothing; 0: not measured
 
     @property
@@ -48,7 +49,8 @@ def measure(isa: str, threads: int, seconds: float = 0.3) -> Limits:
     finally:
         _core.use_isa(active)
     second_level = _core.second_level_cache() or SECOND_LEVEL
-    return Limits(isa, threads, peak, tuple(reads), second_level, _third_level(), issue_rate)
+    third_level = _third_level() or THIRD_LEVEL
+    return Limits(isa, threads, peak, tuple(reads), second_level, third_level, issue_rate)
 
 
 def peak_now(threads: int, seconds: float = 0.004) -> float:
@@ -74,8 +76,9 @@ def record() -> dict[str, str]:
     """What a result must name to be worth keeping."""
     return {
         "cpu": _cpu("model name") or platform.processor(),
-        "cpu family, model, stepping": ", ".join(map(_cpu, ("cpu family", "model", "stepping"))),
-        "caches": f"{_core.second_level_cache()} bytes a core, {_third_level()} bytes of all",
+        **{field: _cpu(field) for field in ("cpu family", "model", "stepping") if _cpu(field)},
+        "second-level cache": str(_core.second_level_cache() or "unknown"),
+        "third-level cache": str(_third_level() or "unknown"),
         "cores": f"{os.cpu_count()}, usable {_core.available_cores()}",
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -84,16 +87,21 @@ def record() -> dict[str, str]:
 
 
 def _third_level() -> int:
-    size = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # sysconf knows no AMD's
-    told = size.read_text().strip() if size.exists() else ""
-    return int(told[:-1]) << 10 if told.endswith("K") else THIRD_LEVEL
+    """Bytes that the first core's neighbours share; 0 where the system does not tell.
+
+    sysconf tells what all of them together have, on a virtual machine also those of others.
+    """
+    for folder in sorted(CACHES.glob("index*")):
+        if (folder / "level").read_text().strip() == "3":
+            size = (folder / "size").read_text().strip()
+            return int(size[:-1]) << {"K": 10, "M": 20}[size[-1]]
+    return 0
 
 
 def _cpu(field: str) -> str:
     """What the system says of its first processor; empty where it does not."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text().splitlines():
             name, _, value = line.partition(":")
             if name.strip() == field:
                 return value.strip()

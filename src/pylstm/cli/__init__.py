@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = error.strerror if error.strerror and error.filename else str(error)
         return _fail(f"{error.filename}: {reason}" if error.filename else reason, FAILED)
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except (ValueError, MemoryError) as error:
         return _fail(str(error) or "out of memory", FAILED)
 
 

@@ -65,21 +65,25 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not a language model of this command line, or the prompt is empty.
+        ValueError: it is not a language model of this command line, its weights are not finite, or
+            the prompt is empty.
     """
     model = pylstm.load_model(arguments.model, compile=False)
     language_model.check(model, arguments.model)
     prompt = os.fsencode(arguments.prompt)
     if not prompt:
         raise ValueError("--prompt: expected at least one byte to go on from, got an empty text")
-    text = language_model.generate(
-        model,
-        prompt,
-        arguments.max_new_tokens,
-        temperature=arguments.temperature,
-        top_k=arguments.top_k,
-        top_p=arguments.top_p,
-        seed=arguments.seed,
-    )
+    try:
+        text = language_model.generate(
+            model,
+            prompt,
+            arguments.max_new_tokens,
+            temperature=arguments.temperature,
+            top_k=arguments.top_k,
+            top_p=arguments.top_p,
+            seed=arguments.seed,
+        )
+    except RuntimeError as error:  # probabilities are not finite
+        raise ValueError(f"{arguments.model}: {error}") from None
     write((prompt + text).decode(errors="replace") + "\n")
     return 0

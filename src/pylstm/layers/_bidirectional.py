@@ -202,10 +202,11 @@ class Bidirectional(Recurrent):
 def _inner(argument: str, layer: Any) -> LSTM:
     """`layer` as an LSTM; a dict is what `get_config` wrote."""
     if isinstance(layer, dict):
-        if layer.get("class_name") != "LSTM" or not isinstance(layer.get("config"), dict):
+        name, config = layer.get("class_name"), layer.get("config")
+        if name != "LSTM" or not isinstance(config, dict):
             raise ValueError(
-                f"{argument}: expected the configuration of an LSTM, got that of "
-                f"{layer.get('class_name')!r}"
+                f"{argument}: expected the configuration of an LSTM, got class_name {name!r}, "
+                f"config {_checks.described(config)}"
             )
         return _copy(layer["config"])
     if not isinstance(layer, LSTM):

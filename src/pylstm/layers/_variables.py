@@ -112,11 +112,13 @@ def in_dtype(weights: list[NDArray[Any]], paths: list[str], dtype: str) -> list[
     for path, value in zip(paths, weights, strict=True):
         with np.errstate(over="ignore", under="ignore"):
             copy = np.array(value, dtype, order="C")
-        held = np.isinf(value) == np.isinf(copy)
-        if value.dtype != copy.dtype and not held.all():
-            at = _checks.first_bad(held)
-            raise ValueError(
-                f"weights ({path}): expected numbers that {dtype} can hold, got {value[at]} at {at}"
-            )
+        if value.dtype != copy.dtype:
+            held = np.isinf(value) == np.isinf(copy)
+            if not held.all():
+                at = _checks.first_bad(held)
+                raise ValueError(
+                    f"weights ({path}): expected numbers that {dtype} can hold, got {value[at]} "
+                    f"at {at}"
+                )
         found.append(copy)
     return found
