@@ -51,7 +51,7 @@ def _python(revision: str) -> Path:
         venv.create(target, with_pip=True)
         with tarfile.open(fileobj=io.BytesIO(_git("archive", commit))) as source:
             source.extractall(target / "source", filter="data")
-        pip = [python, "-m", "pip", "install", "--quiet"]
+        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, peers.NUMPY, target / "source"], check=True)
         (target / "ready").touch()
     return python

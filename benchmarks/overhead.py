@@ -41,7 +41,8 @@ def main() -> None:
     def fit() -> None:
         model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
 
-    fit(), engine()
+    fit()
+    engine()
     fitted, bare = _median(fit, 20), _median(engine, 20)
     print(
         f"one engine step {1e6 * bare / BATCHES:.2f} µs; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 _SIZES = struct.Struct("<QQ")
 
 
-def send(stream: BinaryIO, head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+def send(stream: IO[bytes], head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     text, body = json.dumps(head).encode(), io.BytesIO()
-    np.savez(body, **arrays)
+    named: dict[str, Any] = dict(arrays)
+    np.savez(body, **named)
     stream.write(_SIZES.pack(len(text), body.tell()) + text)
     stream.write(body.getbuffer())
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """EOFError if the other side has gone."""
     sizes = stream.read(_SIZES.size)
     if len(sizes) < _SIZES.size:

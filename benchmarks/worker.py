@@ -42,7 +42,9 @@ class _Library:
         """Answer, first-call time and the fastest variant of a problem."""
         from pylstm._bench.problems import Problem
 
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+        }
         self._run = None  # frees the last problem's memory
         start = time.perf_counter()
         variants, answer = self._module.prepare(Problem(**tuples))

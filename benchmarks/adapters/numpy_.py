@@ -38,10 +38,10 @@ def _train_step(problem: Problem) -> Prepared:
 
 
 def _layer(problem: Problem) -> Prepared:
-    weights, ((x,), (y,)) = problem.weights(), problem.data()
+    (kernel, recurrent, bias), ((x,), (y,)) = problem.weights(), problem.data()
 
     def forward() -> Any:
-        return reference.lstm_forward(x, *weights)
+        return reference.lstm_forward(x, kernel, recurrent, bias)
 
     def both() -> dict[str, Any]:
         out, _, cache = forward()
