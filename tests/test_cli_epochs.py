@@ -121,3 +121,19 @@ def test_of_long_held_out_text_an_epoch_is_measured_on_a_part(
     assert "bits per byte over 7 held out" in printed
     _, held_out = _corpus.hold_out(text_file.read_bytes())
     assert f"bits per byte over {len(held_out):,} bytes" in printed
+
+
+def test_a_run_that_ends_replaces_what_was_there(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one epoch too, which no other one follows."""
+    output = tmp_path / "model.safetensors"
+    for seed in ("1", "2"):
+        arguments = ["train", str(text_file), *TINY, "--epochs", "1", "--seed", seed]
+        assert main([*arguments, "-o", str(output)]) == 0
+        weights = pylstm.load_model(output, compile=False).get_weights()
+        if seed == "1":
+            before = weights
+    assert "is there and will be replaced" in capsys.readouterr().out
+    assert not all(map(np.array_equal, weights, before))
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.safetensors"]

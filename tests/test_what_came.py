@@ -39,12 +39,17 @@ def lstm():
         (
             lambda: Sequential.from_config({"layer": []}),
             TypeError,
-            "config: .*got a dict with the keys layer",
+            "config: .*got a dict with the keys 'layer'",
         ),
         (
             lambda: setattr(regression().optimizer, "learning_rate", lambda step: 0.1),
             TypeError,
             "learning_rate: expected a number, got function; for a schedule",
+        ),
+        (
+            lambda: regression().fit(lambda: iter([(X, Y)])),
+            ValueError,
+            "y: expected targets, got None; x is a function: call it",
         ),
         (
             lambda: regression().fit(iter([(X, Y)]), Y),

@@ -111,7 +111,7 @@ def boolean(argument: str, value: object) -> bool:
 def described(value: object) -> str:
     """What came, in a few words: data may be large."""
     if isinstance(value, dict):
-        keys = [str(key) for key, _ in zip(value, range(4), strict=False)]
+        keys = [repr(key) for key, _ in zip(value, range(4), strict=False)]
         more = ", …" if len(value) > len(keys) else ""
         return f"a dict with the keys {', '.join(keys)}{more}" if keys else "an empty dict"
     if isinstance(value, list | tuple):

@@ -52,7 +52,7 @@ def run(job: Job, settings: language_model.Settings) -> int:
     output = Path(job.output)
     there = output.exists()
     if there:
-        say("output", f"{job.output} is there and will be replaced after the first epoch")
+        say("output", f"{job.output} is there and will be replaced when an epoch is over")
     if job.start is not None:
         say("from", f"{job.start}, with an optimizer that begins anew")
     say("text", f"{job.name}: {len(job.train):,} bytes to learn, {len(job.held_out):,} held out")
@@ -87,7 +87,8 @@ def run(job: Job, settings: language_model.Settings) -> int:
     if training.tokens == 0:
         say("saved", "nothing: Ctrl-C came before the first step was done")
         return INTERRUPTED
-    if there and epochs == 0:  # a model that has seen little is not worth the one that is there
+    # A model that has seen little is not worth the one that is there.
+    if there and epochs == 0 and training.interrupted:
         output = output.with_stem(f"{output.stem}.interrupted")
     save()
     try:

@@ -137,7 +137,9 @@ class Predictor(Estimated):
     ) -> NDArray[Any]:
         """The outputs for an iterable of batches, one after another."""
         if batch_size is not None:
-            raise ValueError("batch_size: must be None when x is an iterable of batches")
+            raise ValueError(
+                f"batch_size: expected None when x is an iterable of batches, got {batch_size!r}"
+            )
         limit = optional_count("steps", steps)
         waits, amount = verbose == "auto", _Amount()  # for what takes long
         progress = _progress.make(0 if waits else verbose)

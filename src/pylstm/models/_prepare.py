@@ -65,6 +65,8 @@ class Preparer:
         if y is None:
             pair = isinstance(x, list | tuple) and len(x) in (2, 3) and getattr(x[0], "ndim", 0) > 0
             advice = "; give x and y as two arguments" if pair else ""
+            if callable(x):
+                advice = "; x is a function: call it, and give the batches that it yields"
             raise ValueError(f"y: expected targets, got None{advice}")
         x = _checks.array("x", x)
         given = y = _checks.array("y", y)

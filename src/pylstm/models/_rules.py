@@ -28,7 +28,8 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
         )
     if layer.dtype not in (None, dtype):
         raise ValueError(
-            f"layer {layer.name!r}: dtype {layer.dtype} differs from the model's {dtype}"
+            f"layer {layer.name!r}: dtype {layer.dtype} differs from the model's {dtype}; give all "
+            f"layers one by Sequential(…, dtype={layer.dtype!r})"
         )
     if not layer.auto_named and any(layer.name == other.name for other in layers):
         raise ValueError(f"name: the model has a layer {layer.name!r} already")

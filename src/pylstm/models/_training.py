@@ -269,9 +269,11 @@ class Trainer(Compilable):
 
 def _warn_of_skipped(tally: Tally, steps: int) -> None:
     if tally.skipped:
+        lost = "1 step was" if tally.skipped == 1 else f"{tally.skipped} steps were"
+        among = "1 batch" if steps == 1 else f"{steps} batches"
         warn(
-            f"{tally.skipped} steps in {steps} batches were not applied: the loss or a gradient "
-            f"was not finite; a smaller learning rate or clipnorm may help",
+            f"{lost} not applied, among {among}: the loss or a gradient was not finite; a smaller "
+            f"learning rate or clipnorm may help",
             RuntimeWarning,
         )
 
