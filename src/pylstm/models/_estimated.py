@@ -36,7 +36,7 @@ class Estimated(Structure):
 
         The numbers are those of the engine's own plan. They stand for the loss and the optimizer
         that the model is compiled with, if it is; for every layer being trained. A padded batch
-        may need less.
+        may need less. The weights are made, if they are not there yet.
 
         Args:
             batch_size: Rows of the batch.
@@ -51,7 +51,7 @@ class Estimated(Structure):
             ValueError: a number below 1; other `steps` than the model takes; the model is not
                 built.
             TypeError: a number that is not an integer.
-            MemoryError: more than 8 EiB.
+            MemoryError: more than 8 EiB, or there is no room for the weights.
             RuntimeError: another thread is training the model.
 
         >>> from pylstm import Sequential, layers
