@@ -24,7 +24,7 @@ using namespace pylstm;
 
 constexpr double kTurn = 2e8;       // operations: short, as quiet moments are
 constexpr double kSteady = 0.98;    // the lower peak beside a turn, of the higher one
-constexpr double kNear = 0.96;      // of the best peak: processors also change their frequency
+constexpr double kNear = 0.85;      // of the best peak: processors also change their frequency
 constexpr double kPeakTime = 1e-4;  // seconds: one burst
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }

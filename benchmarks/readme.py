@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-Row = dict[str, Any]
+from benchmarks.rows import Row, fastest
 
 HEADER = (
     "| work | 1 thread, of FMA peak | best peer | ratio, 1 thread | ratio, 2 threads |\n"
@@ -47,23 +46,15 @@ def duration(seconds: float) -> str:
 
 def _line(rows: dict[int, Row]) -> str:
     one = rows.get(1)
-    fastest = [_fastest(rows.get(threads)) for threads in (1, 2)]
-    names = dict.fromkeys(NAMES.get(name, name) for name, ratio in fastest if ratio)
+    best = [fastest(rows[threads]["peers"]) if threads in rows else None for threads in (1, 2)]
+    names = dict.fromkeys(NAMES.get(peer[0], peer[0]) for peer in best if peer)
     cells = [
         _work(next(iter(rows.values()))),
         "–" if one is None else f"{duration(one['seconds'])}, {one['percent_of_peak']:.0f} %",
         "; ".join(names) or "–",
-        *(f"{ratio:.2f}" if ratio else "–" for _, ratio in fastest),
+        *(f"{peer[1]['ratio']:.2f}" if peer else "–" for peer in best),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _fastest(row: Row | None) -> tuple[str, float]:
-    """The peer with the least ratio; "" and 0 without one."""
-    peers = {} if row is None else row["peers"]
-    timed = [(entry["ratio"], name) for name, entry in peers.items() if "ratio" in entry]
-    ratio, name = min(timed, default=(0.0, ""))
-    return name, ratio
 
 
 def _work(row: Row) -> str:

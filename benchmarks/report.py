@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import readme
+from benchmarks.rows import Row, fastest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Row = dict[str, Any]
 
 HEADER = (
     "| problem | threads | time | GFLOP/s | % of peak | × floor "
@@ -24,13 +23,13 @@ OURS = ("unmasked",)  # pylstm itself, in another mode
 
 def best(row: Row) -> tuple[str, Row] | None:
     """The peer to show: `rival`, or else the fastest of the others; None without any."""
-    return rival(row) or _fastest(row["peers"])
+    return rival(row) or fastest(row["peers"])
 
 
 def rival(row: Row) -> tuple[str, Row] | None:
     """The fastest peer of those that the row's figure speaks of; None if none was timed."""
     named = row["against"] or row["peers"]
-    return _fastest({name: entry for name, entry in row["peers"].items() if name in named})
+    return fastest({name: entry for name, entry in row["peers"].items() if name in named})
 
 
 def asked(row: Row) -> float:
@@ -160,11 +159,6 @@ def plot(stored: Row) -> Figure:
         panel.grid(axis="both", alpha=0.3)
     figure.legend(handles=list(shown.values()), loc="outside upper center", ncols=len(shown))
     return figure
-
-
-def _fastest(peers: Row) -> tuple[str, Row] | None:
-    timed = ((name, entry) for name, entry in peers.items() if "ratio" in entry)
-    return min(timed, key=lambda item: item[1]["ratio"], default=None)
 
 
 def _wanted(row: Row) -> str:

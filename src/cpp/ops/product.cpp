@@ -25,7 +25,7 @@ constexpr Dim kRowsTogether = 96;
 
 // Whether weights of so many elements are packed past the caches, to be read from memory once more. An Emerald Rapids
 // packs 5 to 26 MB two to three times as fast; a training step of two layers of 650 units gains 9 | 4 % on 1 | 2
-// threads. A Zen 5 gains 0.3 % of a training step with 650 units or 10000 classes.
+// threads.
 template <class T>
 bool past_caches(Dim elements) {
   return second_level_is_large() && elements * static_cast<Dim>(sizeof(T)) > second_level_cache() / 2;
