@@ -23,7 +23,7 @@ std::vector<Wide<T>> probabilities(const T* z, Dim n, Wide<T>* log_sum) {
 }
 
 // Relative error of exp(z - shift) / sum: half an eps of the difference moves exp by that times its
-// argument, exp is within one ulp; the same for every term of the sum, n additions, two roundings.
+// argument, exp is within 1.2 ulp; the same for every term of the sum, n additions, two roundings.
 template <class T>
 double relative(Dim n, Wide<T> spread) {
   return kEps<T> * (static_cast<double>(spread) + 4 + 0.5 * static_cast<double>(n));

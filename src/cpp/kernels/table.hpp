@@ -178,7 +178,7 @@ struct KernelTable {
   // With target = keep * given + share (without `given`: share): weighted += sum(target * (z - shift)) and, with
   // `given`, mass += sum(target).
   void (*logits_targets)(const LogitsBlock<T>& block, const T* shift, T keep, T share, double* mass, double* weighted);
-  // z = exp(z - shift[r]), 0 where that is no normal number; lanes += z.
+  // z = exp(z - shift[r]), within 1.2 ulp, 0 where that is no normal number; lanes += z.
   void (*logits_exp)(const LogitsBlock<T>& block, const T* shift, T* lanes);
   // z = factor[r] * z - scale[r] * target
   void (*logits_gradient)(const LogitsBlock<T>& block, const T* factor, const T* scale, T keep, T share);

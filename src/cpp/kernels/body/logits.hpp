@@ -58,18 +58,31 @@ PYLSTM_INLINE const T* next_row(const LogitsBlock<T>& p, Dim r) {
 template <class T>
 void logits_exp(const LogitsBlock<T>& p, const T* shift, T* lanes) {
   constexpr Dim W = Vec<T>::width;
+  const Dim whole = p.columns / W, rest = p.columns - whole * W;
   for (Dim r = 0; r < p.rows; ++r) {
     T* row = p.z + r * p.z_row;
     const T* next = next_row(p, r);
     const V<T> s = splat<T>(shift[r]);
     V<T> sum = load(lanes + r * W);
-    each_vector<T>(p.columns, [&](Dim i, Dim m) {
-      ask_for_logits(next, i);
-      V<T> e = exp_of_negative<T>(get(row + i, m) - s);
-      put(row + i, e, m);
-      for (Dim l = m; l < W; ++l) e[l] = 0;
-      sum = sum + e;
+    in_groups<kTogether>(0, whole, [&](Dim vector, auto n) PYLSTM_INLINED {
+      using X = Many<V<T>, n.value>;
+      T* z = row + vector * W;
+      const X e = exp_of_negative<T>(X::each([&](int j) PYLSTM_INLINED {
+        ask_for_logits(next, (vector + j) * W);
+        return load(z + j * W) - s;
+      }));
+      each<n.value>([&](auto j) PYLSTM_INLINED {
+        store(z + j.value * W, e.v[j.value]);
+        sum = sum + e.v[j.value];
+      });
     });
+    if (rest > 0) {
+      ask_for_logits(next, whole * W);
+      V<T> e = exp_of_negative<T>(load_n(row + whole * W, rest) - s);
+      store_n(row + whole * W, e, rest);
+      for (Dim l = rest; l < W; ++l) e[l] = 0;
+      sum = sum + e;
+    }
     store(lanes + r * W, sum);
   }
 }

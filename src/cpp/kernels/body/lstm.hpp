@@ -2,10 +2,6 @@
 //   i, f, o = sigmoid(z_i, z_f, z_o)   g = tanh(z_c)   c = f c_prev + i g   h = o tanh(c)
 #pragma once
 
-// Cells that run side by side: their functions are long chains. An Emerald Rapids needs an eighth less time for four at
-// a time with AVX-512; with AVX2, whose registers hold one, two take more than twice the time of one after the other.
-constexpr int kCellsTogether = PYLSTM_CELLS_TOGETHER;
-
 // N cells, each a vector of units: one block of units of N rows, or N blocks of one row. `n` units of a block exist.
 template <class T, int N, bool kWhole>
 struct Cells {
@@ -48,13 +44,6 @@ struct Cells {
   PYLSTM_INLINE void put(T* x, V<T> value) const { kWhole ? store(x, value) : store_n(x, value, n); }
 };
 
-// f(i, Constant<n>) for all of [first, last), n at a time: as many as N, in the end fewer.
-template <int N, class F>
-PYLSTM_INLINE void in_groups(Dim first, Dim last, F f) {
-  for (; first + N <= last; first += N) f(first, Constant<N>());
-  if constexpr (N > 1) in_groups<N / 2>(first, last, f);
-}
-
 // f(cells) for blocks [first, last) of `units` of all rows.
 template <class T, int N, class F>
 PYLSTM_INLINE void each_cells(Dim rows, Dim units, Dim first, Dim last, F f) {
@@ -94,16 +83,20 @@ template <class T, int N, bool kWhole>
 PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
   const auto z = [&](Dim gate) { return cells.pre_activation(p, gate); };
-  const X f = vector_sigmoid<T>(z(1)), i = vector_sigmoid<T>(z(0)), g = vector_tanh<T>(z(2));
-  const X c = fma(f, cells.read(p.c_prev, p.units), i * g);
+  const auto keep = [&](Dim gate, const X& value) {
+    if (p.gates != nullptr) cells.write(p.gates + gate * p.units, 4 * p.units, value);
+  };
+  // In this order registers hold nearly all of it.
+  const X i = vector_sigmoid<T>(z(0));
+  keep(0, i);
+  const X g = vector_tanh<T>(z(2));
+  keep(2, g);
+  const X ig = i * g, f = vector_sigmoid<T>(z(1));
+  keep(1, f);
+  const X c = fma(f, cells.read(p.c_prev, p.units), ig);
   cells.write(p.c, p.units, c);
   const X o = vector_sigmoid<T>(z(3));
-  if (p.gates != nullptr) {
-    cells.write(p.gates, 4 * p.units, i);
-    cells.write(p.gates + p.units, 4 * p.units, f);
-    cells.write(p.gates + 2 * p.units, 4 * p.units, g);
-    cells.write(p.gates + 3 * p.units, 4 * p.units, o);
-  }
+  keep(3, o);
   const X h = o * vector_tanh<T>(c);
   cells.write(p.h, p.h_row, h);
   if (p.y != nullptr) cells.write(p.y, p.y_first, h);
@@ -168,7 +161,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
     } else if (p.recurrent != nullptr) {
       gemm_panels<T>(product, panel, last_panel);
     }
-    each_cells<T, kCellsTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
+    each_cells<T, kTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
       cells_forward<T>(p, cells);
       if (next >= 0) ask_for_block<T>(p, cells, next);
     });

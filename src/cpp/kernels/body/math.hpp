@@ -101,11 +101,12 @@ PYLSTM_INLINE V<T> vector_exp(V<T> x) {
   return x < C::lowest ? V<T>{} : bounded;
 }
 
-// exp(x) for x <= 0 or NaN, 0 where it is no normal number.
-template <class T>
-PYLSTM_INLINE V<T> exp_of_negative(V<T> x) {
+// exp(x) for x <= 0 or NaN, 0 where it is no normal number. Shorter than vector_exp, and a fifth of an ulp less exact.
+template <class T, class X>
+PYLSTM_INLINE X exp_of_negative(X x) {
   const auto parts = reduce<T, 1, true>(at_least<T>(x, -ExpConstants<T>::exp_zero));
-  return exp_of_rest<T>(parts) * power_of_two<T>(parts);
+  const X power = power_of_two<T>(parts);
+  return fma(power, fma(parts.r * parts.r, parts.p, parts.r), power);
 }
 
 // 1 / (1 + exp(-x)), with the shorter exp: its last half ulp is lost in the sum. 1 + 2^n loses at most half an ulp of

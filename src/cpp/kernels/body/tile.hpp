@@ -14,11 +14,6 @@ constexpr Dim kLine = 64 / sizeof(T);
 // What one part of an inner sum starts from: Init, or (kAdd) 0, to be added to C when it is done.
 enum class Start { kZero, kBias, kKeep, kAdd };
 
-template <auto kValue>
-struct Constant {
-  static constexpr auto value = kValue;
-};
-
 // A pointer that the compiler knows nothing of: it would else compute the addresses of all outputs before the inner
 // loop and hold them in vector registers.
 template <class T>

@@ -3,7 +3,7 @@
 #define PYLSTM_VEC_BYTES 32
 #define PYLSTM_PANEL_VECTORS 2
 #define PYLSTM_TILE_ROWS 6
-#define PYLSTM_CELLS_TOGETHER 1
+#define PYLSTM_VECTORS_TOGETHER 1
 #define PYLSTM_VECTOR_REGISTER "v"
 #include "kernels/vec/vec.hpp"
 
