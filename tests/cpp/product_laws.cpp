@@ -1,5 +1,7 @@
 // The two products, and the operand that one packs.
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "base/caches.hpp"
 #include "base/index.hpp"
@@ -153,33 +155,68 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
   }
 }
 
-// A^T from rows [inner][columns of A]; its tiles are checked as such, then the product.
+// Rows of A in tiles: `low` of them of `height` rows, then `high` of one more.
+struct Heights {
+  Dim height, low, high;
+  Dim tiles() const { return low + high; }
+  // Tile and place of a row.
+  std::pair<Dim, Dim> place_of(Dim row) const {
+    const Dim past = row - low * height;
+    return past < 0 ? std::pair{row / height, row % height} : std::pair{low + past / (height + 1), past % (height + 1)};
+  }
+};
+
+// As even as can be; and tiles of four and five, whatever is left for the other.
+std::vector<Heights> heights_of(Dim rows, Dim most) {
+  const Dim tiles = (rows + most - 1) / most, height = tiles == 0 ? 0 : rows / tiles;
+  std::vector<Heights> heights = {{height, tiles - (rows - height * tiles), rows - height * tiles}};
+  if (rows % 4 * 5 <= rows && most > 4) heights.push_back({4, (rows - rows % 4 * 5) / 4, rows % 4});
+  return heights;
+}
+
+// Packs A^T from rows [inner][columns of A], each height in two calls that part within a tile.
 template <class T>
-void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, Random& random) {
+T* pack_tiles(const KernelTable<T>& k, Memory<T>& memory, const T* const* sources, Dim first, Dim inner, Heights h) {
+  const Dim tile = k.tile_rows * inner;
+  T* packed = memory.packed_a.take(h.tiles() * tile);
+  const auto pack = [&](Dim row, Dim count, Dim height, T* at) {
+    const Dim cut = count / 2;
+    k.pack_a({sources, first + row, inner, cut, 0, height}, at);
+    k.pack_a({sources, first + row + cut, inner, count - cut, cut % height, height}, at + cut / height * tile);
+  };
+  if (h.low > 0) pack(0, h.low * h.height, h.height, packed);
+  if (h.high > 0) pack(h.low * h.height, h.high * (h.height + 1), h.height + 1, packed + h.low * tile);
+  PYLSTM_EXPECT(memory.packed_a.intact(), "pack_a wrote in front of its output");
+  return packed;
+}
+
+// The tiles of A^T are checked as such, then the product.
+template <class T>
+void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, Heights h,
+                      Random& random) {
   Problem<T> p = make_problem(memory, rows, columns, inner, true, true, random);
-  const Dim first = 2, tiles = (rows + k.tile_rows - 1) / k.tile_rows;
+  const Dim first = 2;
   std::vector<const T*> sources;
   for (Dim i = 0; i < inner; ++i) sources.push_back(p.a + i * p.a_inner - first);
-  T* packed_a = memory.packed_a.take(tiles * k.tile_rows * inner);
-  k.pack_a(sources.data(), first, inner, rows, packed_a);
-  PYLSTM_EXPECT(memory.packed_a.intact(), "pack_a wrote in front of its output");
-  for (Dim r = 0; r < tiles * k.tile_rows; ++r) {
+  T* packed_a = pack_tiles(k, memory, sources.data(), first, inner, h);
+  for (Dim r = 0; r < rows; ++r) {
     for (Dim i = 0; i < inner; ++i) {
-      const T got = packed_a[(r / k.tile_rows * inner + i) * k.tile_rows + r % k.tile_rows];
-      PYLSTM_EXPECT(same_bits(got, r < rows ? p.a[r * p.a_row + i * p.a_inner] : T(0)), where(p, "pack_a", r, i));
+      const auto [tile, place] = h.place_of(r);
+      const T got = packed_a[(tile * inner + i) * k.tile_rows + place];
+      PYLSTM_EXPECT(same_bits(got, p.a[r * p.a_row + i * p.a_inner]), where(p, "pack_a", r, i));
     }
   }
   T* packed_b = memory.packed_b.take(k.packed_b(inner, columns));
   k.pack_b(p.b, p.b_row, p.b_column, inner, columns, packed_b, false);
   const Dim c_row = columns + 3;
   T* c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
-  k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kZero});
+  k.gemm_packed({packed_a, packed_b, c, c_row, h.height, h.low, h.high, columns, inner, Init::kZero});
   if (!check_c(p, memory.c, c, c_row, "gemm_packed kZero", [](Dim, Dim) { return T(0); })) return;
   const std::vector<T> whole(c, c + extent(rows, c_row, columns, 1));
 
   for (const Dim cut : {Dim{1}, Dim{64}, inner}) {
     c = fill_c(memory.c, rows, columns, c_row, [](Dim, Dim) { return sentinel(T()); });
-    k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kZero, nullptr, cut});
+    k.gemm_packed({packed_a, packed_b, c, c_row, h.height, h.low, h.high, columns, inner, Init::kZero, nullptr, cut});
     for (Dim i = 0; i < rows * columns; ++i) {
       const Dim r = i / columns, n = i % columns, at = r * c_row + n;
       PYLSTM_EXPECT(same_bits(c[at], whole[static_cast<std::size_t>(at)]), where(p, "gemm_packed", r, n), ": cut at ",
@@ -188,7 +225,7 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
   }
 
   c = fill_c(memory.c, rows, columns, c_row, [](Dim r, Dim n) { return T(r) - T(n); });
-  k.gemm_packed({packed_a, packed_b, c, c_row, rows, columns, inner, Init::kKeep});
+  k.gemm_packed({packed_a, packed_b, c, c_row, h.height, h.low, h.high, columns, inner, Init::kKeep});
   check_c(p, memory.c, c, c_row, "gemm_packed kKeep", [](Dim r, Dim n) { return T(r) - T(n); });
 
   // Cut where a caller cuts: the sum into two calls, the columns at a panel.
@@ -197,11 +234,10 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
   for (const Range part : {Range{0, cut_columns}, Range{cut_columns, columns}}) {
     for (const Range sum : {Range{0, cut}, Range{cut, inner}}) {
       const Dim n = part.end - part.begin, count = sum.end - sum.begin;
-      packed_a = memory.packed_a.take(tiles * k.tile_rows * count);
-      k.pack_a(sources.data() + sum.begin, first, count, rows, packed_a);
+      packed_a = pack_tiles(k, memory, sources.data() + sum.begin, first, count, h);
       packed_b = memory.packed_b.take(k.packed_b(count, n));
       k.pack_b(p.b + sum.begin * p.b_row + part.begin * p.b_column, p.b_row, p.b_column, count, n, packed_b, false);
-      k.gemm_packed({packed_a, packed_b, c + part.begin, c_row, rows, n, count,
+      k.gemm_packed({packed_a, packed_b, c + part.begin, c_row, h.height, h.low, h.high, n, count,
                      sum.begin == 0 && sum.end == cut ? Init::kZero : Init::kKeep});
     }
   }
@@ -211,6 +247,11 @@ void gemm_packed_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim 
       PYLSTM_EXPECT(same_bits(c[i], whole[i]), where(p, "gemm_packed", r, n), ": cutting sum and columns changes bits");
     }
   }
+}
+
+template <class T>
+void gemm_packed_cases(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns, Dim inner, Random& random) {
+  for (const Heights h : heights_of(rows, k.tile_rows)) gemm_packed_case(k, memory, rows, columns, inner, h, random);
 }
 
 // The A of a problem in panels, as GemmArgs::a_panel says.
@@ -329,7 +370,7 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
       for (const Dim i : inner) {
         transposed = !transposed;
         gemm_case(k, memory, r, n, i, transposed, random);
-        if (i <= 129) gemm_packed_case(k, memory, r, n, i, random);
+        if (i <= 129) gemm_packed_cases(k, memory, r, n, i, random);
       }
     }
   }
@@ -340,14 +381,14 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
     for (const Dim n : {w + 1, panel, 2 * panel + 3}) {
       for (const Dim i : {0, 1, 2, 3, 5, 6, 7, 12, 129}) {
         gemm_case(k, memory, r, n, i, false, random);
-        gemm_packed_case(k, memory, r, n, i, random);
+        gemm_packed_cases(k, memory, r, n, i, random);
       }
     }
   }
   const Dim far = 524288 / static_cast<Dim>(sizeof(T)) / 55;  // columns of outputs so large that tiles ask for them
   for (const Dim i : {3, 29}) {
     gemm_case(k, memory, 55, far / panel * panel + panel + 3, i, false, random);
-    gemm_packed_case(k, memory, 55, far / panel * panel + panel + 3, i, random);
+    gemm_packed_cases(k, memory, 55, far / panel * panel + panel + 3, i, random);
   }
   for (const Dim n : {4 * panel, 4 * panel + w + 1}) {  // one row begins with two panels, of which one may be near
     for (const Dim i : {64, 95}) gemm_case(k, memory, 1, n, i, false, random);

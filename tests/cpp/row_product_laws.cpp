@@ -14,10 +14,13 @@ namespace {
 
 template <class T>
 struct Sums {
-  std::vector<T> x, ones;  // x [rows, inputs]
-  std::vector<T> d;        // [rows, columns]
-  std::vector<const T*> x_rows, one_rows;
+  std::vector<T> x, ones;                             // x [rows, inputs]
+  std::vector<T> d;                                   // [rows, columns]
+  std::vector<const T*> x_rows, rest_rows, one_rows;  // all of x, its last two thirds
 };
+
+// Where the outputs of factors stand: one after another, so that they share tiles, or with a row between them.
+enum class Place { kTogether, kApart };
 
 template <class T>
 Sums<T> make_sums(Dim rows, Dim inputs, Dim columns, Random& random) {
@@ -26,29 +29,41 @@ Sums<T> make_sums(Dim rows, Dim inputs, Dim columns, Random& random) {
   for (Dim i = 0; i < rows * inputs; ++i) s.x.push_back(random.uniform<T>(-1, 1));
   for (Dim i = 0; i < rows * columns; ++i) s.d.push_back(random.uniform<T>(-1, 1));
   for (Dim m = 0; m < rows; ++m) s.x_rows.push_back(s.x.data() + m * inputs);
+  for (const T* row : s.x_rows) s.rest_rows.push_back(row + inputs / 3);
   s.one_rows.assign(at(rows), s.ones.data());
   return s;
 }
 
-// What a run leaves in [inputs + 1, columns + 3]: sums for x, then for the ones; the gaps keep their sentinels.
+// What a run leaves in [inputs + 1, columns + 3]: sums for x, in two factors, then for the ones; the gaps keep their
+// sentinels.
 template <class T>
 std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, Dim columns, bool accumulate,
-                        bool in_panels, RowProductOptions options = {}) {
+                        bool in_panels, RowProductOptions options = {}, Place place = Place::kTogether) {
   const Dim rows = static_cast<Dim>(s.x_rows.size()), row = columns + 3;
   options.accumulate = accumulate;
-  std::vector<T> out(at((inputs + 1) * row), sentinel(T()));
-  for (Dim i = 0; accumulate && i <= inputs; ++i) std::fill_n(out.data() + i * row, columns, T(i % 5));
+  const Dim first = inputs / 3, gap = place == Place::kApart ? 1 : 0;
+  std::vector<T> out(at((inputs + 1 + 2 * gap) * row), sentinel(T()));
+  const auto output = [&](Dim i) { return out.data() + (i + (i < first ? 0 : i < inputs ? gap : 2 * gap)) * row; };
+  for (Dim i = 0; accumulate && i <= inputs; ++i) std::fill_n(output(i), columns, T(i % 5));
   std::vector<T> panels(at(k.packed_b(rows, columns)));
   if (in_panels) k.pack_b(s.d.data(), columns, 1, rows, columns, panels.data(), false);
   const RowOperand<T> d = in_panels ? RowOperand<T>{panels.data(), 0, rows} : RowOperand<T>{s.d.data(), columns, 0};
   RowProductScratch<T> scratch;
-  product_over_rows<T>(
-      k, {{s.x_rows.data(), inputs, out.data(), row}, {s.one_rows.data(), 1, out.data() + inputs * row, row}}, d,
-      columns, rows, scratch, options);
-  const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, in_panels);
+  product_over_rows<T>(k,
+                       {{s.x_rows.data(), first, output(0), row},
+                        {s.rest_rows.data(), inputs - first, output(first), row},
+                        {s.one_rows.data(), 1, output(inputs), row}},
+                       d, columns, rows, scratch, options);
+  const RowProductPlan plan = plan_product_over_rows(k, {first, inputs - first, 1}, columns, rows, in_panels);
   const auto planned = static_cast<std::size_t>(plan.scratch.a + plan.scratch.d) * sizeof(T);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "a sum over ", rows, " rows reserved ", scratch.bytes(), ", planned ",
                 planned);
+  for (const Dim between : {inputs, first}) {
+    if (gap == 0) break;
+    const auto at_gap = out.begin() + (between + (between == first ? 0 : gap)) * row;
+    PYLSTM_EXPECT(std::all_of(at_gap, at_gap + row, is_sentinel<T>), "a sum over rows wrote between its outputs");
+    out.erase(at_gap, at_gap + row);
+  }
   return out;
 }
 
@@ -85,10 +100,11 @@ void sums_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim columns, Rando
       for (const bool in_panels : {false, true}) {
         RowProductOptions options;
         if (threads == 3) options.most_threads = 2;
-        const std::vector<T> other = run_sums(k, s, inputs, columns, accumulate, in_panels, options);
+        const Place place = in_panels == (threads > 2) ? Place::kTogether : Place::kApart;
+        const std::vector<T> other = run_sums(k, s, inputs, columns, accumulate, in_panels, options, place);
         PYLSTM_EXPECT(std::memcmp(other.data(), alone.data(), alone.size() * sizeof(T)) == 0, "a sum over ", rows,
                       " rows of ", inputs, " inputs and ", columns, " columns has other bits with ", threads,
-                      " threads", in_panels ? " and D in panels" : "");
+                      " threads", in_panels ? " and D in panels" : "", place == Place::kApart ? ", outputs apart" : "");
       }
     }
   }

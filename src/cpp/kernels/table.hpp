@@ -43,14 +43,24 @@ struct GemmArgs {
   Dim row_blocks = 1, a_block = 0, c_block = 0;
 };
 
-// The packed transposed operand of a product over rows: tiles [inner][tile_rows] of A, see pack_a.
+// Columns of a matrix, which become rows of A that stand in tiles [inner][tile_rows]: element (k, first + n) goes to
+// place (place + n) % height of tile (place + n) / height, row k. What else is in these tiles may be overwritten past
+// `height` places.
+template <class T>
+struct PackedColumns {
+  const T* const* rows;  // [inner]
+  Dim first, inner, columns, place, height;
+};
+
+// The packed transposed operand of a product over rows, see PackedColumns: `low` tiles of `height` rows of A, then
+// `high` of one more.
 template <class T>
 struct GemmPackedArgs {
-  const T* a;  // pack_a's tiles: element (r, k)
+  const T* a;
   const T* b;  // panels; lanes past `columns` are read and may hold anything
   T* c;
   Dim c_row;
-  Dim rows, columns, inner;
+  Dim height, low, high, columns, inner;
   Init init;  // kZero or kKeep
   // What the next call reads as b, for the columns that follow these; brought nearer meanwhile, as is its C. Null:
   // unknown.
@@ -147,9 +157,8 @@ struct KernelTable {
   Dim (*gate_columns)(Dim units);  // in gates order, see LstmStepArgs
   // source [inner, 4 * units] in Keras' gate order with row stride `row_stride` -> gates order, other columns 0.
   void (*pack_gates)(const T* source, Dim row_stride, Dim inner, Dim units, T* packed, bool past_caches);
-  // Columns [first, first + columns) of `inner` rows become A^T in tiles [inner][tile_rows]; the last
-  // tile is filled with 0. round_up(columns, tile_rows) * inner elements.
-  void (*pack_a)(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed);
+  // `packed` is the tile of the first column.
+  void (*pack_a)(const PackedColumns<T>& columns, T* packed);
 
   void (*gemm)(const GemmArgs<T>& args);
   void (*gemm_packed)(const GemmPackedArgs<T>& args);

@@ -9,6 +9,7 @@
 #include "base/index.hpp"
 #include "base/pieces.hpp"
 #include "ops/product.hpp"
+#include "ops/row_tiles.hpp"
 #include "ops/sharing.hpp"
 
 namespace pylstm {
@@ -50,11 +51,12 @@ class RowSum {
         rows_(rows),
         options_(options),
         panel_(kernels.panel_vectors * kernels.width),
-        panels_((columns + panel_ - 1) / panel_) {
+        panels_((columns + panel_ - 1) / panel_),
+        segments_(segments_of(factors, kernels.tile_rows)) {
     std::vector<Dim> sizes;
     for (const RowFactor<T>& factor : factors) sizes.push_back(factor.columns);
     plan_ = plan_product_over_rows(kernels, sizes, columns, rows, in_place());
-    tiles_ = plan_.outputs / kernels.tile_rows;
+    for (const Segment<T>& segment : segments_) tiles_ += segment.tiling.tiles();
     packed_a_ = scratch.a.reserve(plan_.scratch.a);
     by_tiles_ = plan_.by_tiles && threads() > 1;
     const Dim groups = by_tiles_ ? 1 : threads();
@@ -115,23 +117,30 @@ class RowSum {
 
   Dim columns_of(Dim panel) const { return std::min(panel_, columns_ - panel * panel_); }
 
-  // f(factor, its outputs, their place in packed rows of A) for all outputs in a range of tiles.
+  // f(segment, those of its tiles that are in a range, numbered from its first; packed rows of that first one)
   template <class F>
-  void each_factor(Range tiles, Dim count, F f) const {
-    const Dim tile = k_.tile_rows;
-    Dim before = 0;
-    for (const RowFactor<T>& factor : factors_) {
-      const Dim end = before + round_up(factor.columns, tile) / tile;
-      const Dim first = std::max(tiles.begin, before), last = std::min(tiles.end, end);
-      const Range outputs = {(first - before) * tile, std::min((last - before) * tile, factor.columns)};
-      if (first < last) f(factor, outputs, packed_a_ + first * tile * count);
-      before = end;
+  void each_segment(Range tiles, Dim rows, F f) const {
+    for (const Segment<T>& segment : segments_) {
+      const Range mine = {std::max<Dim>(0, tiles.begin - segment.first_tile),
+                          std::min(tiles.end - segment.first_tile, segment.tiling.tiles())};
+      if (mine.begin < mine.end) f(segment, mine, packed_a_ + segment.first_tile * k_.tile_rows * rows);
     }
   }
 
   void pack_factors(Block block, Range tiles) const {
-    each_factor(tiles, block.rows, [&](const RowFactor<T>& factor, Range outputs, T* packed) {
-      k_.pack_a(factor.rows + block.begin, outputs.begin, block.rows, outputs.end - outputs.begin, packed);
+    each_segment(tiles, block.rows, [&](const Segment<T>& segment, Range mine, T* packed) {
+      const Tiling& tiling = segment.tiling;
+      const Range wanted = {tiling.outputs_before(mine.begin), tiling.outputs_before(mine.end)};
+      Dim before = 0;
+      for (Dim i = segment.factors.begin; i < segment.factors.end; ++i) {
+        const RowFactor<T>& factor = factors_[at(i)];
+        const Range outputs = {std::max(wanted.begin, before), std::min(wanted.end, before + factor.columns)};
+        tiling.each_height(outputs, [&](Range some, Dim height, Dim tile, Dim place) {
+          k_.pack_a({factor.rows + block.begin, some.begin - before, block.rows, some.end - some.begin, place, height},
+                    packed + tile * k_.tile_rows * block.rows);
+        });
+        before += factor.columns;
+      }
     });
   }
 
@@ -151,19 +160,22 @@ class RowSum {
       if (!in_place()) return packed + (p - group.begin) * panel_ * block.rows;
       return d_.data + p * panel_ * d_.panel_rows + block.begin * round_up(columns_of(p), k_.width);
     };
-    each_factor(tiles, block.rows, [&](const RowFactor<T>& factor, Range outputs, const T* packed_a) {
+    each_segment(tiles, block.rows, [&](const Segment<T>& segment, Range mine, const T* packed_a) {
       // Nearly equal parts: a short one would read the panels for little.
-      const Dim count = outputs.end - outputs.begin;
-      const int parts = static_cast<int>((count + kMostOutputs - 1) / kMostOutputs);
+      const Tiling& tiling = segment.tiling;
+      const Dim count = mine.end - mine.begin;
+      const int parts = static_cast<int>((count * k_.tile_rows + kMostOutputs - 1) / kMostOutputs);
       for (int i = 0; i < parts; ++i) {
-        const Range part = split(count, i, parts, k_.tile_rows);
+        const Range share = split(count, i, parts), part = {mine.begin + share.begin, mine.begin + share.end};
         for (Dim p = group.begin; p < group.end; ++p) {
           GemmPackedArgs<T> args;
-          args.a = packed_a + part.begin * block.rows;
+          args.a = packed_a + part.begin * k_.tile_rows * block.rows;
           args.b = panel_at(p);
-          args.c = factor.output + (outputs.begin + part.begin) * factor.output_row + p * panel_;
-          args.c_row = factor.output_row;
-          args.rows = part.end - part.begin;
+          args.c = segment.output + tiling.outputs_before(part.begin) * segment.output_row + p * panel_;
+          args.c_row = segment.output_row;
+          args.height = tiling.height;
+          args.low = std::max<Dim>(0, std::min(part.end, tiling.low) - part.begin);
+          args.high = part.end - part.begin - args.low;
           args.columns = columns_of(p);
           args.inner = block.rows;
           args.init = init;
@@ -181,7 +193,8 @@ class RowSum {
   const RowOperand<T>& d_;
   Dim columns_, rows_;
   RowProductOptions options_;
-  Dim panel_, panels_, tiles_;
+  Dim panel_, panels_, tiles_ = 0;
+  std::vector<Segment<T>> segments_;
   RowProductPlan plan_;
   bool by_tiles_;
   T *packed_a_, *packed_d_;

@@ -65,8 +65,8 @@ __attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row
       ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
       runs.length = round_up((p.inner + MR - 1) / MR, kSteps);  // no more runs than rows; A is in one, so no jump
     }
-    tall_tile<T, MR, NV, kWhole, kHalfLines>(p.a + p.layout.rows(row), p.layout, p.b, p.c.at + row * p.c.row, p.c.row,
-                                             p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead);
+    tall_tile<T, MR, NV, kWhole, kHalfLines>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.c.at + row * p.c.row,
+                                             p.c.row, p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead);
     row += MR;
     ++t;
   } while (row < end);
@@ -76,7 +76,7 @@ __attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row
 template <class T, int MR, int NP, int NV, class Layout>
 __attribute__((noinline)) void run_low_tile(const Block<T, Layout>& p, Dim row) {
   const auto run = [&](auto whole) {
-    tile<T, MR, NP, NV, 0, decltype(whole)::value>(p.a + p.layout.rows(row), p.layout, p.b, p.b_panel, nullptr,
+    tile<T, MR, NP, NV, 0, decltype(whole)::value>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.b_panel, nullptr,
                                                    p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
                                                    p.c.bias, p.c.valid, p.runs);
   };
@@ -170,12 +170,17 @@ PYLSTM_INLINE void run_rows(const Block<T, Layout>& p) {
   if (high_tiles > 0) run_tiles_of<T, NV>(p, low + 1, low_tiles * low, t + low_tiles, high_tiles);
 }
 
-// Rows that are packed in tiles, of which only the last may be low.
+// Rows that are packed in tiles: `low` of them of `height` rows, the others one row higher.
 template <class T, int NV>
-PYLSTM_INLINE void run_packed(const Block<T, TilesOfA>& p) {
-  const Dim whole = p.rows / kTileRows, rest = p.rows - whole * kTileRows, t = p.asking.first_asker;
-  if (whole > 0) run_tiles<T, kTileRows, NV>(p, 0, t, whole);
-  if (rest > 0) run_tiles_of<T, NV>(p, rest, whole * kTileRows, t + whole, 1);
+PYLSTM_INLINE void run_packed(const Block<T, TilesOfA>& p, Dim height, Dim low, Dim high) {
+  const Dim t = p.asking.first_asker;
+  if (low > 0) run_tiles_of<T, NV>(p, height, 0, t, low);
+  if (high == 0) return;
+  Block<T, TilesOfA> rest = p;
+  rest.a += low * p.layout.tile;
+  rest.c.at += low * height * p.c.row;
+  rest.rows -= low * height;
+  run_tiles_of<T, NV>(rest, height + 1, 0, t + low, high);
 }
 
 // How many panels a tile of so few rows, two or more, takes together: side by side they keep the fma units busy.
@@ -283,17 +288,18 @@ void gemm(const GemmArgs<T>& p) {
 // is cut where a panel of B leaves the first-level cache.
 template <class T>
 void gemm_packed(const GemmPackedArgs<T>& p) {
-  if (p.rows == 0) return;
+  const Dim tiles = p.low + p.high, rows = tiles * p.height + p.high;
+  if (rows == 0) return;
   constexpr Dim W = Vec<T>::width;
-  const Dim tiles = tiles_of(p.rows), low = tiles > 1 && p.rows % kTileRows > 0 && p.rows % kTileRows < 4;
   const Dim cut = p.cut > 0 ? p.cut : kPackedInnerBlock<T>, blocks = p.inner <= cut ? 1 : (p.inner + cut - 1) / cut;
-  const bool far = are_far<T>(p.rows, p.c_row);
+  const bool far = are_far<T>(rows, p.c_row);
   for (Dim column = 0; column < p.columns; column += kPanel<T>) {
     const Dim columns = p.columns - column;
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns_of_last_vector<T>(columns);
     const bool follows = column + kPanel<T> < p.columns || p.next != nullptr;
-    const Asking asking = asking_of<T>(tiles - low);  // the last one does not ask if it is low
+    // A tile of up to three rows asks for nothing.
+    const Asking asking = asking_of<T>(p.height < 4 && p.high > 0 ? p.high : tiles);
     for (Dim i = 0; i < blocks; ++i) {
       const Dim begin = part_begin(p.inner, i, blocks), end = part_begin(p.inner, i + 1, blocks);
       const T* b = p.b + (column * p.inner + begin * vectors * W);
@@ -302,8 +308,8 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
       const T* after = follows ? p.c + column + kPanel<T> : nullptr;
       const Outputs<T> c = {p.c + column, p.c_row, 0, valid, start_of(start), nullptr, far && i == 0, after};
       const Block<T, TilesOfA> block = {
-          p.rows, end - begin, p.a + begin * kTileRows, {p.inner}, {end - begin, 0}, b, 0, c, next, asking};
-      with_vectors(vectors, [&](auto of_panel) { run_packed<T, of_panel.value>(block); });
+          rows, end - begin, p.a + begin * kTileRows, {kTileRows * p.inner}, {end - begin, 0}, b, 0, c, next, asking};
+      with_vectors(vectors, [&](auto of_panel) { run_packed<T, of_panel.value>(block, p.height, p.low, p.high); });
     }
   }
 }

@@ -166,23 +166,29 @@ PYLSTM_INLINE void copy_tile_row(const T* row, T* out) {
 }
 
 template <class T>
-void pack_a(const T* const* rows, Dim first, Dim inner, Dim columns, T* packed) {
+void pack_a(const PackedColumns<T>& p, T* packed) {
   // Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles.
   constexpr Dim kStrip = 16, kAhead = 3 * kLine<T>;
-  for (Dim begin = 0; begin < inner; begin += kStrip) {
-    const Dim end = smaller(begin + kStrip, inner);
-    for (Dim column = 0; column < columns; column += kTileRows) {
-      T* out = packed + column * inner + begin * kTileRows;
-      const Dim count = columns - column;
+  for (Dim begin = 0; begin < p.inner; begin += kStrip) {
+    const Dim end = smaller(begin + kStrip, p.inner);
+    T* tile = packed + begin * kTileRows;
+    Dim place = p.place;
+    for (Dim column = 0; column < p.columns;) {
+      const Dim rest = p.columns - column, count = smaller(rest, p.height - place);
+      const bool whole = place == 0 && rest >= kTileRows;
+      T* out = tile + place;
       for (Dim k = begin; k < end; ++k, out += kTileRows) {
-        const T* row = rows[k] + first + column;
-        __builtin_prefetch(row + smaller(kAhead, count - 1));
-        if (count >= kTileRows) {
+        const T* row = p.rows[k] + p.first + column;
+        __builtin_prefetch(row + smaller(kAhead, rest - 1));
+        if (whole) {
           copy_tile_row<T>(row, out);
         } else {
-          for (Dim i = 0; i < kTileRows; ++i) out[i] = i < count ? row[i] : T(0);
+          for (Dim i = 0; i < count; ++i) out[i] = row[i];
         }
       }
+      column += count;
+      tile += kTileRows * p.inner;
+      place = 0;
     }
   }
 }

@@ -26,7 +26,8 @@ PYLSTM_INLINE T* opaque(T* p) {
 // constants.
 struct RowsOfA {
   Dim row;
-  PYLSTM_INLINE Dim rows(Dim count) const { return count * row; }
+  // Distance of what `count` rows come before, in tiles of a height.
+  PYLSTM_INLINE Dim rows(Dim count, int) const { return count * row; }
   // Opaque, as the compiler would else hold the address of each row at each step in memory.
   template <class T>
   static PYLSTM_INLINE const T* after(const T* a) {
@@ -35,8 +36,8 @@ struct RowsOfA {
 };
 struct TilesOfA {
   static constexpr Dim row = 1;
-  Dim of_row;  // elements of a tile, over its rows
-  PYLSTM_INLINE Dim rows(Dim count) const { return count * of_row; }
+  Dim tile;  // elements
+  PYLSTM_INLINE Dim rows(Dim count, int height) const { return count / height * tile; }
   template <class T>
   static PYLSTM_INLINE const T* after(const T* a) {
     return a + kTileRows;
