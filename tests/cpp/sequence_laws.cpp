@@ -20,6 +20,7 @@ struct Sequences {
   Dim inputs, units;
   std::vector<T> x;                              // [rows, steps, inputs]
   std::vector<T> kernel, recurrent, bias, h, c;  // Keras' layouts; h and c [rows, units] initial
+  bool from_zero = false;                        // what runs are told of h
 
   Dim rows() const { return static_cast<Dim>(lengths.size()); }
   Dim steps() const { return lengths[0]; }
@@ -102,6 +103,7 @@ Result<T> run_rows(const KernelTable<T>& k, const Sequences<T>& s, Dim first, Di
   T* y_rows = y_memory.take(schedule.total * units);
   const bool writes = two_steps && schedule.dense;
   for (Dim r = 0; writes && r < count; ++r) y.push_back(y_rows + (count - 1 - r) * steps * units);
+  run.from_zero = s.from_zero;
   run.two_steps = two_steps;
   run.y = writes ? y.data() : nullptr;
   LstmScratch<T> scratch;
@@ -179,6 +181,22 @@ bool same(const Result<T>& a, const Result<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
+// Leaving out the product with zeros changes no bit.
+template <class T>
+void starts_from_zero(const KernelTable<T>& k, Sequences<T> s) {
+  std::fill(s.h.begin(), s.h.end(), T(0));
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    for (const Kept kept : {Kept::kAll, Kept::kLast}) {
+      s.from_zero = false;
+      const Result<T> product = run_rows(k, s, 0, s.rows(), Order::kTimeMajor, kept);
+      s.from_zero = true;
+      PYLSTM_EXPECT(same(run_rows(k, s, 0, s.rows(), Order::kTimeMajor, kept), product),
+                    "a start from zero has other bits on ", threads, " threads");
+    }
+  }
+}
+
 template <class T>
 void sequences_case(const KernelTable<T>& k, const std::vector<Dim>& lengths, Dim inputs, Dim units, Random& random) {
   const Sequences<T> s = make_sequences<T>(lengths, inputs, units, random);
@@ -221,6 +239,8 @@ void sequences_case(const KernelTable<T>& k, const std::vector<Dim>& lengths, Di
                     "row ", r, " alone has other bits at step ", step);
     }
   }
+  starts_from_zero(k, s);
+  set_num_threads(1);
   report().context = before;
 }
 

@@ -252,7 +252,8 @@ bool LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   run.h = work.h.reserve(run.two_steps ? 2 * batch * units : sizes.h);
   run.c = work.c.reserve(sizes.c);
   run.gates = context.keep ? work.gates.reserve(sizes.gates) : nullptr;
-  if (block != nullptr && block->batch > 0) {
+  run.from_zero = block == nullptr || block->batch == 0;
+  if (!run.from_zero) {
     to_sorted(s, units, block->h.data(), run.h);
     to_sorted(s, units, block->c.data(), run.c);
   } else {

@@ -64,6 +64,8 @@ struct LstmRun {
   T* c;                  // with gates: like h. Without: [batch, units], initial state in, final out
   T* gates;              // [total, 4 * units] kept for backward, or null for inference
   Interrupt* interrupt;  // when it asks to stop, outputs are incomplete; may be null
+  // The initial h is 0: its product is left out.
+  bool from_zero = false;
   // Without gates: h is [2 * batch, units], and every second step writes over the initial state.
   bool two_steps = false;
   // Where h of each row goes too, by sorted position, its steps side by side; or null. Needs a dense schedule, and no

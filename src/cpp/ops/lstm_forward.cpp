@@ -160,7 +160,7 @@ class ForwardRows {
     }
   }
 
-  // z += h U; then the cells.
+  // z += h U, unless h is 0; then the cells.
   void advance(Dim step, T* z) {
     const Dim count = active(step);
     if (count == 0) return;
@@ -168,8 +168,8 @@ class ForwardRows {
     const Dim before = step == 0 ? rows_.begin : s_.batch + s_.packed(step - 1, rows_.begin);
     const Dim now = s_.packed(step, rows_.begin);
     const T* h_prev = run_.h_after(step - 1) + rows_.begin * w_.units;
-    const bool together = w_.groups == 1;
-    if (!together) {
+    const bool together = w_.groups == 1, zero = step == 0 && run_.from_zero;
+    if (!together && !zero) {
       for (int g = 0; g < w_.groups; ++g) {
         const T* a = dropped(h_prev, w_.units, count, w_.units, run_.dropout.recurrent, g);
         T* out = z + g * w_.z_gate;
@@ -181,7 +181,7 @@ class ForwardRows {
     args.units = w_.units;
     args.h_prev = h_prev;
     args.h_prev_row = w_.units;
-    args.recurrent = together ? w_.recurrent[0].data() : nullptr;
+    args.recurrent = together && !zero ? w_.recurrent[0].data() : nullptr;
     args.z = z;
     args.z_row = w_.z_columns;
     args.z_gate = w_.z_gate;
