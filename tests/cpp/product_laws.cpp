@@ -138,6 +138,11 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
       args.backwards = true;
     });
   }
+  std::vector<T> largest(at(rows * k.width), -1), want = largest;
+  same_again("largest", 0, [&](GemmArgs<T>& args) { args.largest = largest.data(); });
+  k.logits_max({rows, columns, c, c_row, nullptr, 0}, want.data());
+  PYLSTM_EXPECT(std::memcmp(largest.data(), want.data(), want.size() * sizeof(T)) == 0, where(p, "gemm", 0, 0),
+                ": the largest of its outputs are others");
   same_again("no block of rows, where C is", 0, [&](GemmArgs<T>& args) {
     std::copy_n(c, extent(rows, c_row, columns, 1), args.c);
     args.row_blocks = 0;

@@ -41,6 +41,8 @@ struct GemmArgs {
   // a[i * a_block + r * a_row + k], likewise C. Distances may be negative; blocks of A may overlap, or be one block,
   // those of C share no element.
   Dim row_blocks = 1, a_block = 0, c_block = 0;
+  // [rows, width] or null: lanes take from the outputs what logits_max would. Of a whole sum and one block of rows.
+  T* largest = nullptr;
 };
 
 // Columns of a matrix, which become rows of A that stand in tiles [inner][tile_rows]: element (k, first + n) goes to

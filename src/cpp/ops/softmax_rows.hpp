@@ -81,6 +81,7 @@ class SoftmaxRows {
   }
 
   void take(Dim panel) { k_.logits_max(block(panel), lanes_); }
+  T* largest() const { return lanes_; }  // for a product that takes what it writes
 
   void find_largest() { k_.largest_lanes(count(), lanes_, shift_); }
 
@@ -117,7 +118,7 @@ class SoftmaxRows {
   T *lanes_, *shift_, *factor_;
 };
 
-// Logits of some rows of x [., inputs], panel by panel; their maxima are taken while they are near.
+// Logits of some rows of x [., inputs], panel by panel, all taken by `softmax`.
 template <class T>
 void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, const Logits<T>& logits, Range rows,
                  SoftmaxRows<T>& softmax) {
@@ -132,8 +133,9 @@ void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, 
     args.c_panel = logits.panel * logits.rows;
     args.first_panel = p;
     args.last_panel = last;
+    args.largest = softmax.largest();
     run_product(k, args);
-    for (; p < last; ++p) softmax.take(p);
+    p = last;
   }
 }
 

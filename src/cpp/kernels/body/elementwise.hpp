@@ -21,6 +21,21 @@ PYLSTM_INLINE void put(T* p, V<T> v, Dim n) {
   }
 }
 
+// The largest of each row's elements and of what is there, column n in lane n % width. A NaN is none.
+template <class T>
+PYLSTM_INLINE void take_largest(Dim rows, Dim columns, const T* x, Dim row, T* lanes) {
+  constexpr Dim W = Vec<T>::width;
+  for (Dim r = 0; r < rows; ++r) {
+    V<T> best = load(lanes + r * W);
+    each_vector<T>(columns, [&](Dim i, Dim m) {
+      V<T> v = get(x + r * row + i, m);
+      for (Dim l = m; l < W; ++l) v[l] = best[l];
+      best = larger_of(v, best);
+    });
+    store(lanes + r * W, best);
+  }
+}
+
 template <class T>
 void exp_array(Dim n, const T* x, T* y) {
   each_vector<T>(n, [=](Dim i, Dim m) { put(y + i, vector_exp<T>(get(x + i, m)), m); });

@@ -38,6 +38,7 @@ struct Outputs {
   const T* bias;
   bool far;        // see kFarOutputs
   const T* after;  // those after the last tile's; null: unknown
+  T* largest;      // see GemmArgs; null also while sums are not complete
 };
 
 template <class T, class Layout>
@@ -53,6 +54,16 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
   Asking asking;
 };
 
+// Of a tile that has left its sums in memory.
+template <class T, int MR, int NP, int NV, class Layout>
+PYLSTM_INLINE void take_largest_of(const Block<T, Layout>& p, Dim row) {
+  if (p.c.largest == nullptr) return;
+  for (int i = 0; i < NP; ++i) {
+    const Dim columns = i + 1 < NP ? kPanel<T> : (NV - 1) * Vec<T>::width + p.c.valid;
+    take_largest<T>(MR, columns, p.c.at + row * p.c.row + i * p.c.panel, p.c.row, p.c.largest + row * Vec<T>::width);
+  }
+}
+
 // `count` tiles of MR rows, from `row` on, of which the first is number t of those that ask. One function runs them
 // all: what is computed anew between two tiles, calls and guesses among it, the multiply-adds of the next one wait for.
 template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
@@ -66,7 +77,9 @@ __attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row
       runs.length = round_up((p.inner + MR - 1) / MR, kSteps);  // no more runs than rows; A is in one, so no jump
     }
     tall_tile<T, MR, NV, kWhole, kHalfLines>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.c.at + row * p.c.row,
-                                             p.c.row, p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead);
+                                             p.c.row, p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead,
+                                             p.c.largest == nullptr ? nullptr : p.c.largest + row * Vec<T>::width);
+    if (!kWhole) take_largest_of<T, MR, 1, NV>(p, row);
     row += MR;
     ++t;
   } while (row < end);
@@ -81,6 +94,7 @@ __attribute__((noinline)) void run_low_tile(const Block<T, Layout>& p, Dim row) 
                                                    p.c.bias, p.c.valid, p.runs);
   };
   p.c.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
+  take_largest_of<T, MR, NP, NV>(p, row);
 }
 
 template <class T>
@@ -230,7 +244,8 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
     const bool far = begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles &&
                      are_far<T>(p.rows * p.row_blocks, p.columns);
     const bool more = panel + taken < last;
-    const Outputs<T> c = {p.c + panel * c_panel, p.c_row, c_panel, valid, init, bias, far, nullptr};
+    const Outputs<T> c = {
+        p.c + panel * c_panel, p.c_row, c_panel, valid, init, bias, far, nullptr, end == p.inner ? p.largest : nullptr};
     const T* a = p.a + (begin - p.first_inner);
     const T* b = p.b + place_of(p, panel, begin);
     const Dim next = more ? place_of(p, panel + taken, begin) : next_block<T>(p, panel, first, last, begin, end);
@@ -273,7 +288,10 @@ void gemm(const GemmArgs<T>& p) {
   if (p.rows == 0 || p.row_blocks == 0 || p.columns == 0) return;
   const Dim panels = p.last_panel < 0 ? (p.columns + kPanel<T> - 1) / kPanel<T> : p.last_panel;
   if (p.first_panel >= panels) return;
-  if (p.rows == 1) return gemm_row<T>(p, panels);
+  if (p.rows == 1) {
+    gemm_row<T>(p, panels);
+    return take_largest_of_row<T>(p, panels);
+  }
   if (p.last_inner >= 0) {
     return run_panels<T>(p, p.first_panel, panels, p.first_inner, p.last_inner, start_of(p.init));
   }
@@ -306,7 +324,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
       const T* next = p.next == nullptr ? b + (end - begin) * vectors * W : p.next + begin * vectors * W;
       const Init start = i == 0 ? p.init : Init::kKeep;
       const T* after = follows ? p.c + column + kPanel<T> : nullptr;
-      const Outputs<T> c = {p.c + column, p.c_row, 0, valid, start_of(start), nullptr, far && i == 0, after};
+      const Outputs<T> c = {p.c + column, p.c_row, 0, valid, start_of(start), nullptr, far && i == 0, after, nullptr};
       const Block<T, TilesOfA> block = {
           rows, end - begin, p.a + begin * kTileRows, {kTileRows * p.inner}, {end - begin, 0}, b, 0, c, next, asking};
       with_vectors(vectors, [&](auto of_panel) { run_packed<T, of_panel.value>(block, p.height, p.low, p.high); });

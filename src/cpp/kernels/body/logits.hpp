@@ -4,17 +4,7 @@
 
 template <class T>
 void logits_max(const LogitsBlock<T>& p, T* lanes) {
-  constexpr Dim W = Vec<T>::width;
-  for (Dim r = 0; r < p.rows; ++r) {
-    const T* row = p.z + r * p.z_row;
-    V<T> best = load(lanes + r * W);
-    each_vector<T>(p.columns, [&](Dim i, Dim m) {
-      V<T> v = get(row + i, m);
-      for (Dim l = m; l < W; ++l) v[l] = best[l];
-      best = larger_of(v, best);
-    });
-    store(lanes + r * W, best);
-  }
+  take_largest<T>(p.rows, p.columns, p.z, p.z_row, lanes);
 }
 
 template <class T>

@@ -105,6 +105,16 @@ PYLSTM_INLINE void stream_row(const GemmArgs<T>& p, Dim first, Dim last, Dim blo
 }
 
 template <class T>
+PYLSTM_INLINE void take_largest_of_row(const GemmArgs<T>& p, Dim panels) {
+  if (p.largest == nullptr) return;
+  const Dim c_panel = p.c_panel == 0 ? kPanel<T> : p.c_panel;
+  for (Dim panel = p.first_panel; panel < panels; ++panel) {
+    const Dim columns = smaller(kPanel<T>, p.columns - panel * kPanel<T>);
+    take_largest<T>(1, columns, p.c + panel * c_panel, 0, p.largest);
+  }
+}
+
+template <class T>
 PYLSTM_INLINE void gemm_row(const GemmArgs<T>& p, Dim panels) {
   if (row_streams(p)) {
     for (Dim block = 0; block < p.row_blocks; ++block) stream_row<T>(p, p.first_panel, panels, block, [](Dim) {});

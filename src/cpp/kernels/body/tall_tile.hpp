@@ -74,10 +74,11 @@ struct Ahead {
 template <class T>
 alignas(64) constexpr T kZeros[kPanel<T>] = {};
 
-// MR rows, four to kTileRows, x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole.
+// MR rows, four to kTileRows, x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole;
+// then `largest` takes the outputs too, unless null.
 template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
 PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_row, Dim inner, Start init,
-                             const T* bias, Dim valid, Runs runs, Ahead<T> ahead) {
+                             const T* bias, Dim valid, Runs runs, Ahead<T> ahead, T* largest) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NV];
   const auto get = [&](const T* from, int v) PYLSTM_INLINED {
@@ -145,7 +146,7 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
   each<MR>([&](auto r) PYLSTM_INLINED {
     each<NV>([&](auto v) PYLSTM_INLINED {
       T* at = out + v.value * W;
-      V<T> sum = acc[r.value][v.value];
+      V<T>& sum = acc[r.value][v.value];
       if (!kWhole && v.value == NV - 1) {
         if (add) sum = load_n(at, valid) + sum;
         store_n(at, sum, valid);
@@ -155,5 +156,12 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
       }
     });
     out = opaque(out + c_row);
+  });
+  if (!kWhole || largest == nullptr) return;
+  each<MR>([&](auto r) PYLSTM_INLINED {
+    T* lanes = largest + r.value * W;
+    V<T> best = load(lanes);
+    each<NV>([&](auto v) PYLSTM_INLINED { best = larger_of(acc[r.value][v.value], best); });
+    store(lanes, best);
   });
 }
