@@ -138,6 +138,26 @@ void special_values(const KernelTable<T>& k) {
   }
 }
 
+// The exponentials of logits: their accuracy, and 0 below normal numbers.
+template <class T>
+void logits_accuracy(const KernelTable<T>& k) {
+  constexpr Dim kCount = 60000;
+  std::vector<T> x, lanes(static_cast<std::size_t>(k.width));
+  for (Dim i = 0; i < kCount; ++i) x.push_back(T(1.1) * Promise<T>::lowest * static_cast<T>(i) / kCount);
+  std::vector<T> y = x;
+  const T shift = 0;
+  k.logits_exp({1, kCount, y.data(), kCount, nullptr, 0}, &shift, lanes.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const Wide<T> want = reference<T>(kExp, x[i]);
+    if (want < std::numeric_limits<T>::min() * Wide<T>(1.00001)) {
+      PYLSTM_EXPECT(y[i] == 0 || want > std::numeric_limits<T>::min() * Wide<T>(0.99999), "logits_exp(", x[i], ") is ",
+                    y[i], ", no normal number");
+    } else if (kWider<T>) {
+      PYLSTM_EXPECT(ulps<T>(y[i], want) <= 1.2, "logits_exp(", x[i], ") is ", y[i], ", exactly ", want);
+    }
+  }
+}
+
 // Any length, place, alias and neighbour: the same bits as alone. NaN stays in its own lane.
 template <class T>
 void array_laws(const KernelTable<T>& k, Random& random) {
@@ -216,6 +236,7 @@ template <class T>
 void activation_laws(const KernelTable<T>& k, const Options&) {
   Random random(6);
   special_values(k);
+  logits_accuracy(k);
   array_laws(k, random);
   dense_activations(k, random);
 }

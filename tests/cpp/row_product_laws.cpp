@@ -34,6 +34,9 @@ Sums<T> make_sums(Dim rows, Dim inputs, Dim columns, Random& random) {
   return s;
 }
 
+// The outputs of factors: x in two, then the ones.
+std::vector<Dim> factors_of(Dim inputs) { return {inputs / 3, inputs - inputs / 3, 1}; }
+
 // What a run leaves in [inputs + 1, columns + 3]: sums for x, in two factors, then for the ones; the gaps keep their
 // sentinels.
 template <class T>
@@ -54,7 +57,7 @@ std::vector<T> run_sums(const KernelTable<T>& k, const Sums<T>& s, Dim inputs, D
                         {s.rest_rows.data(), inputs - first, output(first), row},
                         {s.one_rows.data(), 1, output(inputs), row}},
                        d, columns, rows, scratch, options);
-  const RowProductPlan plan = plan_product_over_rows(k, {first, inputs - first, 1}, columns, rows, in_panels);
+  const RowProductPlan plan = plan_product_over_rows(k, factors_of(inputs), columns, rows, in_panels);
   const auto planned = static_cast<std::size_t>(plan.scratch.a + plan.scratch.d) * sizeof(T);
   PYLSTM_EXPECT(scratch.bytes() <= planned, "a sum over ", rows, " rows reserved ", scratch.bytes(), ", planned ",
                 planned);
@@ -116,7 +119,7 @@ void sums_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim columns, Rando
 template <class T>
 void threads_share(const KernelTable<T>& k, Dim inputs, Dim columns, Dim rows, bool tiles) {
   set_num_threads(2);
-  const RowProductPlan plan = plan_product_over_rows(k, {inputs, 1}, columns, rows, false);
+  const RowProductPlan plan = plan_product_over_rows(k, factors_of(inputs), columns, rows, false);
   PYLSTM_EXPECT(plan.threads == 2 && plan.by_tiles == tiles, "not the sum that this is for: ", plan.threads, " threads",
                 plan.by_tiles ? " by tiles" : " by panels");
 }

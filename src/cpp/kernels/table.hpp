@@ -41,7 +41,8 @@ struct GemmArgs {
   // a[i * a_block + r * a_row + k], likewise C. Distances may be negative; blocks of A may overlap, or be one block,
   // those of C share no element.
   Dim row_blocks = 1, a_block = 0, c_block = 0;
-  // [rows, width] or null: lanes take from the outputs what logits_max would. Of a whole sum and one block of rows.
+  // [rows, width] or null: maxima of each row's outputs, carried lane by lane as logits_max does. Of a whole sum and
+  // one block of rows.
   T* largest = nullptr;
 };
 
@@ -55,7 +56,7 @@ struct PackedColumns {
 };
 
 // The packed transposed operand of a product over rows, see PackedColumns: `low` tiles of `height` rows of A, then
-// `high` of one more.
+// `high` of one more, at most tile_rows; of those with less than four rows, one of each height.
 template <class T>
 struct GemmPackedArgs {
   const T* a;

@@ -28,6 +28,7 @@ Engine<T>::Engine(std::vector<std::unique_ptr<Layer<T>>> layers, SampleShape inp
       const Dim count = checked_product(spec.shape, sizeof(T));
       variables_.push_back({layers_[i]->name() + "/" + spec.name, spec.shape, static_cast<Dim>(i), flat_count_, count});
       ranges_.push_back({flat_count_, count, true, nullptr, spec.shape.back()});
+      // Without a gap: gradients that follow one another share tiles, see ops/row_tiles.hpp.
       flat_count_ = checked_product({flat_count_ + count + kAlign - 1}, sizeof(T)) / kAlign * kAlign;
     }
     layers_[i]->set_first_state(states);

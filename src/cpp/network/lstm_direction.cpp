@@ -253,12 +253,12 @@ bool LstmDirection<T>::forward(const CallContext<T>& context, const DirectionWei
   run.c = work.c.reserve(sizes.c);
   run.gates = context.keep ? work.gates.reserve(sizes.gates) : nullptr;
   run.from_zero = block == nullptr || block->batch == 0;
-  if (!run.from_zero) {
-    to_sorted(s, units, block->h.data(), run.h);
-    to_sorted(s, units, block->c.data(), run.c);
-  } else {
+  if (run.from_zero) {
     std::fill(run.h, run.h + batch * units, T(0));
     std::fill(run.c, run.c + batch * units, T(0));
+  } else {
+    to_sorted(s, units, block->h.data(), run.h);
+    to_sorted(s, units, block->c.data(), run.c);
   }
   lstm_forward(run, context.scratch->lstm);
   if (block == nullptr) return run.y != nullptr;

@@ -64,7 +64,7 @@ struct LstmRun {
   T* c;                  // with gates: like h. Without: [batch, units], initial state in, final out
   T* gates;              // [total, 4 * units] kept for backward, or null for inference
   Interrupt* interrupt;  // when it asks to stop, outputs are incomplete; may be null
-  // The initial h is 0: its product is left out.
+  // The first `batch` rows of h are 0: forward leaves out their product, which changes no bit of finite weights.
   bool from_zero = false;
   // Without gates: h is [2 * batch, units], and every second step writes over the initial state.
   bool two_steps = false;

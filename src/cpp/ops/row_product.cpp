@@ -19,9 +19,10 @@ namespace {
 // cuts it for the first.
 constexpr Dim kRowBlock = 256;
 
-// Panels of D that are packed together, and outputs at most that run over them in turn: in float, the packed rows of
-// both take three eighths of a second level of 2 MiB; fewer gained nothing beside 1 MiB.
-constexpr Dim kPanelsPacked = 4, kMostOutputs = 512;
+// Panels of D that are packed together, and outputs at most that run over them in turn, a bias beside 512 weights among
+// them: in float, the packed rows of both take three eighths of a second level of 2 MiB; fewer gained nothing beside
+// 1 MiB.
+constexpr Dim kPanelsPacked = 4, kMostOutputs = 516;
 
 // Panels that a thread takes at a time, at least.
 constexpr Dim kPanelsOfPiece = 2;
@@ -163,10 +164,11 @@ class RowSum {
     each_segment(tiles, block.rows, [&](const Segment<T>& segment, Range mine, const T* packed_a) {
       // Nearly equal parts: a short one would read the panels for little.
       const Tiling& tiling = segment.tiling;
-      const Dim count = mine.end - mine.begin;
-      const int parts = static_cast<int>((count * k_.tile_rows + kMostOutputs - 1) / kMostOutputs);
+      const Dim count = tiling.outputs_before(mine.end) - tiling.outputs_before(mine.begin);
+      const int parts = static_cast<int>((count + kMostOutputs - 1) / kMostOutputs);
       for (int i = 0; i < parts; ++i) {
-        const Range share = split(count, i, parts), part = {mine.begin + share.begin, mine.begin + share.end};
+        const Range share = split(mine.end - mine.begin, i, parts),
+                    part = {mine.begin + share.begin, mine.begin + share.end};
         for (Dim p = group.begin; p < group.end; ++p) {
           GemmPackedArgs<T> args;
           args.a = packed_a + part.begin * k_.tile_rows * block.rows;
@@ -207,16 +209,17 @@ template <class T>
 RowProductPlan plan_product_over_rows(const KernelTable<T>& kernels, const std::vector<Dim>& factors, Dim columns,
                                       Dim rows, bool in_panels) {
   RowProductPlan plan = {};
-  for (const Dim factor : factors) plan.outputs += round_up(factor, kernels.tile_rows);
+  Dim outputs = 0;  // at most, as factors may stand apart
+  for (const Dim factor : factors) outputs += round_up(factor, kernels.tile_rows);
   // The largest of any number of rows up to this.
   plan.block = std::min(rows, kRowBlock);
-  const Dim tiles = plan.outputs / kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
+  const Dim tiles = outputs / kernels.tile_rows, panel = kernels.panel_vectors * kernels.width;
   const double panels = static_cast<double>(columns) / static_cast<double>(panel);
   // Of less in a block each thread would mostly wait for rows that another core has written.
-  const Dim useful = useful_threads(product_flops(plan.outputs, columns, plan.block));
+  const Dim useful = useful_threads(product_flops(outputs, columns, plan.block));
   plan.threads = std::max<Dim>(1, std::min(useful, std::max(tiles, static_cast<Dim>(std::ceil(panels)))));
   plan.by_tiles = share_tiles(plan.threads, tiles, panels);
-  plan.scratch.a = plan.outputs * plan.block;
+  plan.scratch.a = outputs * plan.block;
   plan.group = std::min(kPanelsPacked * panel, round_up(columns, panel));
   // With fewer rows there may be fewer threads, who share panels where more would share tiles.
   Dim groups = plan.threads;

@@ -37,9 +37,9 @@ struct RowProductSizes {
 // What a sum over rows of `rows` rows will reserve in its scratch, for factors of these columns; of fewer rows, no
 // more.
 struct RowProductPlan {
-  Dim outputs, block, threads;  // padded columns of all factors; rows of a block at most
-  bool by_tiles;                // threads share tiles of outputs, not panels of D
-  Dim group;                    // columns of D that are packed together
+  Dim block, threads;  // rows of a block at most
+  bool by_tiles;       // threads share tiles of outputs, not panels of D
+  Dim group;           // columns of D that are packed together
   RowProductSizes scratch;
 };
 template <class T>
@@ -62,7 +62,8 @@ struct RowProductOptions {
   int most_threads = std::numeric_limits<int>::max();
 };
 
-// Every factor with the same D. The sum runs over m in ascending order, whatever the threads.
+// Every factor with the same D; those whose outputs follow one another share tiles, see row_tiles.hpp. The sum runs
+// over m in ascending order, whatever the threads.
 template <class T>
 void product_over_rows(const KernelTable<T>& kernels, const std::vector<RowFactor<T>>& factors, const RowOperand<T>& d,
                        Dim columns, Dim rows, RowProductScratch<T>& scratch, const RowProductOptions& options = {});

@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/index.hpp"
-#include "base/parallel.hpp"
+#include "base/types.hpp"
 #include "ops/row_product.hpp"
 
 namespace pylstm {
@@ -14,7 +13,6 @@ namespace pylstm {
 struct Tiling {
   Dim height = 0, low = 0, high = 0;  // `low` tiles of `height` outputs, then `high` of one more
 
-  Tiling() = default;
   Tiling(Dim outputs, Dim most) {
     const Dim tiles = (outputs + most - 1) / most;
     if (tiles == 0) return;

@@ -65,8 +65,8 @@ struct Question {
   }
 };
 
-// Rows [rows.begin, rows.end) of the logits, on one thread: take() every panel, find_largest(), exponentials(), then
-// write() every panel. What they carry is in `scratch` from row `place` on.
+// Rows [rows.begin, rows.end) of the logits, on one thread: their maxima, by take() or by a product through largest();
+// then find_largest(), exponentials(), write() every panel. What they carry is in `scratch` from row `place` on.
 template <class T>
 class SoftmaxRows {
  public:
@@ -118,28 +118,26 @@ class SoftmaxRows {
   T *lanes_, *shift_, *factor_;
 };
 
-// Logits of some rows of x [., inputs], panel by panel, all taken by `softmax`.
+// Logits of some rows of x [., inputs], with their maxima; a last panel that is narrow, alone.
 template <class T>
 void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, const Logits<T>& logits, Range rows,
                  SoftmaxRows<T>& softmax) {
   const Dim panels = logits.panels();
-  const bool narrow_last = logits.row_of(panels - 1) < logits.panel;
-  for (Dim p = 0; p < panels;) {
-    const bool narrow = narrow_last && p + 1 == panels;
-    const Dim last = narrow ? panels : std::min(p + k.panels_together, panels - narrow_last);
-    const Dim row = logits.row_of(p);
+  const Dim whole = logits.row_of(panels - 1) < logits.panel ? panels - 1 : panels;
+  for (const Range part : {Range{0, whole}, Range{whole, panels}}) {
+    if (part.begin == part.end) continue;
+    const Dim row = logits.row_of(part.begin);
     GemmArgs<T> args = whole_product(x + rows.begin * w.inputs, w.inputs, w.kernel, logits.z + rows.begin * row, row,
                                      rows.end - rows.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
     args.c_panel = logits.panel * logits.rows;
-    args.first_panel = p;
-    args.last_panel = last;
+    args.first_panel = part.begin;
+    args.last_panel = part.end;
     args.largest = softmax.largest();
     run_product(k, args);
-    p = last;
   }
 }
 
-// SoftmaxRows with a loss: take() every panel, begin(), exponentials() of every panel, finish(). If it is `deferred`,
+// SoftmaxRows with a loss: the maxima, begin(), exponentials() of every panel, finish(). If it is `deferred`,
 // the exponentials, less their sum where the label is, are then the gradient divided by factor: their products need not
 // wait for the sum. Otherwise gradient() of every panel makes them the gradient.
 template <class T>

@@ -316,8 +316,7 @@ void gemm_packed(const GemmPackedArgs<T>& p) {
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim valid = columns_of_last_vector<T>(columns);
     const bool follows = column + kPanel<T> < p.columns || p.next != nullptr;
-    // A tile of up to three rows asks for nothing.
-    const Asking asking = asking_of<T>(p.height < 4 && p.high > 0 ? p.high : tiles);
+    const Asking asking = asking_of<T>(tiles);
     for (Dim i = 0; i < blocks; ++i) {
       const Dim begin = part_begin(p.inner, i, blocks), end = part_begin(p.inner, i + 1, blocks);
       const T* b = p.b + (column * p.inner + begin * vectors * W);

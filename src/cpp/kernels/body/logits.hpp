@@ -54,7 +54,7 @@ void logits_exp(const LogitsBlock<T>& p, const T* shift, T* lanes) {
     const T* next = next_row(p, r);
     const V<T> s = splat<T>(shift[r]);
     V<T> sum = load(lanes + r * W);
-    in_groups<kTogether>(0, whole, [&](Dim vector, auto n) PYLSTM_INLINED {
+    in_groups<kVectorsTogether>(0, whole, [&](Dim vector, auto n) PYLSTM_INLINED {
       using X = Many<V<T>, n.value>;
       T* z = row + vector * W;
       const X e = exp_of_negative<T>(X::each([&](int j) PYLSTM_INLINED {

@@ -161,7 +161,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
     } else if (p.recurrent != nullptr) {
       gemm_panels<T>(product, panel, last_panel);
     }
-    each_cells<T, kTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
+    each_cells<T, kVectorsTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
       cells_forward<T>(p, cells);
       if (next >= 0) ask_for_block<T>(p, cells, next);
     });

@@ -105,8 +105,9 @@ PYLSTM_INLINE V<T> vector_exp(V<T> x) {
 template <class T, class X>
 PYLSTM_INLINE X exp_of_negative(X x) {
   const auto parts = reduce<T, 1, true>(at_least<T>(x, -ExpConstants<T>::exp_zero));
-  const X power = power_of_two<T>(parts);
-  return fma(power, fma(parts.r * parts.r, parts.p, parts.r), power);
+  const X q = fma(parts.r * parts.r, parts.p, parts.r), power = power_of_two<T>(parts);
+  // A product of its own would be flushed where both are small.
+  return kFused ? fma(power, q, power) : (1 + q) * power;
 }
 
 // 1 / (1 + exp(-x)), with the shorter exp: its last half ulp is lost in the sum. 1 + 2^n loses at most half an ulp of

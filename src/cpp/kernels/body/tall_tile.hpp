@@ -8,17 +8,6 @@ constexpr int kSteps = 4;
 static_assert(kSteps % 2 == 0, "");
 static_assert(kTileRows <= 6, "rows have two addresses of three each");
 
-// f(Constant<0>()), f(Constant<1>()), ... What f writes at constant places a compiler keeps in registers; in loops that
-// are unrolled later, not always.
-template <int kCount, class F>
-PYLSTM_INLINE void each(F f) {
-  if constexpr (kCount > 0) {
-    each<kCount - 1>(f);
-    f(Constant<kCount - 1>());
-  }
-}
-#define PYLSTM_INLINED __attribute__((always_inline))
-
 // Where a tile finds the elements of A of one step after another.
 template <class T, class Layout>
 class StepsOfA;
@@ -70,10 +59,6 @@ struct Ahead {
   const T* c;  // the last element of each line: where rows do not begin at one, the panel before has had the first
 };
 
-// Where sums of kZero and kAdd start.
-template <class T>
-alignas(64) constexpr T kZeros[kPanel<T>] = {};
-
 // MR rows, four to kTileRows, x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole;
 // then `largest` takes the outputs too, unless null.
 template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
@@ -93,9 +78,8 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
       from = opaque(from + c_row);
     });
   } else {
-    const T* from = init == Start::kBias ? bias : kZeros<T>;
     each<NV>([&](auto v) PYLSTM_INLINED {
-      const V<T> first = get(from, v.value);
+      const V<T> first = init == Start::kBias ? get(bias, v.value) : V<T>{};
       each<MR>([&](auto r) PYLSTM_INLINED { acc[r.value][v.value] = first; });
     });
   }

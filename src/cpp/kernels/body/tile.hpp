@@ -26,8 +26,8 @@ PYLSTM_INLINE T* opaque(T* p) {
 // constants.
 struct RowsOfA {
   Dim row;
-  // Distance of what `count` rows come before, in tiles of a height.
-  PYLSTM_INLINE Dim rows(Dim count, int) const { return count * row; }
+  // Distance of the tile that starts at row `count`, behind tiles of `height` rows.
+  PYLSTM_INLINE Dim rows(Dim count, int /*height*/) const { return count * row; }
   // Opaque, as the compiler would else hold the address of each row at each step in memory.
   template <class T>
   static PYLSTM_INLINE const T* after(const T* a) {

@@ -1,6 +1,12 @@
-// fma(a, b, c) in the register of c: compilers else let sums change registers in a loop, which costs moves. The only
-// form of the instruction that AArch64 has, and nothing to choose where there is none.
+// Whether fma is one operation; and fma(a, b, c) in the register of c: compilers else let sums change registers in a
+// loop, which costs moves. AArch64 has no other form of the instruction, and where there is none nothing can be chosen.
 #pragma once
+
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool kFused = true;
+#else
+constexpr bool kFused = false;  // fma rounds twice
+#endif
 
 #if defined(__FMA__)
 PYLSTM_INLINE V<float> fma_in_place(V<float> a, V<float> b, V<float> c) {

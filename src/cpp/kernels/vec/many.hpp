@@ -3,14 +3,25 @@
 #pragma once
 
 // Vectors whose exponentials, or cells, run side by side. An Emerald Rapids needs an eighth less time for four cells at
-// a time with AVX-512, a Zen 5 for four exponentials; with AVX2, whose registers hold one cell, two take more than
-// twice the time of one after the other.
-constexpr int kTogether = PYLSTM_VECTORS_TOGETHER;
+// a time with AVX-512, a Zen 5 for four exponentials; with AVX2, whose registers hold one cell, two cells take more
+// than twice the time of one after the other.
+constexpr int kVectorsTogether = PYLSTM_VECTORS_TOGETHER;
 
 template <auto kValue>
 struct Constant {
   static constexpr auto value = kValue;
 };
+
+// f(Constant<0>()), f(Constant<1>()), ... What f writes at constant places a compiler keeps in registers; in loops that
+// are unrolled later, not always.
+template <int kCount, class F>
+PYLSTM_INLINE void each(F f) {
+  if constexpr (kCount > 0) {
+    each<kCount - 1>(f);
+    f(Constant<kCount - 1>());
+  }
+}
+#define PYLSTM_INLINED __attribute__((always_inline))
 
 // f(i, Constant<n>) for all of [first, last), n at a time: as many as N, in the end fewer.
 template <int N, class F>
