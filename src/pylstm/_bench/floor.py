@@ -1,11 +1,12 @@
 """The floor: the least time that a problem can take, from what this machine was measured to do.
 
 Every product runs at the FMA peak P; a step of the recurrence takes no less than its products and
-activations, than one sweep over its recurrent weights, and than its chain of dependent operations:
+activations, than one sweep over its recurrent weights, and than its chain of dependent operations.
+The first step, whose state is zero, has no recurrent product: Σ_t are T - 1 steps, N' = B·(T - 1).
 
-    forward    input + Σ_t max(8BH²/P + BH·c_f/pf, sweep(16H²) + BH·c_f/pf, l)
+    forward    input + Σ_t max(8BH²/P + BH·c_f/pf, sweep(16H²) + BH·c_f/pf, l) + BH·c_f/pf
     input      8NIH/P, with as many rows as there are different tokens if x comes from an embedding
-    backward   Σ_t max(8BH²/P, sweep(16H²), l) + NH·c_b/pf + (8NH² + 8NIH [+ 8NIH for dx])/P
+    backward   Σ_t max(8BH²/P, sweep(16H²), l) + NH·c_b/pf + (8N'H² + 8NIH [+ 8NIH for dx])/P
     softmax    max(2, 6 with gradients)·NHV/P, or the sweeps over its weights, + NV·c_e/pf
     Adam       24 bytes a parameter; of the embedding only the rows that were read
 
@@ -25,8 +26,8 @@ import numpy as np
 from pylstm._bench.machine import Limits
 from pylstm._bench.problems import TOKEN_KINDS, Problem
 
-CELL_CYCLES = {16: (3.5, 2.5), 8: (8.0, 5.0), 4: (16.0, 8.0)}  # by lanes: forward, backward
-EXP_CYCLES = {16: 0.6, 8: 1.2, 4: 2.4}
+CELL_CYCLES = {16: (2.6, 1.5), 8: (6.2, 2.7), 4: (16.0, 7.0)}  # by lanes: forward, backward
+EXP_CYCLES = {16: 0.37, 8: 0.9, 4: 2.4}
 STEP_CYCLES = 200  # last multiply-add → two dependent activations → store → load of the next step
 MEETING = 60e-9  # seconds of one barrier
 # Of weights: bytes that stay in a core's first cache, and the part of its second one that they
@@ -92,12 +93,15 @@ class _Floor:
             self._product(8.0 * tokens * width * h),
             self._sweep(16.0 * width * h / self.limits.threads),
         )
-        time = project + steps * self._step(rows, self.cell[0])
+        recurrent = steps - 1
+        time = project + recurrent * self._step(rows, self.cell[0])
+        time += rows * h * self.cell[0] * self.cycle
         if not p.is_training:
             return time
-        time += steps * self._step(rows, 0.0) + n * h * self.cell[1] * self.cycle
+        time += recurrent * self._step(rows, 0.0) + n * h * self.cell[1] * self.cycle
         below = not is_first or p.kind in TOKEN_KINDS
-        return time + self._product(8.0 * n * h * h + (8.0 + 8.0 * below) * tokens * width * h)
+        sums = 8.0 * recurrent * rows * h * h + (8.0 + 8.0 * below) * tokens * width * h
+        return time + self._product(sums)
 
     def _softmax(self) -> float:
         p = self.problem

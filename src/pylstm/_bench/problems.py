@@ -98,10 +98,11 @@ class Problem:
         """Arithmetic of the products alone; activations, Adam and softmax are not counted.
 
         Every token counts, though equal ones can be projected together: a share of the peak may
-        exceed 100 % where the vocabulary is small. The floor counts them once.
+        exceed 100 % where the vocabulary is small. The floor counts them once. The state before the
+        first step is zero, and needs no product, though some peers multiply it.
         """
-        rows = self.real_steps
-        forward = sum(8.0 * rows * self.units * (w + self.units) for w in self.widths)
+        rows, before = self.real_steps, self.real_steps * (self.steps - 1) / self.steps
+        forward = sum(8.0 * self.units * (rows * w + before * self.units) for w in self.widths)
         dense = 2.0 * self.dense_rows * self.units * self.outputs
         if not self.is_training:
             return forward + dense
