@@ -59,6 +59,11 @@ struct Ahead {
   const T* c;  // the last element of each line: where rows do not begin at one, the panel before has had the first
 };
 
+// Where sums of kZero and kAdd start. Loaded as a bias is: to make zeros in another branch cost a Zen 5 1.7 % of a
+// training step over 10,000 classes.
+template <class T>
+alignas(64) constexpr T kZeros[kPanel<T>] = {};
+
 // MR rows, four to kTileRows, x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole;
 // then `largest` takes the outputs too, unless null.
 template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
@@ -79,7 +84,7 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     });
   } else {
     each<NV>([&](auto v) PYLSTM_INLINED {
-      const V<T> first = init == Start::kBias ? get(bias, v.value) : V<T>{};
+      const V<T> first = get(init == Start::kBias ? bias : kZeros<T>, v.value);
       each<MR>([&](auto r) PYLSTM_INLINED { acc[r.value][v.value] = first; });
     });
   }
