@@ -1,7 +1,5 @@
 // The two products, and the operand that one packs.
 #include <algorithm>
-#include <utility>
-#include <vector>
 
 #include "base/caches.hpp"
 #include "base/index.hpp"
@@ -183,41 +181,6 @@ void gemm_case(const KernelTable<T>& k, Memory<T>& memory, Dim rows, Dim columns
       PYLSTM_EXPECT(same_bits(c[i], biased[i]), where(p, "gemm", r, n), ": kKeep and kBias differ in bits");
     }
   }
-}
-
-// Rows of A in tiles: `low` of them of `height` rows, then `high` of one more.
-struct Heights {
-  Dim height, low, high;
-  Dim tiles() const { return low + high; }
-  // Tile and place of a row.
-  std::pair<Dim, Dim> place_of(Dim row) const {
-    const Dim past = row - low * height;
-    return past < 0 ? std::pair{row / height, row % height} : std::pair{low + past / (height + 1), past % (height + 1)};
-  }
-};
-
-// As even as can be; and tiles of four and five, whatever is left for the other.
-std::vector<Heights> heights_of(Dim rows, Dim most) {
-  const Dim tiles = (rows + most - 1) / most, height = tiles == 0 ? 0 : rows / tiles;
-  std::vector<Heights> heights = {{height, tiles - (rows - height * tiles), rows - height * tiles}};
-  if (rows % 4 * 5 <= rows && most > 4) heights.push_back({4, (rows - rows % 4 * 5) / 4, rows % 4});
-  return heights;
-}
-
-// Packs A^T from rows [inner][columns of A], each height in two calls that part within a tile.
-template <class T>
-T* pack_tiles(const KernelTable<T>& k, Memory<T>& memory, const T* const* sources, Dim first, Dim inner, Heights h) {
-  const Dim tile = k.tile_rows * inner;
-  T* packed = memory.packed_a.take(h.tiles() * tile);
-  const auto pack = [&](Dim row, Dim count, Dim height, T* at) {
-    const Dim cut = count / 2;
-    k.pack_a({sources, first + row, inner, cut, 0, height}, at);
-    k.pack_a({sources, first + row + cut, inner, count - cut, cut % height, height}, at + cut / height * tile);
-  };
-  if (h.low > 0) pack(0, h.low * h.height, h.height, packed);
-  if (h.high > 0) pack(h.low * h.height, h.high * (h.height + 1), h.height + 1, packed + h.low * tile);
-  PYLSTM_EXPECT(memory.packed_a.intact(), "pack_a wrote in front of its output");
-  return packed;
 }
 
 // The tiles of A^T are checked as such, then the product.

@@ -74,8 +74,8 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
   const auto get = [&](const T* from, int v) PYLSTM_INLINED {
     return !kWhole && v == NV - 1 ? load_n(from + v * W, valid) : load(from + v * W);
   };
-  // One vector for all rows is copied between registers: two tiles follow one another in 25 cycles on a Zen 5, for 36
-  // with as many loads.
+  // One vector for all rows is copied between registers: as many loads, beside the stores of the tile before, hold up a
+  // Zen 5.
   if (init == Start::kKeep) {
     const T* from = c;
     each<MR>([&](auto r) PYLSTM_INLINED {

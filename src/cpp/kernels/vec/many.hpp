@@ -3,8 +3,8 @@
 #pragma once
 
 // Vectors whose exponentials, or cells, run side by side. An Emerald Rapids needs an eighth less time for four cells at
-// a time with AVX-512, a Zen 5 for four exponentials; with AVX2, whose registers hold one cell, two cells take more
-// than twice the time of one after the other.
+// a time with AVX-512, a Zen 5 gains about as much by four exponentials; with AVX2, whose registers hold one cell, two
+// cells take more than twice the time of one after the other.
 constexpr int kVectorsTogether = PYLSTM_VECTORS_TOGETHER;
 
 template <auto kValue>
@@ -35,8 +35,8 @@ struct Many {
   Vector v[N];
 
   Many() = default;
-  // One by one: a compiler else keeps copies in memory, which nobody reads, and their stores take the time of
-  // multiply-adds: eight of ten cycles on a Zen 5.
+  // One by one: a compiler else keeps copies in memory, which nobody reads, and each store takes most of a Zen 5's
+  // cycle from multiply-adds.
   PYLSTM_INLINE Many(const Many& x) { *this = x; }
   PYLSTM_INLINE Many& operator=(const Many& x) {
 #pragma GCC unroll 8
