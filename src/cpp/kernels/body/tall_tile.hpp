@@ -112,7 +112,7 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     if (ahead.c != nullptr) {
 #pragma GCC unroll 4
       for (Dim i = NV * W < kLine<T> ? NV * W : kLine<T>; i <= NV * W; i += kLine<T>)
-        __builtin_prefetch(ahead.c + i - 1, 0, 2);
+        __builtin_prefetch(ahead.c + i - 1, 0, 4 - Layout::kOutputsLevel);
       ahead.c += c_row;
     }
     const Dim count = inner < runs.length ? inner : runs.length;

@@ -25,6 +25,7 @@ PYLSTM_INLINE T* opaque(T* p) {
 // Where a tile finds element (r, k) of A: in its caller's rows, or in pack_a's tiles, of which all strides are
 // constants.
 struct RowsOfA {
+  static constexpr int kOutputsLevel = 2;  // of the cache that outputs which tiles ask for come to
   Dim row;
   // Distance of the tile that starts at row `count`, behind tiles of `height` rows.
   PYLSTM_INLINE Dim rows(Dim count, int /*height*/) const { return count * row; }
@@ -36,6 +37,8 @@ struct RowsOfA {
 };
 struct TilesOfA {
   static constexpr Dim row = 1;
+  // Rows pages apart, all of which a tile reads before it can begin.
+  static constexpr int kOutputsLevel = 1;
   Dim tile;  // elements
   PYLSTM_INLINE Dim rows(Dim count, int height) const { return count / height * tile; }
   template <class T>
