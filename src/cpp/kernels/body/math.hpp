@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh, by one polynomial: exp(r) = 1 + r + r^2 P(r) for |r| <= ln(2) / 2.
+// exp, sigmoid and tanh, by one polynomial: exp(r) = 1 + r + r^2 P(r) for |r| <= ln(2) / 2, or a 16th of that.
 // An argument x of type X is a vector V<T> or Many of them. Coefficients: tools/fit_expm1.py. Relative error of the
 // polynomial 8e-9 (float), 2e-17 (double).
 #pragma once
@@ -17,9 +17,7 @@ struct ExpConstants<float> {
   static constexpr float sigmoid_zero = 88.3f;  // sigmoid(-x) is no normal number, and 1 + exp(x) is finite
   // exp(-x) is no normal number, and n so small that 2^n is 0.
   static constexpr float exp_zero = 88;
-  static constexpr int mantissa = 23, bias = 127, degree = 4;
-  static constexpr float p[5] = {0.0013926176119935578884f, 0.0083631730745137109028f, 0.041666554662050533982f,
-                                 0.1666657702559798819f, 0.5f};
+  static constexpr int mantissa = 23, bias = 127;
 };
 template <>
 struct ExpConstants<double> {
@@ -30,12 +28,31 @@ struct ExpConstants<double> {
   static constexpr double round = 6755399441055744.0;
   static constexpr double lowest = -708.39, highest = 709.78, infinity = __builtin_inf();
   static constexpr double tanh_one = 19.07, sigmoid_zero = 709.4, exp_zero = 709;
-  static constexpr int mantissa = 52, bias = 1023, degree = 9;
-  static constexpr double p[10] = {2.5100375832561233664e-8,  2.7620075879983366586e-7,
-                                   2.7557268480310025526e-6,  0.000024801521322368693266,
-                                   0.00019841269863040545271, 0.0013888888917196719077,
-                                   0.0083333333333300644495,  0.041666666666624161903,
-                                   0.16666666666666667452,    0.5};
+  static constexpr int mantissa = 52, bias = 1023;
+};
+
+// P, for |r| <= ln(2) / (2 kParts).
+template <class T, int kParts>
+struct ExpPolynomial;
+template <>
+struct ExpPolynomial<float, 1> {
+  static constexpr int degree = 4;
+  static constexpr float p[] = {0.0013926176119935578884f, 0.0083631730745137109028f, 0.041666554662050533982f,
+                                0.1666657702559798819f, 0.5f};
+};
+template <>
+struct ExpPolynomial<float, 16> {
+  static constexpr int degree = 1;
+  static constexpr float p[] = {0.16666862164590477191f, 0.50000977491803010301f};
+};
+template <>
+struct ExpPolynomial<double, 1> {
+  static constexpr int degree = 9;
+  static constexpr double p[] = {2.5100375832561233664e-8,  2.7620075879983366586e-7,
+                                 2.7557268480310025526e-6,  0.000024801521322368693266,
+                                 0.00019841269863040545271, 0.0013888888917196719077,
+                                 0.0083333333333300644495,  0.041666666666624161903,
+                                 0.16666666666666667452,    0.5};
 };
 
 // NaN in v survives both.
@@ -48,9 +65,9 @@ PYLSTM_INLINE X at_least(X v, T limit) {
   return larger_of(X(splat<T>(limit)), v);
 }
 
-// exp(ax) = 2^n exp(ar) and exp(ar) = 1 + ar + |a| r^2 p. The low bits of `n` are n plus the exponent's bias; those
-// above leave in a shift to the exponent.
-template <class X, class Bits>
+// exp(ax) = 2^n exp(ar) and exp(ar) = 1 + ar + |a| r^2 p, where n is a multiple of 1 / kParts. The low bits of `n` are
+// kParts (n + the exponent's bias); those above leave in a shift to the exponent.
+template <int kParts, class X, class Bits>
 struct Reduced {
   X r, p;
   Bits n;
@@ -58,34 +75,46 @@ struct Reduced {
 
 // For a of 1, -1 and -2, by which constants are multiplied without rounding. kPrecise: ln(2) in two parts, for any n;
 // else in one, whose error grows with n, as for tanh its argument's matters less and less.
-template <class T, int a, bool kPrecise, class X>
+template <class T, int a, bool kPrecise, int kParts = 1, class X>
 PYLSTM_INLINE auto reduce(X x) {
   using C = ExpConstants<T>;
-  constexpr T kRound = C::round + C::bias;
+  using P = ExpPolynomial<T, kParts>;
+  constexpr T kRound = C::round / kParts + C::bias;
   const X rounded = fma(x, splat<T>(C::log2e * a), splat<T>(kRound));
   const X n = rounded - kRound;
   const X r = kPrecise ? fma(n, splat<T>(-C::ln2_low / a), fma(n, splat<T>(-C::ln2_high / a), x))
                        : fma(n, splat<T>(-C::ln2 / a), x);
   const auto coefficient = [](int i) {
-    const int power = C::degree - i;
-    return splat<T>(C::p[i] * T(a == -2 ? 2 << power : 1) * T(a < 0 && power % 2 != 0 ? -1 : 1));
+    const int power = P::degree - i;
+    return splat<T>(P::p[i] * T(a == -2 ? 2 << power : 1) * T(a < 0 && power % 2 != 0 ? -1 : 1));
   };
   X p = coefficient(0);
 #pragma GCC unroll 16
-  for (int i = 1; i <= C::degree; ++i) p = fma(p, r, coefficient(i));
-  return Reduced<X, decltype(as_bits<T>(rounded))>{r, p, as_bits<T>(rounded)};
+  for (int i = 1; i <= P::degree; ++i) p = fma(p, r, coefficient(i));
+  return Reduced<kParts, X, decltype(as_bits<T>(rounded))>{r, p, as_bits<T>(rounded)};
 }
 
-// 2^n, and 0 for the n below that of the smallest normal number.
-template <class T, class X, class Bits>
-PYLSTM_INLINE X power_of_two(const Reduced<X, Bits>& parts) {
-  return from_bits<T>(parts.n << ExpConstants<T>::mantissa);
+// The bits of 2^(j / 16), less j / 16 and the bias in the place of the exponent, where n brings them.
+alignas(64) constexpr int32_t kPowerBits[16] = {0,       -152893, -289342, -408621, -509968, -592590, -655657, -698305,
+                                                -719629, -718684, -694486, -646004, -572163, -471841, -343865, -187011};
+
+// 2^n, and 0, or of parts a denormal, for the n below that of the smallest normal number.
+template <class T, int kParts, class X, class Bits>
+PYLSTM_INLINE X power_of_two(const Reduced<kParts, X, Bits>& parts) {
+  constexpr int kMantissa = ExpConstants<T>::mantissa;
+  if constexpr (kParts == 1) {
+    return from_bits<T>(parts.n << kMantissa);
+  } else {
+    static_assert(kParts == 16, "as many as kPowerBits");
+    const auto table = as_bits<T>(load(reinterpret_cast<const T*>(kPowerBits)));
+    return from_bits<T>((parts.n << (kMantissa - 4)) + looked_up(table, parts.n));
+  }
 }
 
 // exp(r). 1 + r is rounded once and its error carried on: exp(r) - 1 would be rounded a second time, at half the size
 // of the result's ulp when r < 0.
 template <class T, class X, class Bits>
-PYLSTM_INLINE X exp_of_rest(const Reduced<X, Bits>& parts) {
+PYLSTM_INLINE X exp_of_rest(const Reduced<1, X, Bits>& parts) {
   const X sum = 1 + parts.r, low = parts.r - (sum - 1);
   return sum + fma(parts.r * parts.r, parts.p, low);
 }
@@ -101,10 +130,11 @@ PYLSTM_INLINE V<T> vector_exp(V<T> x) {
   return x < C::lowest ? V<T>{} : bounded;
 }
 
-// exp(x) for x <= 0 or NaN, 0 where it is no normal number. Shorter than vector_exp, and a fifth of an ulp less exact.
+// exp(x) for x <= 0 or NaN, 0 where it is no normal number. Shorter than vector_exp, and a third of an ulp less exact.
 template <class T, class X>
 PYLSTM_INLINE X exp_of_negative(X x) {
-  const auto parts = reduce<T, 1, true>(at_least<T>(x, -ExpConstants<T>::exp_zero));
+  constexpr int kParts = kLooksUp<T> ? 16 : 1;
+  const auto parts = reduce<T, 1, true, kParts>(at_least<T>(x, -ExpConstants<T>::exp_zero));
   const X q = fma(parts.r * parts.r, parts.p, parts.r), power = power_of_two<T>(parts);
   // A product of its own would be flushed where both are small.
   return kFused ? fma(power, q, power) : (1 + q) * power;

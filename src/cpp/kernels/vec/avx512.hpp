@@ -12,6 +12,12 @@ PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm5
 PYLSTM_INLINE void store_past(float* p, V<float> v) { _mm512_stream_ps(p, v); }
 PYLSTM_INLINE void store_past(double* p, V<double> v) { _mm512_stream_pd(p, v); }
 PYLSTM_INLINE void finish_stores() { _mm_sfence(); }
+template <>
+constexpr bool kLooksUp<float> = true;
+PYLSTM_INLINE Vec<float>::bits looked_up(Vec<float>::bits table, Vec<float>::bits at) {
+  return reinterpret_cast<Vec<float>::bits>(
+      _mm512_permutexvar_epi32(reinterpret_cast<__m512i>(at), reinterpret_cast<__m512i>(table)));
+}
 PYLSTM_INLINE V<float> root(V<float> a) { return _mm512_sqrt_ps(a); }
 PYLSTM_INLINE V<double> root(V<double> a) { return _mm512_sqrt_pd(a); }
 // As many elements as a vector of doubles has.

@@ -101,3 +101,7 @@ template <class T, int N>
 PYLSTM_INLINE Many<V<T>, N> with_sign_of(const Many<V<T>, N>& magnitude, const Many<V<T>, N>& sign) {
   return Many<V<T>, N>::each([&](int j) { return with_sign_of<T>(magnitude.v[j], sign.v[j]); });
 }
+template <class Bits, int N>
+PYLSTM_INLINE Many<Bits, N> looked_up(Bits table, const Many<Bits, N>& at) {
+  return Many<Bits, N>::each([&](int j) { return looked_up(table, at.v[j]); });
+}
