@@ -68,7 +68,7 @@ def stack_in_double() -> list[Array]:
 
 
 def shared_rows() -> list[Array]:
-    """Threads split the units: rows are few, or weights leave the cache."""
+    """Threads split the units: rows are few, or weights leave the cache; also unevenly."""
     rng = np.random.default_rng(4)
     out = []
     for rows, units, rate in (
@@ -76,6 +76,8 @@ def shared_rows() -> list[Array]:
         (2, 333, 0),
         (5, 600, 0.2),
         (24, 288, 0),
+        (24, 272, 0),
+        (24, 264, 0.2),
         (200, 288, 0.2),
     ):
         entries = [lstm(units, return_sequences=True, dropout=rate)]

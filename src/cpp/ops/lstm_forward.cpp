@@ -19,19 +19,19 @@ T* reserve_masked(const LstmRun<T>& run, Dim rows, Buffer<T>& masked) {
   return masked.reserve(rows * std::max(run.weights->inputs, run.weights->units));
 }
 
-// The rows [first, last) of sorted positions, blocks [first, last) of their units, on one thread.
+// Some rows of sorted positions and their units, on one thread.
 template <class T>
 class ForwardRows {
  public:
   // z: chunk_steps * height * z_columns elements. distinct: projected repeats, if there are any.
-  ForwardRows(const LstmRun<T>& run, Range rows, Range blocks, T* z, const T* distinct, Buffer<T>& masked,
+  ForwardRows(const LstmRun<T>& run, Range rows, UnitShare share, T* z, const T* distinct, Buffer<T>& masked,
               Sharer sharer)
       : run_(run),
         k_(*run.kernels),
         w_(*run.weights),
         s_(*run.schedule),
         rows_(rows),
-        blocks_(blocks),
+        share_(share),
         chunk_(chunk_steps(run, rows.end - rows.begin)),
         poll_steps_(poll_steps(rows.end - rows.begin, run.weights->units)),
         z_(z),
@@ -47,6 +47,7 @@ class ForwardRows {
       project(first, last);
       for (Dim step = first; step < last; ++step) {
         if (step > first && step % poll_steps_ == 0 && sharer_.stopped(run_.interrupt)) return;
+        if (share_.borrowed >= 0 && step + 1 < s_.steps) project_borrowed(step + 1, step + 1 < last ? first : last);
         advance(step, z_of(step - first));
         sharer_.meet();
       }
@@ -54,7 +55,8 @@ class ForwardRows {
   }
 
  private:
-  T* z_of(Dim i) const { return z_ + i * (rows_.end - rows_.begin) * w_.z_columns; }
+  Dim z_step() const { return (rows_.end - rows_.begin) * w_.z_columns; }
+  T* z_of(Dim i) const { return z_ + i * z_step(); }
   Dim active(Dim step) const { return std::max<Dim>(0, std::min(s_.rows[at(step)], rows_.end) - rows_.begin); }
 
   // rows of `source` times the mask of `group`, or the rows themselves.
@@ -73,17 +75,32 @@ class ForwardRows {
       for (Dim step = first; step < last; ++step) copy_projected(step, z_of(step - first));
       return;
     }
+    Range blocks = share_.blocks;
+    if (share_.lent >= 0) {
+      blocks.begin = share_.lent + 1;
+      if (first == 0) project_blocks({share_.lent, blocks.begin}, 0, 1, z_);
+    }
+    project_blocks(blocks, first, last, z_);
+  }
+
+  // For its owner, which reads z of this block in the next step.
+  void project_borrowed(Dim step, Dim first) {
+    project_blocks({share_.borrowed, share_.borrowed + 1}, step, step + 1, z_of(step - first));
+  }
+
+  // z: of the first step.
+  void project_blocks(Range blocks, Dim first, Dim last, T* z) {
+    const Panels<T>& w = w_.kernel[0];
+    const Range panels = panels_of(blocks);
     if (run_.dropout.inputs != nullptr) {
-      for (Dim step = first; step < last; ++step) project_dropped(step, z_of(step - first));
+      for (Dim step = first; step < last; ++step) project_dropped(step, panels, z + (step - first) * z_step());
       return;
     }
-    const Panels<T>& w = w_.kernel[0];
-    const Range panels = own_panels();
     for (int g = 0; g < w_.groups; ++g) {
       for (Dim p = panels.begin; p < panels.end; p += k_.panels_together) {
         for (Dim step = first; step < last && active(step) > 0;) {
           const Dim end = alike_until(step, last);
-          GemmArgs<T> args = operands_of(step, end - step, z_of(step - first));
+          GemmArgs<T> args = operands_of(step, end - step, z + (step - first) * z_step());
           args.b = w_.kernel[at(g)].data();
           args.c += g * w_.z_gate;
           args.bias = w_.bias.data() + g * w_.z_gate;
@@ -136,7 +153,8 @@ class ForwardRows {
   }
 
   void copy_projected(Dim step, T* z) {
-    const Dim block = 4 * k_.width, begin = blocks_.begin * block, end = std::min(blocks_.end * block, w_.z_columns);
+    const Dim block = 4 * k_.width, begin = share_.blocks.begin * block;
+    const Dim end = std::min(share_.blocks.end * block, w_.z_columns);
     const std::int32_t* index = run_.repeats.index + s_.packed(step, rows_.begin);
     for (Dim r = 0; r < active(step); ++r) {
       const T* from = distinct_ + index[r] * w_.z_columns;
@@ -144,14 +162,13 @@ class ForwardRows {
     }
   }
 
-  void project_dropped(Dim step, T* z) {
+  void project_dropped(Dim step, Range panels, T* z) {
     const Dim count = active(step);
     const T* x = run_.x[at(step)] + rows_.begin * run_.x_row;
     for (int g = 0; g < w_.groups; ++g) {
       const T* a = dropped(x, run_.x_row, count, w_.inputs, run_.dropout.inputs, g);
       const Dim column = g * w_.z_gate;
       const Panels<T>& w = w_.kernel[at(g)];
-      const Range panels = own_panels();
       GemmArgs<T> args =
           whole_product(a, w_.inputs, w, z + column, w_.z_columns, count, Init::kBias, w_.bias.data() + column);
       args.first_panel = panels.begin;
@@ -190,8 +207,8 @@ class ForwardRows {
     args.h = run_.h_after(step) + rows_.begin * w_.units;
     args.h_row = w_.units;
     args.gates = training ? run_.gates + now * 4 * w_.units : nullptr;
-    args.first_block = blocks_.begin;
-    args.last_block = blocks_.end;
+    args.first_block = share_.blocks.begin;
+    args.last_block = share_.blocks.end;
     args.backwards = step % 2 == 1;  // in turn: the weights used last are still in the cache
     args.cut = cut_of_features(k_, count);
     if (run_.y != nullptr) {
@@ -202,11 +219,11 @@ class ForwardRows {
   }
 
   // Of W: blocks of units are blocks of panels where the gates are together.
-  Range own_panels() const {
+  Range panels_of(Range blocks) const {
     const Dim panel = k_.panel_vectors * k_.width, panels = (w_.kernel[0].columns() + panel - 1) / panel;
     if (w_.groups > 1) return {0, panels};
     const Dim of_block = 4 / k_.panel_vectors;
-    return {blocks_.begin * of_block, std::min(blocks_.end * of_block, panels)};
+    return {blocks.begin * of_block, std::min(blocks.end * of_block, panels)};
   }
 
   const LstmRun<T>& run_;
@@ -214,7 +231,7 @@ class ForwardRows {
   const LstmWeights<T>& w_;
   const Schedule& s_;
   Range rows_;
-  Range blocks_;
+  UnitShare share_;
   Dim chunk_, poll_steps_;
   T* z_;
   const T* distinct_;
@@ -244,7 +261,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const Dim batch = run.schedule->batch;
   check(run.gates == nullptr || (!run.two_steps && run.y == nullptr), "gates need h of all steps, and have no y");
   check(run.y == nullptr || run.schedule->dense, "y needs a dense schedule");
-  const Range all_blocks = {0, round_up(w.units, run.kernels->width) / run.kernels->width};
+  const Dim all_blocks = round_up(w.units, run.kernels->width) / run.kernels->width;
   const Pass pass = run.gates == nullptr ? Pass::kInference : Pass::kForward;
   const LstmThreads plan = lstm_threads(run, pass, run.kernels->width);
   const int sharing = plan.sharing, threads = plan.running;
@@ -259,8 +276,8 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
     T* z = reserve_z(scratch.z[0], batch);
     for (std::size_t i = 0; i < size; ++i) reserve_masked(run, batch, scratch.masked[i]);
     sharing_region(sharing, [&](int index, int count, Sharer sharer) {
-      const Range blocks = split(all_blocks.end, index, count);
-      ForwardRows<T>(run, {0, batch}, blocks, z, distinct, scratch.masked[at(index)], sharer)();
+      const UnitShare share = unit_share(all_blocks, index, count, plan.lends);
+      ForwardRows<T>(run, {0, batch}, share, z, distinct, scratch.masked[at(index)], sharer)();
     });
     return;
   }
@@ -274,7 +291,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
     reserve_masked(run, height, scratch.masked[at(index)]);
     if (rows.begin == rows.end) return;
     paces.time(index, work_of(*run.schedule, rows), [&] {
-      ForwardRows<T>(run, rows, all_blocks, z, distinct, scratch.masked[at(index)], Sharer())();
+      ForwardRows<T>(run, rows, {{0, all_blocks}}, z, distinct, scratch.masked[at(index)], Sharer())();
       return !stop_requested(run.interrupt);
     });
   });

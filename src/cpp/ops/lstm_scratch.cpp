@@ -43,14 +43,13 @@ std::size_t LstmScratchSizes::bytes() const {
   return at(elements) * sizeof(T) + at(row_pointers) * sizeof(const T*);
 }
 
+// z and masked of a run, whose inputs repeat or not.
 template <class T>
-LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
-  const Schedule& schedule = *planned.schedule;
-  LstmRun<T> run = {};
-  run.kernels = &kernels;
-  run.weights = &w;
-  run.schedule = &schedule;
-  const LstmThreads threads = lstm_threads(run, planned.training ? Pass::kForward : Pass::kInference, kernels.width);
+LstmScratchSizes planned_threads(const LstmRun<T>& run, const PlannedRun& planned) {
+  const Schedule& schedule = *run.schedule;
+  const LstmWeights<T>& w = *run.weights;
+  const Pass pass = planned.training ? Pass::kForward : Pass::kInference;
+  const LstmThreads threads = lstm_threads(run, pass, run.kernels->width);
   const bool share = threads.sharing > 1;
   const Dim parts = share ? 1 : std::max<Dim>(std::min<Dim>(threads.most, schedule.batch), 1);
   const bool dropout = planned.input_dropout || planned.recurrent_dropout;
@@ -61,11 +60,26 @@ LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeight
     sizes.z.push_back(most_chunk_rows(run, height) * w.z_columns);
     if (dropout) sizes.masked.push_back(height * std::max(w.inputs, w.units));
   }
-  sizes.distinct = planned.distinct * w.z_columns;
   if (dropout && share) sizes.masked.assign(at(threads.sharing), schedule.batch * std::max(w.inputs, w.units));
+  return sizes;
+}
+
+template <class T>
+LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
+  LstmRun<T> run = {};
+  run.kernels = &kernels;
+  run.weights = &w;
+  run.schedule = planned.schedule;
+  LstmScratchSizes sizes = planned_threads(run, planned);
+  if (planned.distinct > 0) {
+    run.repeats.count = planned.distinct;
+    sizes.cover(planned_threads(run, planned));
+  }
+  sizes.distinct = planned.distinct * w.z_columns;
   if (!planned.training) return sizes;
-  if (dropout) sizes.dropped = schedule.total * (w.inputs + w.units);
-  sizes.row_pointers = 3 * schedule.total;
+  const Dim rows = planned.schedule->total;
+  if (planned.input_dropout || planned.recurrent_dropout) sizes.dropped = rows * (w.inputs + w.units);
+  sizes.row_pointers = 3 * rows;
   return sizes;
 }
 

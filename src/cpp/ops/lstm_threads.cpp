@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/index.hpp"
+#include "ops/lstm_chunks.hpp"
 #include "ops/product.hpp"
 
 namespace pylstm {
@@ -19,10 +20,11 @@ constexpr Dim kFlopsOfMeeting = 65536;
 constexpr Dim kFewRows = 4;
 // ... unless the weights stay in a core's second-level cache, 1 MiB on a Zen 4 and 5 (bytes).
 constexpr Dim kLargeWeights = 1024 * 1024;
-// With more rows forward need not wait, but gains by reading less than weights that leave that cache, if no thread gets
-// more than a share and this part of it: on two cores of a Zen 4, 142 ms by rows and 118 by units with 20 rows of 1500
-// units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256; 11.4 and 12.2 with 32 of 300, where one thread has 10
-// of 19 blocks. Beside one busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its
+// With more rows forward need not wait, but gains by reading less than weights that leave that cache, if no thread has
+// more than a share and this part of it, or lends what it has more: on two cores of a Zen 4, 142 ms by rows and 118 by
+// units with 20 rows of 1500 units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256, where a Zen 5 reads 1.02
+// times the speed by units when quiet, 0.98 when not; 11.4 and 12.2 with 32 of 300, where one thread had 10 of 19 blocks
+// and lent none. Beside one busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its
 // threads would hand over four gates at every step instead of h.
 constexpr Dim kUneven = 32;
 
@@ -52,17 +54,32 @@ int threads_for_rows(const LstmRun<T>& run, int wanted) {
   return static_cast<int>(threads);
 }
 
+// Whether threads lend blocks of units: not of few rows, for which a step at a time reads the weights too often, nor
+// where steps are projected one by one.
 template <class T>
-int threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim multiple) {
+bool lends_blocks(const LstmRun<T>& run, int threads, Dim blocks) {
+  const Dim more = blocks % threads, batch = run.schedule->batch;
+  return more > 0 && 2 * more <= threads && batch >= kFewRows && run.repeats.count == 0 && chunk_steps(run, batch) > 1;
+}
+
+struct UnitThreads {
+  int count;
+  bool lends;
+};
+
+template <class T>
+UnitThreads threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim multiple) {
   const LstmWeights<T>& w = *run.weights;
   const Dim batch = run.schedule->batch, parts = (w.units + multiple - 1) / multiple;
   const Dim bytes = 4 * w.units * w.units * static_cast<Dim>(sizeof(T));
-  const bool even = (round_up(parts, Dim{threads}) - parts) * kUneven <= parts;
-  const bool few = batch < threads || (batch <= kFewRows * threads && bytes >= kLargeWeights);
-  const bool far = pass != Pass::kBackward && bytes > kLargeWeights && even;
   const bool plain = w.groups == 1 && run.schedule->dense;
+  const bool lends = pass != Pass::kBackward && plain && lends_blocks(run, threads, parts);
+  const bool even = lends || (round_up(parts, Dim{threads}) - parts) * kUneven <= parts;
+  const bool few = batch < threads || (batch <= kFewRows * threads && bytes >= kLargeWeights);
+  const bool far = pass != Pass::kBackward && bytes > kLargeWeights;
   const bool small = 8 * batch * w.units * w.units < kFlopsOfMeeting * threads;
-  return plain && !small && (few || far) ? static_cast<int>(std::min<Dim>(threads, parts)) : 1;
+  if (!plain || small || !(few || (far && even))) return {1, false};
+  return {static_cast<int>(std::min<Dim>(threads, parts)), lends};
 }
 
 Dim most_few_rows() { return kFewRows * num_threads(); }
@@ -74,14 +91,32 @@ Dim poll_steps(Dim rows, Dim units) {
   return static_cast<Dim>(std::clamp(kPolledFlops / std::max(1.0, product_flops(rows, units, 4 * units)), 1.0, kMost));
 }
 
+UnitShare unit_share(Dim blocks, int index, int size, bool lends) {
+  UnitShare share = {split(blocks, index, size)};
+  if (!lends) return share;
+  const auto is_larger = [&](int i) {
+    const Range part = split(blocks, i, size);
+    return part.end - part.begin > blocks / size;
+  };
+  const bool larger = is_larger(index);
+  int place = 0;  // among those that are as large
+  for (int i = 0; i < index; ++i) place += is_larger(i) == larger;
+  for (int i = 0; i < size; ++i) {
+    if (is_larger(i) == larger || place-- > 0) continue;
+    (larger ? share.lent : share.borrowed) = split(blocks, larger ? index : i, size).begin;
+    break;
+  }
+  return share;
+}
+
 template <class T>
 LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple) {
   const LstmWeights<T>& w = *run.weights;
   const double flops = product_flops(run.schedule->total, w.inputs + w.units, 4 * w.units);
-  const int wanted = useful_threads(pass == Pass::kInference ? flops : flops / kTrainingGrain),
-            sharing = threads_for_units(run, pass, wanted, multiple);
-  const int running = sharing > 1 ? sharing : threads_for_rows(run, wanted);
-  return {sharing, running, wanted, running == 1 && flops < kFlopsSent ? 1 : num_threads()};
+  const int wanted = useful_threads(pass == Pass::kInference ? flops : flops / kTrainingGrain);
+  const UnitThreads units = threads_for_units(run, pass, wanted, multiple);
+  const int running = units.count > 1 ? units.count : threads_for_rows(run, wanted);
+  return {units.count, running, wanted, running == 1 && flops < kFlopsSent ? 1 : num_threads(), units.lends};
 }
 
 template <class T>

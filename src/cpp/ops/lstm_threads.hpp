@@ -1,17 +1,30 @@
 // How the threads of an LSTM share a batch: each its own rows through all of time, or all rows, each its own units.
 #pragma once
 
+#include "base/parallel.hpp"
 #include "ops/lstm.hpp"
 
 namespace pylstm {
 
 enum class Pass { kInference, kForward, kBackward };
 
+// One thread's part of the units, in blocks of as many as a vector has.
+struct UnitShare {
+  Range blocks;       // of which it makes sums over h, and cells
+  Dim lent = -1;      // one of them, whose inputs another thread projects
+  Dim borrowed = -1;  // one of another's, whose inputs it projects
+};
+
+// lends: threads with a block more than others have each lend one, so that all have as much to do; there must be as
+// many others.
+UnitShare unit_share(Dim blocks, int index, int size, bool lends);
+
 struct LstmThreads {
   int sharing;    // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
   int running;    // over time
   int most;       // over time, for this batch or one of fewer rows
   int gradients;  // at most, for dW, dU, db and dx after backward over time
+  bool lends;     // forward, sharing: see unit_share()
 };
 
 // Of units in multiples of `multiple`. Units are split where rows are too few, and where weights are so large that each
