@@ -155,33 +155,39 @@ void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed
   finish_stores();
 }
 
-template <class T>
-PYLSTM_INLINE void copy_tile_row(const T* row, T* out) {
-#if PYLSTM_VEC_BYTES == 64  // masks are cheap there
-  store_n(out, load_n(row, kTileRows), kTileRows);
-#else
-#pragma GCC unroll 8
-  for (Dim i = 0; i < kTileRows; ++i) out[i] = row[i];
-#endif
-}
-
+// Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles, and was
+// asked for a strip before, as rows may stand anywhere.
 template <class T>
 void pack_a(const PackedColumns<T>& p, T* packed) {
-  // Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles.
-  constexpr Dim kStrip = 16, kAhead = 3 * kLine<T>;
+  constexpr Dim kStrip = 16;
+  constexpr int kTogether = 4;
   for (Dim begin = 0; begin < p.inner; begin += kStrip) {
     const Dim end = smaller(begin + kStrip, p.inner);
     T* tile = packed + begin * kTileRows;
     Dim place = p.place;
     for (Dim column = 0; column < p.columns;) {
+      const auto at = [&](Dim k) { return p.rows[smaller(k, p.inner - 1)] + p.first + column; };
       const Dim rest = p.columns - column, count = smaller(rest, p.height - place);
       const bool whole = place == 0 && rest >= kTileRows;
       T* out = tile + place;
+      if (whole && rest >= (kTogether - 1) * p.height + kTileRows) {
+        for (Dim k = begin; k < end; ++k, out += kTileRows) {
+          const T *row = at(k), *ahead = at(k + kStrip);
+          __builtin_prefetch(ahead);
+          __builtin_prefetch(ahead + kLine<T>);
+          each<kTogether>([&](auto j) PYLSTM_INLINED {
+            __builtin_memcpy(out + j.value * kTileRows * p.inner, row + j.value * p.height, kTileRows * sizeof(T));
+          });
+        }
+        column += kTogether * p.height;
+        tile += kTogether * kTileRows * p.inner;
+        continue;
+      }
       for (Dim k = begin; k < end; ++k, out += kTileRows) {
-        const T* row = p.rows[k] + p.first + column;
-        __builtin_prefetch(row + smaller(kAhead, rest - 1));
+        const T* row = at(k);
+        __builtin_prefetch(at(k + kStrip));
         if (whole) {
-          copy_tile_row<T>(row, out);
+          __builtin_memcpy(out, row, kTileRows * sizeof(T));
         } else {
           for (Dim i = 0; i < count; ++i) out[i] = row[i];
         }
