@@ -22,10 +22,10 @@ constexpr Dim kFewRows = 4;
 constexpr Dim kLargeWeights = 1024 * 1024;
 // With more rows forward need not wait, but gains by reading less than weights that leave that cache, if no thread has
 // more than a share and this part of it, or lends what it has more: on two cores of a Zen 4, 142 ms by rows and 118 by
-// units with 20 rows of 1500 units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256, where a Zen 5 reads 1.02
-// times the speed by units when quiet, 0.98 when not; 11.4 and 12.2 with 32 of 300, where one thread had 10 of 19 blocks
-// and lent none. Beside one busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its
-// threads would hand over four gates at every step instead of h.
+// units with 20 rows of 1500 units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256, where a Zen 5 too gains 1 %
+// in one minute and loses 2 in another; 11.4 and 12.2 with 32 of 300, where one thread had 10 of 19 blocks and lent
+// none. Beside one busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its threads
+// would hand over four gates at every step instead of h.
 constexpr Dim kUneven = 32;
 
 // Work that is worth a thread in training, as a multiple of that in inference: what one thread has written forward,
