@@ -9,8 +9,8 @@
 namespace pylstm {
 namespace {
 
-// Times are of a Zen 5 with AVX-512, for float (benchmarks/results/zen5-2026-11-29.json): a core has 270 GFLOP/s and
-// reads 129 GB/s out of the third-level cache, so a weight in 31 ps.
+// Times are of a Zen 5 with AVX-512, for float (benchmarks/results/zen5-2026-11-29-2.json): a core has 276 GFLOP/s and
+// reads 128 GB/s out of the third-level cache, so a weight in 31 ps.
 
 // What a meeting costs each thread, with all else that is not split: a step of batch 1 with 128 units takes 1.92 us
 // on one thread and 1.18 on two, 0.22 more than half, in which a core could do 59000 operations.
