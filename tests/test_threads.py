@@ -71,18 +71,18 @@ def shared_rows() -> list[Array]:
     """Threads split the units: rows are few, or weights leave the cache; also unevenly."""
     rng = np.random.default_rng(4)
     out = []
-    for rows, units, rate in (
-        (1, 200, 0),
-        (2, 333, 0),
-        (5, 600, 0.2),
-        (24, 288, 0),
-        (24, 272, 0),
-        (24, 264, 0.2),
-        (200, 288, 0.2),
+    for rows, units, width, rate in (
+        (1, 200, 7, 0),
+        (2, 333, 7, 0),
+        (5, 600, 7, 0.2),
+        (24, 288, 7, 0),
+        (24, 272, 272, 0),
+        (24, 264, 264, 0.2),
+        (200, 288, 7, 0.2),
     ):
         entries = [lstm(units, return_sequences=True, dropout=rate)]
-        net = network(entries, (-1, 7), "float32", rng=rng, loss="mean_squared_error")
-        x, y = rng.uniform(-1, 1, (rows, 9, 7)), rng.uniform(-1, 1, (rows, 9, units))
+        net = network(entries, (-1, width), "float32", rng=rng, loss="mean_squared_error")
+        x, y = rng.uniform(-1, 1, (rows, 9, width)), rng.uniform(-1, 1, (rows, 9, units))
         out += [predict(net, x, batch_size=rows), *results(net, fit(net, x, y, batch_size=rows))]
         state = list(rng.uniform(-1, 1, (2, rows, units)))
         out += flat(net.call_gradients(x, state, None, [y, *state]))

@@ -370,7 +370,8 @@ void product_laws(const KernelTable<T>& k, const Options& options) {
   for (const Dim r : {1, 4, 7}) {
     for (const Dim n : {w + 1, panel, 4 * panel + 1}) gemm_case(k, memory, r, n, longest, false, random);
   }
-  for (const Dim r : {25, 55}) {  // tiles enough to share out asking for the next block
+  // Tiles enough to share out asking for the next block, and, cut in two, to pack four of any height together.
+  for (const Dim r : {25, 50, 55, 60}) {
     for (const Dim n : {w + 1, panel, 2 * panel + 3}) {
       for (const Dim i : {0, 1, 2, 3, 5, 6, 7, 12, 129}) {
         gemm_case(k, memory, r, n, i, false, random);

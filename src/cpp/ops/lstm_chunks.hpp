@@ -11,7 +11,7 @@ namespace pylstm {
 // second-level cache of 512 KiB ...
 inline constexpr Dim kLstmChunkBytes = 256 * 1024;
 // ... but no fewer rows than this: then a weight of the kernel is read in 4 % of the time of its 2 * 96 operations, on
-// a Zen 5 with AVX-512 in float: a core has 270 GFLOP/s and reads 129 GB/s out of the third-level cache.
+// a Zen 5 with AVX-512 in float: a core has 276 GFLOP/s and reads 128 GB/s out of the third-level cache.
 inline constexpr Dim kLstmChunkRows = 96;
 
 // Steps of a chunk of `height` rows.

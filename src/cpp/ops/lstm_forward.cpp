@@ -1,6 +1,7 @@
 // Forward over time: the input projection of a chunk of steps as one large product, then step by
 // step the recurrent product with the cells. Each thread runs its own rows through all of time;
 // or, of few rows or large weights, all threads run all rows, each its own units, and meet after every step.
+// There a thread with a block of units more than another has the inputs of one projected by that one.
 #include <algorithm>
 
 #include "base/check.hpp"
@@ -19,7 +20,7 @@ T* reserve_masked(const LstmRun<T>& run, Dim rows, Buffer<T>& masked) {
   return masked.reserve(rows * std::max(run.weights->inputs, run.weights->units));
 }
 
-// Some rows of sorted positions and their units, on one thread.
+// The rows [first, last) of sorted positions, and a share of their units, on one thread.
 template <class T>
 class ForwardRows {
  public:
@@ -83,7 +84,8 @@ class ForwardRows {
     project_blocks(blocks, first, last, z_);
   }
 
-  // For its owner, which reads z of this block in the next step.
+  // For its owner, which reads z of this block in the next step. That may be the first of the next chunk, whose place
+  // is that of this chunk's first step: all have left it, as a chunk has two steps at least.
   void project_borrowed(Dim step, Dim first) {
     project_blocks({share_.borrowed, share_.borrowed + 1}, step, step + 1, z_of(step - first));
   }
@@ -269,6 +271,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   const T* distinct = project_repeats(run, scratch);
+  check(!plan.lends || (distinct == nullptr && chunk_steps(run, batch) > 1), "blocks are lent a step ahead");
   const auto reserve_z = [&](Buffer<T>& z, Dim height) {
     return z.reserve(most_chunk_rows(run, height) * w.z_columns);
   };

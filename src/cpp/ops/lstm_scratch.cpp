@@ -25,27 +25,9 @@ void cover_each(std::vector<Dim>& sizes, const std::vector<Dim>& others) {
   for (std::size_t i = 0; i < others.size(); ++i) sizes[i] = std::max(sizes[i], others[i]);
 }
 
-}  // namespace
-
-void LstmScratchSizes::cover(const LstmScratchSizes& other) {
-  cover_each(z, other.z);
-  cover_each(masked, other.masked);
-  dropped = std::max(dropped, other.dropped);
-  distinct = std::max(distinct, other.distinct);
-  row_pointers = std::max(row_pointers, other.row_pointers);
-}
-
+// z and masked of a run.
 template <class T>
-std::size_t LstmScratchSizes::bytes() const {
-  Dim elements = dropped + distinct;
-  for (const std::vector<Dim>* sizes : {&z, &masked})
-    elements = std::accumulate(sizes->begin(), sizes->end(), elements);
-  return at(elements) * sizeof(T) + at(row_pointers) * sizeof(const T*);
-}
-
-// z and masked of a run, whose inputs repeat or not.
-template <class T>
-LstmScratchSizes planned_threads(const LstmRun<T>& run, const PlannedRun& planned) {
+LstmScratchSizes z_and_masked(const LstmRun<T>& run, const PlannedRun& planned) {
   const Schedule& schedule = *run.schedule;
   const LstmWeights<T>& w = *run.weights;
   const Pass pass = planned.training ? Pass::kForward : Pass::kInference;
@@ -64,16 +46,43 @@ LstmScratchSizes planned_threads(const LstmRun<T>& run, const PlannedRun& planne
   return sizes;
 }
 
+}  // namespace
+
+void LstmScratchSizes::cover(const LstmScratchSizes& other) {
+  cover_each(z, other.z);
+  cover_each(masked, other.masked);
+  dropped = std::max(dropped, other.dropped);
+  distinct = std::max(distinct, other.distinct);
+  row_pointers = std::max(row_pointers, other.row_pointers);
+}
+
+template <class T>
+std::size_t LstmScratchSizes::bytes() const {
+  Dim elements = dropped + distinct;
+  for (const std::vector<Dim>* sizes : {&z, &masked})
+    elements = std::accumulate(sizes->begin(), sizes->end(), elements);
+  return at(elements) * sizeof(T) + at(row_pointers) * sizeof(const T*);
+}
+
 template <class T>
 LstmScratchSizes planned_scratch(const KernelTable<T>& kernels, const LstmWeights<T>& w, const PlannedRun& planned) {
+  Schedule schedule;
+  schedule.steps = planned.schedule->steps;
+  schedule.dense = planned.schedule->dense;
   LstmRun<T> run = {};
   run.kernels = &kernels;
   run.weights = &w;
-  run.schedule = planned.schedule;
-  LstmScratchSizes sizes = planned_threads(run, planned);
-  if (planned.distinct > 0) {
-    run.repeats.count = planned.distinct;
-    sizes.cover(planned_threads(run, planned));
+  run.schedule = &schedule;
+  LstmScratchSizes sizes;
+  // A last batch of fewer rows may share units where this one splits rows: few, or so many that a chunk has two steps
+  // and blocks are lent. Those of inputs that repeat are not.
+  for (const Dim most : {planned.schedule->batch, kLstmChunkRows - 1, most_few_rows()}) {
+    schedule.batch = std::min(planned.schedule->batch, most);
+    schedule.total = most < planned.schedule->batch ? schedule.batch * schedule.steps : planned.schedule->total;
+    for (const Dim repeats : {Dim{0}, planned.distinct}) {
+      run.repeats.count = repeats;
+      sizes.cover(z_and_masked(run, planned));
+    }
   }
   sizes.distinct = planned.distinct * w.z_columns;
   if (!planned.training) return sizes;

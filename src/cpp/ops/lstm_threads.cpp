@@ -20,12 +20,12 @@ constexpr Dim kFlopsOfMeeting = 65536;
 constexpr Dim kFewRows = 4;
 // ... unless the weights stay in a core's second-level cache, 1 MiB on a Zen 4 and 5 (bytes).
 constexpr Dim kLargeWeights = 1024 * 1024;
-// With more rows forward need not wait, but gains by reading less than weights that leave that cache, if no thread has
-// more than a share and this part of it, or lends what it has more: on two cores of a Zen 4, 142 ms by rows and 118 by
-// units with 20 rows of 1500 units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256, where a Zen 5 too gains 1 %
-// in one minute and loses 2 in another; 11.4 and 12.2 with 32 of 300, where one thread had 10 of 19 blocks and lent
-// none. Beside one busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its threads
-// would hand over four gates at every step instead of h.
+// With more rows forward need not wait, but gains by reading less than weights that leave that cache, if no thread does
+// more than a share and this part of it, where those with a block more lend it: on two cores of a Zen 4, 142 ms by rows
+// and 118 by units with 20 rows of 1500 units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256, where a Zen 5
+// gains nothing either; 11.4 and 12.2 with 32 of 300, where one thread had 10 of 19 blocks and lent none. Beside one
+// busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its threads would hand over four
+// gates at every step instead of h.
 constexpr Dim kUneven = 32;
 
 // Work that is worth a thread in training, as a multiple of that in inference: what one thread has written forward,
@@ -54,12 +54,21 @@ int threads_for_rows(const LstmRun<T>& run, int wanted) {
   return static_cast<int>(threads);
 }
 
-// Whether threads lend blocks of units: not of few rows, for which a step at a time reads the weights too often, nor
-// where steps are projected one by one.
+// Whether threads with a block of units more than others can each lend one. Of few rows, a step at a time would read
+// the weights too often. A chunk must have two steps: see ForwardRows::project_borrowed().
 template <class T>
-bool lends_blocks(const LstmRun<T>& run, int threads, Dim blocks) {
+bool can_lend(const LstmRun<T>& run, int threads, Dim blocks) {
   const Dim more = blocks % threads, batch = run.schedule->batch;
-  return more > 0 && 2 * more <= threads && batch >= kFewRows && run.repeats.count == 0 && chunk_steps(run, batch) > 1;
+  return more > 0 && 2 * more <= threads && blocks > threads && batch >= kFewRows && run.repeats.count == 0 &&
+         chunk_steps(run, batch) > 1;
+}
+
+// What the thread with the most of so many blocks does, as a multiple of an input's part of a block.
+template <class T>
+Dim largest_share(const LstmWeights<T>& w, int threads, Dim blocks, bool lends) {
+  const Dim least = blocks / threads, most = (blocks + threads - 1) / threads;
+  if (!lends) return most * (w.units + w.inputs);
+  return std::max(most * w.units + least * w.inputs, least * w.units + most * w.inputs);
 }
 
 struct UnitThreads {
@@ -71,20 +80,20 @@ template <class T>
 UnitThreads threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim multiple) {
   const LstmWeights<T>& w = *run.weights;
   const Dim batch = run.schedule->batch, parts = (w.units + multiple - 1) / multiple;
-  const Dim bytes = 4 * w.units * w.units * static_cast<Dim>(sizeof(T));
+  const Dim bytes = 4 * w.units * w.units * static_cast<Dim>(sizeof(T)), all = parts * (w.units + w.inputs);
   const bool plain = w.groups == 1 && run.schedule->dense;
-  const bool lends = pass != Pass::kBackward && plain && lends_blocks(run, threads, parts);
-  const bool even = lends || (round_up(parts, Dim{threads}) - parts) * kUneven <= parts;
+  const bool lends = pass != Pass::kBackward && plain && can_lend(run, threads, parts);
+  const bool even = (largest_share(w, threads, parts, lends) * threads - all) * kUneven <= all;
   const bool few = batch < threads || (batch <= kFewRows * threads && bytes >= kLargeWeights);
-  const bool far = pass != Pass::kBackward && bytes > kLargeWeights;
+  const bool far = pass != Pass::kBackward && bytes > kLargeWeights && even;
   const bool small = 8 * batch * w.units * w.units < kFlopsOfMeeting * threads;
-  if (!plain || small || !(few || (far && even))) return {1, false};
+  if (!plain || small || !(few || far)) return {1, false};
   return {static_cast<int>(std::min<Dim>(threads, parts)), lends};
 }
 
-Dim most_few_rows() { return kFewRows * num_threads(); }
-
 }  // namespace
+
+Dim most_few_rows() { return kFewRows * num_threads(); }
 
 Dim poll_steps(Dim rows, Dim units) {
   constexpr double kPolledFlops = 2e8, kMost = 64;  // some milliseconds, also where weights come from memory
@@ -98,13 +107,21 @@ UnitShare unit_share(Dim blocks, int index, int size, bool lends) {
     const Range part = split(blocks, i, size);
     return part.end - part.begin > blocks / size;
   };
-  const bool larger = is_larger(index);
-  int place = 0;  // among those that are as large
-  for (int i = 0; i < index; ++i) place += is_larger(i) == larger;
-  for (int i = 0; i < size; ++i) {
-    if (is_larger(i) == larger || place-- > 0) continue;
-    (larger ? share.lent : share.borrowed) = split(blocks, larger ? index : i, size).begin;
-    break;
+  // The thread that has as many before it of its kind, larger or not; or -1.
+  const auto thread_at = [&](bool larger, int place) {
+    for (int i = 0; i < size; ++i) {
+      if (is_larger(i) == larger && place-- == 0) return i;
+    }
+    return -1;
+  };
+  int place = 0;
+  for (int i = 0; i < index; ++i) place += is_larger(i) == is_larger(index);
+  const int other = thread_at(!is_larger(index), place);
+  if (other < 0) return share;
+  if (is_larger(index)) {
+    share.lent = share.blocks.begin;
+  } else {
+    share.borrowed = split(blocks, other, size).begin;
   }
   return share;
 }
@@ -129,6 +146,7 @@ template <class T>
 Dim most_rows_of_h(const LstmRun<T>& run) {
   Schedule s;
   s.batch = run.schedule->batch;
+  s.steps = run.schedule->steps;
   LstmRun<T> fewer = run;
   fewer.schedule = &s;
   Dim most = 0;

@@ -15,8 +15,7 @@ struct UnitShare {
   Dim borrowed = -1;  // one of another's, whose inputs it projects
 };
 
-// lends: threads with a block more than others have each lend one, so that all have as much to do; there must be as
-// many others.
+// Of nearly equal parts; lends: each thread with a block more than others lends one, as far as there are others.
 UnitShare unit_share(Dim blocks, int index, int size, bool lends);
 
 struct LstmThreads {
@@ -31,6 +30,9 @@ struct LstmThreads {
 // thread should read no more than its part of them; unless a meeting would cost more than it gains.
 template <class T>
 LstmThreads lstm_threads(const LstmRun<T>& run, Pass pass, Dim multiple);
+
+// Rows at most whose units threads share because they are few.
+Dim most_few_rows();
 
 // Whether two_steps gains in inference: not where threads share the units of few rows, as each would write lines that
 // another has just read.

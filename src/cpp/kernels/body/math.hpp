@@ -15,7 +15,7 @@ struct ExpConstants<float> {
   static constexpr float lowest = -87.33f, highest = 88.72f, infinity = __builtin_inff();
   static constexpr float tanh_one = 9.02f;      // tanh rounds to 1 from here
   static constexpr float sigmoid_zero = 88.3f;  // sigmoid(-x) is no normal number, and 1 + exp(x) is finite
-  // exp(-x) is no normal number, and n so small that 2^n is 0.
+  // exp(-x) is no normal number, and n so small that 2^n is 0 or, of parts, a denormal, which our state takes for 0.
   static constexpr float exp_zero = 88;
   static constexpr int mantissa = 23, bias = 127;
 };
@@ -94,7 +94,8 @@ PYLSTM_INLINE auto reduce(X x) {
   return Reduced<kParts, X, decltype(as_bits<T>(rounded))>{r, p, as_bits<T>(rounded)};
 }
 
-// The bits of 2^(j / 16), less j / 16 and the bias in the place of the exponent, where n brings them.
+// The bits of 2^(j / 16), less j / 16 and the bias in the place of the exponent, where n brings them. From
+// tools/fit_expm1.py.
 alignas(64) constexpr int32_t kPowerBits[16] = {0,       -152893, -289342, -408621, -509968, -592590, -655657, -698305,
                                                 -719629, -718684, -694486, -646004, -572163, -471841, -343865, -187011};
 
@@ -105,7 +106,7 @@ PYLSTM_INLINE X power_of_two(const Reduced<kParts, X, Bits>& parts) {
   if constexpr (kParts == 1) {
     return from_bits<T>(parts.n << kMantissa);
   } else {
-    static_assert(kParts == 16, "as many as kPowerBits");
+    static_assert(kParts == 16 && sizeof(T) == 4, "as kPowerBits");
     const auto table = as_bits<T>(load(reinterpret_cast<const T*>(kPowerBits)));
     return from_bits<T>((parts.n << (kMantissa - 4)) + looked_up(table, parts.n));
   }

@@ -155,8 +155,8 @@ void pack_gates(const T* source, Dim row_stride, Dim inner, Dim units, T* packed
   finish_stores();
 }
 
-// Tile by tile, a strip of rows that stays in the first-level cache: every line is read for several tiles, and was
-// asked for a strip before, as rows may stand anywhere.
+// Tile by tile, a strip of rows, as every line is read for several tiles. The next strip is asked for meanwhile, as
+// rows may stand anywhere.
 template <class T>
 void pack_a(const PackedColumns<T>& p, T* packed) {
   constexpr Dim kStrip = 16;
@@ -166,15 +166,16 @@ void pack_a(const PackedColumns<T>& p, T* packed) {
     T* tile = packed + begin * kTileRows;
     Dim place = p.place;
     for (Dim column = 0; column < p.columns;) {
-      const auto at = [&](Dim k) { return p.rows[smaller(k, p.inner - 1)] + p.first + column; };
+      const auto row_at = [&](Dim k) { return p.rows[k] + p.first + column; };
+      const auto ahead_of = [&](Dim k) { return row_at(smaller(k + kStrip, p.inner - 1)); };
       const Dim rest = p.columns - column, count = smaller(rest, p.height - place);
       const bool whole = place == 0 && rest >= kTileRows;
       T* out = tile + place;
       if (whole && rest >= (kTogether - 1) * p.height + kTileRows) {
         for (Dim k = begin; k < end; ++k, out += kTileRows) {
-          const T *row = at(k), *ahead = at(k + kStrip);
-          __builtin_prefetch(ahead);
-          __builtin_prefetch(ahead + kLine<T>);
+          const T *row = row_at(k), *ahead = ahead_of(k);
+#pragma GCC unroll 4
+          for (Dim i = 0; i < kTogether * kTileRows; i += kLine<T>) __builtin_prefetch(ahead + i);
           each<kTogether>([&](auto j) PYLSTM_INLINED {
             __builtin_memcpy(out + j.value * kTileRows * p.inner, row + j.value * p.height, kTileRows * sizeof(T));
           });
@@ -184,8 +185,8 @@ void pack_a(const PackedColumns<T>& p, T* packed) {
         continue;
       }
       for (Dim k = begin; k < end; ++k, out += kTileRows) {
-        const T* row = at(k);
-        __builtin_prefetch(at(k + kStrip));
+        const T* row = row_at(k);
+        __builtin_prefetch(ahead_of(k));
         if (whole) {
           __builtin_memcpy(out, row, kTileRows * sizeof(T));
         } else {

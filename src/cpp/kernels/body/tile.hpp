@@ -25,7 +25,7 @@ PYLSTM_INLINE T* opaque(T* p) {
 // Where a tile finds element (r, k) of A: in its caller's rows, or in pack_a's tiles, of which all strides are
 // constants.
 struct RowsOfA {
-  static constexpr int kOutputsLevel = 2;  // of the cache that outputs which tiles ask for come to
+  static constexpr int kOutputsLevel = 2;  // the cache into which tiles ask for their outputs
   Dim row;
   // Distance of the tile that starts at row `count`, behind tiles of `height` rows.
   PYLSTM_INLINE Dim rows(Dim count, int /*height*/) const { return count * row; }
