@@ -252,7 +252,9 @@ def test_what_is_not_ready_says_so():
         regression(compiled=False).evaluate(X, Y)
     lossless = regression(compiled=False)
     lossless.compile("adam")
-    with pytest.raises(ValueError, match="loss: the model was compiled without one"):
+    with pytest.raises(
+        ValueError, match="loss: the model was compiled without one; call compile with a loss"
+    ):
         lossless.fit(X, Y)
     empty = Sequential()
     empty.compile("adam", "mse")

@@ -40,7 +40,7 @@ def test_text_too_short_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     short, one = tmp_path / "short.txt", tmp_path / "one.txt"
     short.write_bytes(b"123456789")
     one.write_bytes(b"1")
-    assert f"{short}: text: expected at least 10 bytes" in one_line_error(
+    assert f"{short}: expected a text of at least 10 bytes" in one_line_error(
         capsys, ["train", str(short)]
     )
     arguments = ["train", str(one), "--validation", str(short), "-o", str(tmp_path / "model")]

@@ -39,9 +39,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "0 bytes"),
     "seven_bytes": (VALID[:7], "7 bytes"),
     "only_length": (VALID[:8], "cut short"),
-    "zip": (b"PK\x03\x04" + bytes(60), "not a safetensors file"),
+    "zip": (b"PK\x03\x04" + bytes(60), "not a safetensors file but a zip archive"),
     "small_length_of_no_json": (b"\x20" + bytes(63), "JSON object"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(60), "not a safetensors file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(60), "not a safetensors file but one of HDF5"),
     "pickle": (
         b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00." + bytes(60),
         "not a safetensors file",

@@ -210,6 +210,13 @@ def path(argument: str, value: str | os.PathLike[str]) -> str:
     return name
 
 
+def folder_of(argument: str, name: str, purpose: str) -> None:
+    """Raise a FileNotFoundError if there is no folder to write `name` in."""
+    folder = os.path.dirname(name)
+    if not os.path.isdir(folder or "."):
+        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} to {purpose} in")
+
+
 def model_path(argument: str, value: str | os.PathLike[str]) -> str:
     """`value` as a string, if a model can be saved under that name."""
     name = path(argument, value)

@@ -48,7 +48,8 @@ std::vector<std::int32_t> read_prompt(const ArrayView& prompt, Dim rows, Dim voc
 
 template <class T>
 void Engine<T>::check_generative() const {
-  pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding");
+  pylstm::check(input_.tokens, "generate needs a model whose first layer is an Embedding, got ",
+                layers_.front()->name());
   pylstm::check(last_dense(DenseActivation::kSoftmax) != nullptr && output_.sequence,
                 "generate needs a model that ends in Dense(..., activation='softmax') over every step; of one of "
                 "logits, make another with that activation and give it the weights");

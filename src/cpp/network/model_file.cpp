@@ -6,6 +6,7 @@
 #include <limits>
 #include <new>
 #include <optional>
+#include <string_view>
 
 #include "base/atomic_file.hpp"
 #include "base/sha256.hpp"
@@ -37,6 +38,9 @@ std::string read_front(InputFile& input) {
   for (std::size_t i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{raw[i]} << 8 * i;
 
   if (length > kMaxHeaderBytes) {
+    const std::string_view start(reinterpret_cast<const char*>(raw), 4);
+    if (start == "PK\x03\x04") refuse("it is not a safetensors file but a zip archive, as .keras and .pt files are");
+    if (start == "\x89HDF") refuse("it is not a safetensors file but one of HDF5, as .h5 files are");
     refuse("it is not a safetensors file: its first 8 bytes are not the length of a header (at most 1048576), got " +
            std::to_string(length));
   }

@@ -75,9 +75,8 @@ class ModelCheckpoint(Monitor):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Count from 0; look whether saving can go well."""
         self._epoch = self._batches = 0
-        folder = os.path.dirname(self.filepath)
-        if "{" not in folder and not os.path.isdir(folder or "."):
-            raise FileNotFoundError(f"filepath: there is no folder {folder!r} to save the model in")
+        if "{" not in os.path.dirname(self.filepath):
+            _checks.folder_of("filepath", self.filepath, "save the model")
         if not self._named:
             return
         given = self.model.metrics_names

@@ -32,9 +32,7 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Open the file, empty unless it is to be continued."""
         self._names = None
-        folder = os.path.dirname(self.filename)
-        if not os.path.isdir(folder or "."):
-            raise FileNotFoundError(f"filename: there is no folder {folder!r} to write the file in")
+        _checks.folder_of("filename", self.filename, "write the file")
         self._header = not (
             self.append and os.path.exists(self.filename) and os.path.getsize(self.filename)
         )

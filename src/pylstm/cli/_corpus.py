@@ -54,7 +54,7 @@ def hold_out(text: bytes) -> tuple[bytes, bytes]:
     """
     if len(text) < 10:
         raise ValueError(
-            f"text: expected at least 10 bytes, to learn from 9 and hold out 1, got {len(text)}"
+            f"expected a text of at least 10 bytes, to learn from 9 and hold out 1, got {len(text)}"
         )
     cut = len(text) - len(text) // 10
     return text[:cut], text[cut:]

@@ -57,7 +57,8 @@ class LSTM(Recurrent):
         return_sequences: Give every h, not only the last.
         return_state: Also give the final h and c; only when the layer is called on arrays.
         go_backwards: Walk from the last step to the first; outputs come in that order.
-        stateful: Start each batch from the state at the end of the batch before.
+        stateful: Start each batch from the state at the end of the batch before. A row whose
+            steps are all masked keeps its state; its output is 0.
         unroll, use_cudnn, implementation: Accepted; they mean nothing here.
         zero_output_for_mask: Give 0 at masked steps, not the output before them.
         **kwargs: `name`, `trainable`, `dtype`, `input_shape` as in `Layer`.

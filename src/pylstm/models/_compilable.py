@@ -126,5 +126,5 @@ class Compilable(Predictor):
         if self._compiled is None:
             raise RuntimeError("the model is not compiled: call compile(optimizer, loss) first")
         if self._compiled.loss is None:
-            raise ValueError("loss: the model was compiled without one")
+            raise ValueError("loss: the model was compiled without one; call compile with a loss")
         return self._compiled

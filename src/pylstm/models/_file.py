@@ -23,6 +23,7 @@ def save_model(
 ) -> None:
     """`model.save(…)`."""
     path = _checks.model_path("filepath", filepath)
+    _checks.folder_of("filepath", path, "save the model")
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"filepath: {path!r} exists and overwrite is False")
     model._enter()
