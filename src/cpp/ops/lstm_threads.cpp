@@ -63,7 +63,7 @@ bool can_lend(const LstmRun<T>& run, int threads, Dim blocks) {
          chunk_steps(run, batch) > 1;
 }
 
-// What the thread with the most of so many blocks does, as a multiple of an input's part of a block.
+// The work of the thread that has the most, where a block takes as much for each unit as for each input.
 template <class T>
 Dim largest_share(const LstmWeights<T>& w, int threads, Dim blocks, bool lends) {
   const Dim least = blocks / threads, most = (blocks + threads - 1) / threads;
