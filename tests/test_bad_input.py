@@ -349,7 +349,7 @@ def test_set_weights_refuses_and_changes_nothing():
 def test_generate_refuses(prompt, settings, error, match):
     with pytest.raises(error, match=match):
         language().generate(prompt, **{"max_new_tokens": 3, **settings})
-    with pytest.raises(ValueError, match="Embedding"):
+    with pytest.raises(ValueError, match="first layer is an Embedding, got lstm"):
         regression().generate([1], 3)
 
 

@@ -45,11 +45,6 @@ def padded():
     return [layers.Embedding(300, 24, mask_zero=True), lstm, layers.Dense(300, "softmax")]
 
 
-def repeated():
-    lstm = layers.LSTM(272, return_sequences=True)
-    return [layers.Embedding(50, 24), lstm, layers.Dense(50, "softmax")]
-
-
 def one_row():
     lstm = layers.LSTM(128, return_sequences=True)
     return [layers.Input((None, 16)), lstm, layers.Dense(2, "tanh")]
@@ -62,7 +57,6 @@ MODELS = {
     "language_model": (language_model, "float32", SCC, 20, 35),
     "dropout_float64": (dropped, "float64", SCC, 12, 20),
     "padded": (padded, "float32", SCC, 20, 35),
-    "repeated": (repeated, "float32", SCC, 24, 30),
     "one_row": (one_row, "float64", "mse", 1, 50),
 }
 

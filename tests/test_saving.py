@@ -362,7 +362,7 @@ def test_overwriting(tmp_path):
         Sequential([layers.LSTM(3)]).save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"filepath: there is no folder .*nowhere"):
         model.save(tmp_path / "nowhere" / "m")
     with pytest.raises(ValueError, match=r"\.safetensors"):
         model.save(tmp_path / "m.keras")

@@ -79,12 +79,44 @@ void plans_cover_fewer_rows(const KernelTable<T>& k) {
   set_num_threads(1);
 }
 
+// Inputs that repeat are not projected step by step, so threads split rows where they would else lend blocks: what is
+// planned for inputs that may repeat has room for either.
+template <class T>
+void plans_cover_repeats(const KernelTable<T>& k) {
+  set_num_threads(2);
+  LstmWeights<T> weights;
+  weights.inputs = weights.units = 258;
+  weights.z_columns = 4 * round_up(weights.units, k.width);
+  Schedule schedule;
+  schedule.batch = 33;
+  schedule.steps = 4;
+  schedule.total = schedule.batch * schedule.steps;
+  schedule.dense = true;
+  LstmRun<T> run = {};
+  run.weights = &weights;
+  run.schedule = &schedule;
+  const LstmThreads apart = lstm_threads(run, Pass::kForward, k.width);
+  run.repeats.count = 7;
+  const LstmThreads repeated = lstm_threads(run, Pass::kForward, k.width);
+  PYLSTM_EXPECT(apart.lends && !repeated.lends && repeated.running == 2, "not the threads that this is for");
+  const bool few = weights.units / k.width <= 16;  // of more blocks, one more is no more than threads may be uneven by
+  PYLSTM_EXPECT((repeated.sharing == 1) == few, "threads share ", few ? "unevenly" : "no units");
+  PlannedRun plan;
+  plan.schedule = &schedule;
+  plan.distinct = 7;
+  plan.training = true;
+  const LstmScratchSizes sizes = planned_scratch(k, weights, plan);
+  PYLSTM_EXPECT(sizes.z.size() == (few ? 2U : 1U), "z of ", sizes.z.size(), " threads is planned");
+  set_num_threads(1);
+}
+
 }  // namespace
 
 template <class T>
 void lstm_share_laws(const KernelTable<T>& k, const Options&) {
   units_are_shared();
   plans_cover_fewer_rows(k);
+  plans_cover_repeats(k);
 }
 
 template void lstm_share_laws<float>(const KernelTable<float>&, const Options&);

@@ -12,8 +12,8 @@ namespace {
 // Times are of a Zen 5 with AVX-512, for float (benchmarks/results/zen5-2026-11-29-2.json): a core has 276 GFLOP/s and
 // reads 128 GB/s out of the third-level cache, so a weight in 31 ps.
 
-// What a meeting costs each thread, with all else that is not split: a step of batch 1 with 128 units takes 1.92 us
-// on one thread and 1.18 on two, 0.22 more than half, in which a core could do 59000 operations.
+// What a meeting costs each thread, with all else that is not split: a step of batch 1 with 128 units takes 1.93 us
+// on one thread and 1.18 on two, 0.21 more than half, in which a core could do 58000 operations.
 constexpr Dim kFlopsOfMeeting = 65536;
 // Reading a weight takes as long as its 2 operations for each of 4 rows: threads with no more rows of their own, each
 // reading all weights, would wait for them ...

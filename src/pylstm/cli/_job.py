@@ -137,5 +137,4 @@ def _check_output(output: str) -> None:
     path = Path(_checks.text("--output", _checks.model_path("--output", output))).resolve()
     if path.is_dir():
         raise IsADirectoryError(f"{output}: expected the path of a file to write, got a folder")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{output}: there is no folder {path.parent} to save the model in")
+    _checks.folder_of(output, str(path), "save the model")
