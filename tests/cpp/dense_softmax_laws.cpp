@@ -87,28 +87,46 @@ void pieces_case(const KernelTable<T>& k, Dim rows, Dim inputs, Dim n, Random& r
   }
 }
 
-// Rows at every place relative to a vector.
+// Rows at every place relative to a line, of logits whose panels stand side by side or apart.
 template <class T>
-void write_case(const KernelTable<T>& k, Dim n, Dim place, bool past_caches, Random& random) {
+void write_case(const KernelTable<T>& k, Dim n, Dim place, bool apart, bool past_caches, Random& random) {
   constexpr Dim kRows = 3;
-  const Dim z_row = n + 2, y_row = n + place + 1, first = place, size = kRows * y_row;
+  const Dim panel = k.panel_vectors * k.width, z_row = apart ? panel + 1 : n + 2, z_panel = apart ? kRows * z_row : 0;
+  const Dim y_row = n + place + 1, first = place, size = kRows * y_row;
   std::vector<T> z, factor;
-  for (Dim i = 0; i < kRows * z_row; ++i) z.push_back(random.uniform<T>(0, 1));
+  for (Dim i = 0; i < kRows * (n / panel + 1) * (n + panel + 2); ++i) z.push_back(random.uniform<T>(0, 1));
   for (Dim r = 0; r < kRows; ++r) factor.push_back(random.uniform<T>(0, 1));
   Guarded<T> memory(size);
   T* y = memory.take(size);
   T* const rows[kRows] = {y, y + y_row, y + 2 * y_row};
-  k.logits_write({kRows, n, z.data(), z_row, nullptr, 0}, factor.data(), rows, first, past_caches);
+  k.logits_write({kRows, n, z.data(), z_row, nullptr, 0, nullptr, z_panel}, factor.data(), rows, first, past_caches);
   PYLSTM_EXPECT(memory.intact(), "logits_write wrote in front of y");
   for (Dim i = 0; i < size; ++i) {
     const Dim r = i / y_row, column = i % y_row - first;
     if (column < 0 || column >= n) {
       PYLSTM_EXPECT(is_sentinel(y[i]), "logits_write of ", n, " columns wrote beside them, at ", column);
     } else {
-      const T want = z[static_cast<std::size_t>(r * z_row + column)] * factor[static_cast<std::size_t>(r)];
+      const Dim from = r * z_row + (apart ? column / panel * z_panel + column % panel : column);
+      const T want = z[static_cast<std::size_t>(from)] * factor[static_cast<std::size_t>(r)];
       PYLSTM_EXPECT(same_bits(y[i], want), "logits_write of ", n, " columns: ", y[i], ", want ", want);
     }
   }
+}
+
+// Exponentials of a panel, which have a loop of their own, have the bits of those of its vectors one by one.
+template <class T>
+void exp_case(const KernelTable<T>& k, Random& random) {
+  constexpr Dim kRows = 3;
+  const Dim panel = k.panel_vectors * k.width;
+  std::vector<T> z, shift(kRows, T(1)), lanes(static_cast<std::size_t>(kRows * k.width), T(0.5));
+  for (Dim i = 0; i < kRows * panel; ++i) z.push_back(random.uniform<T>(-90, 1));
+  std::vector<T> parts = z, parts_lanes = lanes;
+  k.logits_exp({kRows, panel, z.data(), panel, nullptr, 0}, shift.data(), lanes.data());
+  for (Dim first = 0; first < panel; first += k.width) {
+    k.logits_exp({kRows, k.width, parts.data() + first, panel, nullptr, 0}, shift.data(), parts_lanes.data());
+  }
+  PYLSTM_EXPECT(std::memcmp(z.data(), parts.data(), z.size() * sizeof(T)) == 0, "exponentials of a panel");
+  PYLSTM_EXPECT(std::memcmp(lanes.data(), parts_lanes.data(), lanes.size() * sizeof(T)) == 0, "sums of a panel");
 }
 
 template <class T>
@@ -147,8 +165,10 @@ void dense_softmax_laws(const KernelTable<T>& k, const Options&) {
   std::vector<Dim> columns = lengths(k);
   for (const Dim n : {Dim{100}, Dim{1003}}) columns.push_back(n);
   for (const Dim n : columns) {
-    for (Dim place = 0; place < k.width; ++place) {
-      for (const bool past_caches : {false, true}) write_case(k, n, place, past_caches, random);
+    for (Dim place = 0; place < 64 / static_cast<Dim>(sizeof(T)); ++place) {
+      for (const bool past_caches : {false, true}) {
+        for (const bool apart : {false, true}) write_case(k, n, place, apart, past_caches, random);
+      }
     }
     if (n == 0) continue;
     for (const Dim rows : {0, 1, 3}) {
@@ -157,6 +177,7 @@ void dense_softmax_laws(const KernelTable<T>& k, const Options&) {
     }
     if (n < 100) softmax_special(k, n);
   }
+  exp_case(k, random);
   pieces_case(k, 301, 3, 9003, random);
   pieces_case(k, 32, 64, 2003, random);
 }

@@ -82,6 +82,8 @@ struct LogitsBlock {
   Dim given_row;
   // z of the block that runs next, of the same row stride, which some kernels bring nearer meanwhile; null: unknown.
   const T* next = nullptr;
+  // logits_write alone: element (r, n) is z[(n / panel) * z_panel + r * z_row + n % panel]; 0: panels side by side.
+  Dim z_panel = 0;
 };
 
 // One time step of an LSTM for `rows` sequences.

@@ -98,8 +98,14 @@ class SoftmaxRows {
 
   void write(T* const* y, bool past_caches) {
     for (Dim r = 0; r < count(); ++r) factor_[r] = 1 / factor_[r];
-    for (Dim p = 0; p < logits_.panels(); ++p) {
-      k_.logits_write(block(p), factor_, y + rows_.begin, p * logits_.panel, past_caches);
+    // Of whole panels together, as the row of y is; a last one that is narrow, alone.
+    const Dim panels = logits_.panels(), whole = logits_.columns / logits_.panel;
+    for (const Range part : {Range{0, whole}, Range{whole, panels}}) {
+      if (part.begin == part.end) continue;
+      LogitsBlock<T> some = block(part.begin);
+      some.columns = std::min(part.end * logits_.panel, logits_.columns) - part.begin * logits_.panel;
+      some.z_panel = logits_.rows * logits_.panel;
+      k_.logits_write(some, factor_, y + rows_.begin, part.begin * logits_.panel, past_caches);
     }
   }
 

@@ -45,36 +45,58 @@ PYLSTM_INLINE const T* next_row(const LogitsBlock<T>& p, Dim r) {
   return p.next == nullptr ? nullptr : p.next + r * p.z_row;
 }
 
-template <class T>
-void logits_exp(const LogitsBlock<T>& p, const T* shift, T* lanes) {
+// kN vectors of a row from element `first` on.
+template <class T, int kN>
+PYLSTM_INLINE void exp_vectors(T* row, const T* next, Dim first, V<T> shift, V<T>& sum) {
   constexpr Dim W = Vec<T>::width;
-  const Dim whole = p.columns / W, rest = p.columns - whole * W;
-  for (Dim r = 0; r < p.rows; ++r) {
-    T* row = p.z + r * p.z_row;
-    const T* next = next_row(p, r);
-    const V<T> s = splat<T>(shift[r]);
-    V<T> sum = load(lanes + r * W);
-    in_groups<kVectorsTogether>(0, whole, [&](Dim vector, auto n) PYLSTM_INLINED {
-      using X = Many<V<T>, n.value>;
-      T* z = row + vector * W;
-      const X e = exp_of_negative<T>(X::each([&](int j) PYLSTM_INLINED {
-        ask_for_logits(next, (vector + j) * W);
-        return load(z + j * W) - s;
-      }));
-      each<n.value>([&](auto j) PYLSTM_INLINED {
-        store(z + j.value * W, e.v[j.value]);
-        sum = sum + e.v[j.value];
-      });
-    });
-    if (rest > 0) {
-      ask_for_logits(next, whole * W);
-      V<T> e = exp_of_negative<T>(load_n(row + whole * W, rest) - s);
-      store_n(row + whole * W, e, rest);
-      for (Dim l = rest; l < W; ++l) e[l] = 0;
-      sum = sum + e;
+  using X = Many<V<T>, kN>;
+  T* z = row + first;
+  const X e = exp_of_negative<T>(X::each([&](int j) PYLSTM_INLINED {
+    ask_for_logits(next, first + j * W);
+    return load(z + j * W) - shift;
+  }));
+  each<kN>([&](auto j) PYLSTM_INLINED {
+    store(z + j.value * W, e.v[j.value]);
+    sum = sum + e.v[j.value];
+  });
+}
+
+template <class T>
+PYLSTM_INLINE void exp_row(T* row, const T* next, Dim columns, V<T> shift, V<T>& sum) {
+  constexpr Dim W = Vec<T>::width;
+  const Dim whole = columns / W, rest = columns - whole * W;
+  in_groups<kVectorsTogether>(
+      0, whole, [&](Dim vector, auto n) PYLSTM_INLINED { exp_vectors<T, n.value>(row, next, vector * W, shift, sum); });
+  if (rest == 0) return;
+  ask_for_logits(next, whole * W);
+  V<T> e = exp_of_negative<T>(load_n(row + whole * W, rest) - shift);
+  store_n(row + whole * W, e, rest);
+  for (Dim l = rest; l < W; ++l) e[l] = 0;
+  sum = sum + e;
+}
+
+template <class T>
+void logits_exp(const LogitsBlock<T>& block, const T* shift, T* lanes) {
+  constexpr Dim W = Vec<T>::width;
+  const LogitsBlock<T> p = block;  // which no store of a logit can change
+  const auto each_row = [&](auto run) PYLSTM_INLINED {
+    for (Dim r = 0; r < p.rows; ++r) {
+      V<T> sum = load(lanes + r * W);
+      run(p.z + r * p.z_row, next_row(p, r), splat<T>(shift[r]), sum);
+      store(lanes + r * W, sum);
     }
-    store(lanes + r * W, sum);
+  };
+  if (p.columns != kPanel<T>) {
+    return each_row([&](T* row, const T* next, V<T> s, V<T>& sum)
+                        PYLSTM_INLINED { exp_row<T>(row, next, p.columns, s, sum); });
   }
+  // Nothing but exponentials, whose constants stay in registers from row to row.
+  static_assert(kPanelVectors % kVectorsTogether == 0, "");
+  each_row([&](T* row, const T* next, V<T> s, V<T>& sum) PYLSTM_INLINED {
+    each<kPanelVectors / kVectorsTogether>([&](auto i) PYLSTM_INLINED {
+      exp_vectors<T, kVectorsTogether>(row, next, i.value * kVectorsTogether * W, s, sum);
+    });
+  });
 }
 
 template <class T>
@@ -99,28 +121,47 @@ void logits_gradient(const LogitsBlock<T>& p, const T* factor, const T* scale, T
   }
 }
 
+// n elements past the caches, but for the lines at both ends that others have a part of.
+template <class T>
+PYLSTM_INLINE void write_past(const T* from, Dim n, T* to) {
+  constexpr Dim W = Vec<T>::width, L = kLine<T>;
+  const Dim misplaced = static_cast<Dim>(reinterpret_cast<uintptr_t>(to) / sizeof(T)) % L;
+  const Dim head = smaller(misplaced == 0 ? 0 : L - misplaced, n), lines = head + (n - head) / L * L;
+  const auto copy = [&](Dim first, Dim last) PYLSTM_INLINED {
+    each_vector<T>(last - first, [=](Dim i, Dim m) { put(to + first + i, get(from + first + i, m), m); });
+  };
+  copy(0, head);
+  for (Dim i = head; i < lines; i += W) store_past(to + i, load(from + i));
+  copy(lines, n);
+}
+
+// A part of a row, of some panels, at a time: what a part of a panel has is few lines, or less, and memory takes half
+// lines one by one.
+template <class T>
+constexpr Dim kWrittenTogether = 2048 / sizeof(T);
+
 template <class T>
 void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim first, bool past_caches) {
-  constexpr Dim W = Vec<T>::width;
-  for (Dim r = 0; r < p.rows; ++r) {
-    const T *row = p.z + r * p.z_row, *next = next_row(p, r);
-    T* out = y[r] + first;
-    const auto write = [=](Dim i, Dim m) {
-      ask_for_logits(next, i);
-      put(out + i, get(row + i, m) * factor[r], m);
-    };
-    if (!past_caches) {
-      each_vector<T>(p.columns, write);
-      continue;
+  static_assert(kWrittenTogether<T> % kPanel<T> == 0, "");
+  const Dim z_panel = p.z_panel == 0 ? kPanel<T> : p.z_panel;
+  alignas(64) T near[kWrittenTogether<T>];
+  for (Dim begin = 0; begin < p.columns; begin += kWrittenTogether<T>) {
+    const T* z = p.z + begin / kPanel<T> * z_panel;
+    const Dim count = smaller(kWrittenTogether<T>, p.columns - begin);
+    for (Dim r = 0; r < p.rows; ++r) {
+      const T *row = z + r * p.z_row, *next = r + 1 < p.rows ? row + p.z_row : nullptr;
+      T *out = y[r] + first + begin, *to = past_caches ? near : out;
+      const V<T> f = splat<T>(factor[r]);
+      for (Dim i = 0; i < count; i += kPanel<T>) {
+        each_vector<T>(smaller(kPanel<T>, count - i), [&](Dim j, Dim m) PYLSTM_INLINED {
+          ask_for_logits(next, j);
+          put(to + i + j, get(row + j, m) * f, m);
+        });
+        row += z_panel;
+        if (next != nullptr) next += z_panel;
+      }
+      if (past_caches) write_past(near, count, out);
     }
-    const Dim misplaced = static_cast<Dim>(reinterpret_cast<uintptr_t>(out) / sizeof(T)) % W;
-    const Dim head = smaller(misplaced == 0 ? 0 : W - misplaced, p.columns);
-    if (head > 0) write(0, head);
-    each_vector<T>(p.columns - head, [=](Dim i, Dim m) {
-      if (m < W) return write(head + i, m);
-      ask_for_logits(next, i);
-      store_past(out + head + i, load(row + head + i) * factor[r]);
-    });
   }
   if (past_caches) finish_stores();
 }
