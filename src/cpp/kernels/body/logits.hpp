@@ -135,14 +135,15 @@ PYLSTM_INLINE void write_past(const T* from, Dim n, T* to) {
   copy(lines, n);
 }
 
-// A part of a row, of some panels, at a time: what a part of a panel has is few lines, or less, and memory takes half
-// lines one by one.
+// Columns of a row that are written together, out of some panels: one panel's may be no more than a line, at no line's
+// begin, and memory would take the parts of a line one by one.
 template <class T>
 constexpr Dim kWrittenTogether = 2048 / sizeof(T);
 
 template <class T>
 void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim first, bool past_caches) {
   static_assert(kWrittenTogether<T> % kPanel<T> == 0, "");
+  const bool past = past_caches && kStoresPast;
   const Dim z_panel = p.z_panel == 0 ? kPanel<T> : p.z_panel;
   alignas(64) T near[kWrittenTogether<T>];
   for (Dim begin = 0; begin < p.columns; begin += kWrittenTogether<T>) {
@@ -150,7 +151,7 @@ void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim fir
     const Dim count = smaller(kWrittenTogether<T>, p.columns - begin);
     for (Dim r = 0; r < p.rows; ++r) {
       const T *row = z + r * p.z_row, *next = r + 1 < p.rows ? row + p.z_row : nullptr;
-      T *out = y[r] + first + begin, *to = past_caches ? near : out;
+      T *out = y[r] + first + begin, *to = past ? near : out;
       const V<T> f = splat<T>(factor[r]);
       for (Dim i = 0; i < count; i += kPanel<T>) {
         each_vector<T>(smaller(kPanel<T>, count - i), [&](Dim j, Dim m) PYLSTM_INLINED {
@@ -160,10 +161,10 @@ void logits_write(const LogitsBlock<T>& p, const T* factor, T* const* y, Dim fir
         row += z_panel;
         if (next != nullptr) next += z_panel;
       }
-      if (past_caches) write_past(near, count, out);
+      if (past) write_past(near, count, out);
     }
   }
-  if (past_caches) finish_stores();
+  if (past) finish_stores();
 }
 
 template <class T>

@@ -9,6 +9,7 @@
 
 PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm512_fmadd_ps(a, b, c); }
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return _mm512_fmadd_pd(a, b, c); }
+constexpr bool kStoresPast = true;
 PYLSTM_INLINE void store_past(float* p, V<float> v) { _mm512_stream_ps(p, v); }
 PYLSTM_INLINE void store_past(double* p, V<double> v) { _mm512_stream_pd(p, v); }
 PYLSTM_INLINE void finish_stores() { _mm_sfence(); }

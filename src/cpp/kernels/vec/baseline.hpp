@@ -11,6 +11,7 @@
 
 PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return a * b + c; }
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) { return a * b + c; }
+constexpr bool kStoresPast = true;
 PYLSTM_INLINE void store_past(float* p, V<float> v) { _mm_stream_ps(p, v); }
 PYLSTM_INLINE void store_past(double* p, V<double> v) { _mm_stream_pd(p, v); }
 PYLSTM_INLINE void finish_stores() { _mm_sfence(); }

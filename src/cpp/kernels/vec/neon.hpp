@@ -15,6 +15,7 @@ PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) {
 PYLSTM_INLINE V<double> fma(V<double> a, V<double> b, V<double> c) {
   return (V<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
+constexpr bool kStoresPast = false;
 PYLSTM_INLINE void store_past(float* p, V<float> v) { store(p, v); }
 PYLSTM_INLINE void store_past(double* p, V<double> v) { store(p, v); }
 PYLSTM_INLINE void finish_stores() {}

@@ -1,9 +1,9 @@
 // Vectors of T by the GCC/Clang vector extension: arithmetic, comparison and `m ? a : b` come
 // with the type. What the extension lacks is in the one shim that the instruction set brings; of that, store_past
-// writes a vector past the caches, to an address aligned to it, finish_stores orders such stores before later ones, and
-// load_half and load_quarter read the first part of a vector, the rest 0: a processor passes that on from a vector just
-// stored, where a masked load would wait. Where kLooksUp<T>, lane i of looked_up(table, at) is lane at[i] % width of
-// table.
+// writes a vector to an address aligned to it, past the caches if kStoresPast, finish_stores orders such stores before
+// later ones, and load_half and load_quarter read the first part of a vector, the rest 0: a processor passes that on
+// from a vector just stored, where a masked load would wait. Where kLooksUp<T>, lane i of looked_up(table, at) is lane
+// at[i] % width of table.
 // Included once per instruction set inside an unnamed namespace: nothing here has linkage.
 #pragma once
 
