@@ -110,6 +110,81 @@ void plans_cover_repeats(const KernelTable<T>& k) {
   set_num_threads(1);
 }
 
+// An LSTM of which two threads each have a block of units more or less, and one lends it: at inference, with the same
+// inputs at every step.
+template <class T>
+class Lending {
+ public:
+  Lending(const KernelTable<T>& k, Dim steps) : k_(k) {
+    Random random(3);
+    const auto values = [&](Dim count) {
+      std::vector<T> all;
+      for (Dim i = 0; i < count; ++i) all.push_back(random.uniform<T>(-0.1, 0.1));
+      return all;
+    };
+    const std::vector<T> kernel = values(kUnits * 4 * kUnits), recurrent = values(kUnits * 4 * kUnits),
+                         bias = values(4 * kUnits);
+    weights_.pack(k, {kernel.data(), recurrent.data(), bias.data()}, kUnits, kUnits, 1, false);
+    x_ = values(kBatch * kUnits);
+    make_schedule(steps, kBatch, nullptr, false, schedule_);
+    run_.kernels = &k;
+    run_.weights = &weights_;
+    run_.schedule = &schedule_;
+    run_.x_row = kUnits;
+    run_.x.assign(at(steps), x_.data());
+    run_.two_steps = true;
+    set_num_threads(2);
+    PYLSTM_EXPECT(lstm_threads(run_, Pass::kInference, k.width).lends, "not the threads that this is for");
+  }
+
+  // The last two h and the last c, from 0; within: a region of one thread.
+  std::vector<T> operator()(int threads, Interrupt* interrupt = nullptr, bool within = false) {
+    std::vector<T> state(at(3 * kBatch * kUnits));
+    run_.h = state.data();
+    run_.c = state.data() + 2 * kBatch * kUnits;
+    run_.interrupt = interrupt;
+    set_num_threads(threads);
+    if (within) {
+      parallel_region(1, [&](int, int) { lstm_forward(run_, scratch_); });
+    } else {
+      lstm_forward(run_, scratch_);
+    }
+    set_num_threads(1);
+    return state;
+  }
+
+ private:
+  static constexpr Dim kBatch = 33, kUnits = 258;
+  const KernelTable<T>& k_;
+  LstmWeights<T> weights_;
+  Schedule schedule_;
+  std::vector<T> x_;
+  LstmRun<T> run_ = {};
+  LstmScratch<T> scratch_;
+};
+
+// Blocks that are lent have the bits of those of one thread, also where both parts come to one, as in a region within
+// another.
+template <class T>
+void lent_blocks_have_the_same_bits(const KernelTable<T>& k) {
+  for (const Dim steps : {2, 3, 9}) {
+    Lending<T> lstm(k, steps);
+    const std::vector<T> alone = lstm(1);
+    PYLSTM_EXPECT(lstm(2) == alone, "lent blocks of ", steps, " steps");
+    PYLSTM_EXPECT(lstm(2, nullptr, true) == alone, "lent blocks of ", steps, " steps on one thread of two");
+  }
+}
+
+// Threads that lend leave together when they are asked to stop between two steps.
+template <class T>
+void lenders_stop_together(const KernelTable<T>& k) {
+  Lending<T> lstm(k, 100000);  // far more than run before the look that asks
+  Interrupt interrupt([] { return true; });
+  const std::vector<T> some = lstm(2, &interrupt);
+  PYLSTM_EXPECT(interrupt.requested(), "was not asked to stop");
+  PYLSTM_EXPECT(std::any_of(some.begin(), some.end(), [](T value) { return value != 0; }), "stopped before it began");
+}
+
 }  // namespace
 
 template <class T>
@@ -117,6 +192,8 @@ void lstm_share_laws(const KernelTable<T>& k, const Options&) {
   units_are_shared();
   plans_cover_fewer_rows(k);
   plans_cover_repeats(k);
+  lent_blocks_have_the_same_bits(k);
+  lenders_stop_together(k);
 }
 
 template void lstm_share_laws<float>(const KernelTable<float>&, const Options&);
