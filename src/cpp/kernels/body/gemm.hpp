@@ -55,19 +55,18 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
 };
 
 // Of a tile that has left its sums in memory.
-template <class T, int MR, int NP, int NV, class Layout>
-PYLSTM_INLINE void take_largest_of(const Block<T, Layout>& p, Dim row) {
-  if (p.c.largest == nullptr) return;
-  for (int i = 0; i < NP; ++i) {
-    const Dim columns = i + 1 < NP ? kPanel<T> : (NV - 1) * Vec<T>::width + p.c.valid;
-    take_largest<T>(MR, columns, p.c.at + row * p.c.row + i * p.c.panel, p.c.row, p.c.largest + row * Vec<T>::width);
+template <class T>
+PYLSTM_ONCE void take_largest_of(const Outputs<T>& c, Dim row, Dim rows, Dim panels, Dim vectors) {
+  for (Dim i = 0; i < panels; ++i) {
+    const Dim columns = i + 1 < panels ? kPanel<T> : (vectors - 1) * Vec<T>::width + c.valid;
+    take_largest<T>(rows, columns, c.at + row * c.row + i * c.panel, c.row, c.largest + row * Vec<T>::width);
   }
 }
 
 // `count` tiles of MR rows, from `row` on, of which the first is number t of those that ask. One function runs them
 // all: what is computed anew between two tiles, calls and guesses among it, the multiply-adds of the next one wait for.
-template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
-__attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
+template <class T, int MR, int NV, int kHalfLines, class Layout>
+PYLSTM_ONCE void run_tall_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
   const Dim end = row + count * MR;
   do {
     Ahead<T> ahead = {p.next + t * (kHalfLines * kLine<T> / 2 * p.inner), nullptr};
@@ -76,10 +75,9 @@ __attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row
       ahead.c = row + MR < p.rows ? p.c.at + (row + MR) * p.c.row : p.c.after;
       runs.length = round_up((p.inner + MR - 1) / MR, kSteps);  // no more runs than rows; A is in one, so no jump
     }
-    tall_tile<T, MR, NV, kWhole, kHalfLines>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.c.at + row * p.c.row,
-                                             p.c.row, p.inner, p.c.init, p.c.bias, p.c.valid, runs, ahead,
-                                             p.c.largest == nullptr ? nullptr : p.c.largest + row * Vec<T>::width);
-    if (!kWhole) take_largest_of<T, MR, 1, NV>(p, row);
+    tall_tile<T, MR, NV, kHalfLines>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.c.at + row * p.c.row, p.c.row,
+                                     p.inner, p.c.init, p.c.bias, runs, ahead,
+                                     p.c.largest == nullptr ? nullptr : p.c.largest + row * Vec<T>::width);
     row += MR;
     ++t;
   } while (row < end);
@@ -87,14 +85,50 @@ __attribute__((noinline)) void run_tall_tiles(const Block<T, Layout>& p, Dim row
 
 // One tile of up to three rows.
 template <class T, int MR, int NP, int NV, class Layout>
-__attribute__((noinline)) void run_low_tile(const Block<T, Layout>& p, Dim row) {
-  const auto run = [&](auto whole) {
-    tile<T, MR, NP, NV, 0, decltype(whole)::value>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.b_panel, nullptr,
-                                                   p.c.at + row * p.c.row, p.c.row, p.c.panel, p.inner, p.c.init,
-                                                   p.c.bias, p.c.valid, p.runs);
-  };
-  p.c.valid == Vec<T>::width ? run(Constant<true>{}) : run(Constant<false>{});
-  take_largest_of<T, MR, NP, NV>(p, row);
+PYLSTM_ONCE void run_low_tile(const Block<T, Layout>& p, Dim row) {
+  tile<T, MR, NP, NV, 0, true>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.b_panel, nullptr, p.c.at + row * p.c.row,
+                               p.c.row, p.c.panel, p.inner, p.c.init, p.c.bias, p.c.valid, p.runs);
+  if (p.c.largest != nullptr) take_largest_of<T>(p.c, row, MR, NP, NV);
+}
+
+// `count` tiles of MR rows, one of them if they are low, that ask for nothing.
+template <class T, int MR, int NV, class Layout>
+PYLSTM_INLINE void run_unasked(const Block<T, Layout>& p, Dim row, Dim count) {
+  if constexpr (MR < 4) {
+    run_low_tile<T, MR, 1, NV>(p, row);
+  } else {
+    run_tall_tiles<T, MR, NV, 0>(p, row, 0, count);
+  }
+}
+
+// `count` tiles of a panel whose last vector ends past C, run(block) each: whole, beside C. Tiles that know where C
+// ends would be as many again to compile, for nothing that could be measured.
+template <class T, class Layout>
+PYLSTM_ONCE void run_beside(const Block<T, Layout>& p, Dim height, Dim vectors, Dim row, Dim count,
+                            void (*run)(const Block<T, Layout>&)) {
+  constexpr Dim W = Vec<T>::width;
+  alignas(64) T sums[kTileRows * kPanel<T>];
+  const Dim last = (vectors - 1) * W;
+  const bool is_bias = p.c.init == Start::kBias;
+  Block<T, Layout> one = p;
+  one.rows = height;
+  one.c = {sums, kPanel<T>, 0, W, is_bias ? Start::kKeep : p.c.init, nullptr, false, nullptr, nullptr};
+  for (const Dim end = row + count * height; row < end; row += height) {
+    T* const c = p.c.at + row * p.c.row;
+    for (Dim r = 0; r < height && p.c.init != Start::kZero; ++r) {
+      const T* from = is_bias ? p.c.bias : c + r * p.c.row;
+      for (Dim i = 0; i < last; i += W) store(sums + r * kPanel<T> + i, load(from + i));
+      store(sums + r * kPanel<T> + last, load_n(from + last, p.c.valid));
+    }
+    one.a = p.a + p.layout.rows(row, height);
+    run(one);
+    for (Dim r = 0; r < height; ++r) {
+      const T* from = sums + r * kPanel<T>;
+      for (Dim i = 0; i < last; i += W) store(c + r * p.c.row + i, load(from + i));
+      store_n(c + r * p.c.row + last, load(from + last), p.c.valid);
+    }
+    if (p.c.largest != nullptr) take_largest_of<T>(p.c, row, height, 1, vectors);
+  }
 }
 
 template <class T>
@@ -134,25 +168,24 @@ PYLSTM_INLINE void with_half_lines(int half_lines, F f) {
 // which nothing is left. Of a whole panel; beside a narrower one little would be gained.
 template <class T, int MR, int NV, class Layout>
 PYLSTM_INLINE void run_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
-  if constexpr (MR < 4) {
-    run_low_tile<T, MR, 1, NV>(p, row);
-  } else {
-    if (p.c.valid < Vec<T>::width) return run_tall_tiles<T, MR, NV, false, 0>(p, row, t, count);
-    if constexpr (NV == kPanelVectors) {
-      const auto run = [&](auto half_lines, Dim n) {
-        if (n <= 0) return;
-        run_tall_tiles<T, MR, NV, true, half_lines.value>(p, row, t, n);
-        row += n * MR;
-        t += n;
-        count -= n;
-      };
-      run(Constant<0>(), smaller(count, -t));
-      with_half_lines<T>(p.asking.half_lines, [&](auto each) {
-        run(each, smaller(count, (kHalfLinesOfPanel<T> + each.value - 1) / each.value - t));
-      });
-    }
-    if (count > 0) run_tall_tiles<T, MR, NV, true, 0>(p, row, t, count);
+  if (p.c.valid < Vec<T>::width) {
+    const auto run = [](const Block<T, Layout>& one) { run_unasked<T, MR, NV>(one, 0, 1); };
+    return run_beside<T, Layout>(p, MR, NV, row, count, run);
   }
+  if constexpr (MR > 3 && NV == kPanelVectors) {
+    const auto run = [&](auto half_lines, Dim n) {
+      if (n <= 0) return;
+      run_tall_tiles<T, MR, NV, half_lines.value>(p, row, t, n);
+      row += n * MR;
+      t += n;
+      count -= n;
+    };
+    run(Constant<0>(), smaller(count, -t));
+    with_half_lines<T>(p.asking.half_lines, [&](auto each) {
+      run(each, smaller(count, (kHalfLinesOfPanel<T> + each.value - 1) / each.value - t));
+    });
+  }
+  if (count > 0) run_unasked<T, MR, NV>(p, row, count);
 }
 
 PYLSTM_INLINE Dim tiles_of(Dim rows) { return (rows + kTileRows - 1) / kTileRows; }

@@ -64,27 +64,24 @@ struct Ahead {
 template <class T>
 alignas(64) constexpr T kZeros[kPanel<T>] = {};
 
-// MR rows, four to kTileRows, x NV vectors, of which `valid` columns of the last one exist in C, all of them if kWhole;
-// then `largest` takes the outputs too, unless null.
-template <class T, int MR, int NV, bool kWhole, int kHalfLines, class Layout>
+// MR rows, four to kTileRows, x NV vectors; `largest` takes the outputs too, unless null.
+template <class T, int MR, int NV, int kHalfLines, class Layout>
 PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_row, Dim inner, Start init,
-                             const T* bias, Dim valid, Runs runs, Ahead<T> ahead, T* largest) {
+                             const T* bias, Runs runs, Ahead<T> ahead, T* largest) {
   constexpr Dim W = Vec<T>::width;
   V<T> acc[MR][NV];
-  const auto get = [&](const T* from, int v) PYLSTM_INLINED {
-    return !kWhole && v == NV - 1 ? load_n(from + v * W, valid) : load(from + v * W);
-  };
   // One vector for all rows is copied between registers: as many loads, beside the stores of the tile before, hold up a
   // Zen 5.
   if (init == Start::kKeep) {
     const T* from = c;
     each<MR>([&](auto r) PYLSTM_INLINED {
-      each<NV>([&](auto v) PYLSTM_INLINED { acc[r.value][v.value] = get(from, v.value); });
+      each<NV>([&](auto v) PYLSTM_INLINED { acc[r.value][v.value] = load(from + v.value * W); });
       from = opaque(from + c_row);
     });
   } else {
+    const T* from = init == Start::kBias ? bias : kZeros<T>;
     each<NV>([&](auto v) PYLSTM_INLINED {
-      const V<T> first = get(init == Start::kBias ? bias : kZeros<T>, v.value);
+      const V<T> first = load(from + v.value * W);
       each<MR>([&](auto r) PYLSTM_INLINED { acc[r.value][v.value] = first; });
     });
   }
@@ -136,17 +133,12 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     each<NV>([&](auto v) PYLSTM_INLINED {
       T* at = out + v.value * W;
       V<T>& sum = acc[r.value][v.value];
-      if (!kWhole && v.value == NV - 1) {
-        if (add) sum = load_n(at, valid) + sum;
-        store_n(at, sum, valid);
-      } else {
-        if (add) sum = load(at) + sum;
-        store(at, sum);
-      }
+      if (add) sum = load(at) + sum;
+      store(at, sum);
     });
     out = opaque(out + c_row);
   });
-  if (!kWhole || largest == nullptr) return;
+  if (largest == nullptr) return;
   each<MR>([&](auto r) PYLSTM_INLINED {
     T* lanes = largest + r.value * W;
     V<T> best = load(lanes);

@@ -32,6 +32,12 @@ template <class T>
 constexpr bool kLooksUp = false;
 
 #define PYLSTM_INLINE inline __attribute__((always_inline))
+// A function compiled once: GCC would else make another one for each constant that a caller gives.
+#if defined(__clang__)
+#define PYLSTM_ONCE __attribute__((noinline))
+#else
+#define PYLSTM_ONCE __attribute__((noinline, noclone))
+#endif
 
 template <class T>
 PYLSTM_INLINE V<T> splat(T x) {
