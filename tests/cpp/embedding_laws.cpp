@@ -17,7 +17,7 @@ struct Table {
 constexpr Table kTables[] = {{1, 1, 1},     {7, 3, 7},       {40, 17, 40},    {300, 200, 300},
                              {5, 16384, 5}, {4000, 9, 4000}, {50, 256, 8000}, {9000, 200, 9000}};
 
-constexpr Dim kManyRows = 1000;
+constexpr Dim kManyRows = 1000, kManyElements = 1000000;
 
 OptimizerConfig config_of(Rule rule, double momentum, bool centered, double weight_decay) {
   OptimizerConfig config;
@@ -110,10 +110,11 @@ void table_case(const KernelTable<T>& k, const Table& table, const OptimizerConf
 }  // namespace
 
 template <class T>
-void embedding_laws(const KernelTable<T>& k, const Options&) {
+void embedding_laws(const KernelTable<T>& k, const Options& options) {
   const int before = num_threads();
   set_num_threads(3);
   for (const Table& table : kTables) {
+    if (options.quick && table.entries * table.width > kManyElements) continue;
     for (const OptimizerConfig& config : kOptimizers) {
       if (table.rows > kManyRows && config.rule != Rule::kRmsprop) continue;  // these take the time
       for (const bool distinct : {false, true}) table_case(k, table, config, distinct);
