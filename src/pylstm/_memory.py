@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pylstm import _available
 from pylstm._available import readable
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from pylstm._core import Network
 
 
-@dataclass(frozen=True)
-class MemoryEstimate:
+class MemoryEstimate(NamedTuple):
     """Bytes that a model holds after a batch, at most; `str` of it gives the total.
 
     The caller's arrays and Python itself are not in it, nor are the weights that a reader still

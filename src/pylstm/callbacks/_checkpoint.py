@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from string import Formatter
 
 from pylstm import _checks
 from pylstm._callback import Logs
@@ -126,6 +125,8 @@ class ModelCheckpoint(Monitor):
 
 def _placeholders(filepath: str) -> list[str]:
     """Names of the values in braces."""
+    from string import Formatter  # its import takes a millisecond
+
     try:
         fields = [field for _, field, _, _ in Formatter().parse(filepath) if field is not None]
     except ValueError as error:
