@@ -114,7 +114,7 @@ void embedding_laws(const KernelTable<T>& k, const Options& options) {
   const int before = num_threads();
   set_num_threads(3);
   for (const Table& table : kTables) {
-    if (options.quick && table.entries * table.width > kManyElements) continue;
+    if (options.brief && table.entries * table.width > kManyElements) continue;
     for (const OptimizerConfig& config : kOptimizers) {
       if (table.rows > kManyRows && config.rule != Rule::kRmsprop) continue;  // these take the time
       for (const bool distinct : {false, true}) table_case(k, table, config, distinct);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/float_env.hpp"
+#include "base/parallel.hpp"
 
 namespace pylstm::test {
 namespace {
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   pylstm::test::Options options;
   if (argc == 2 && std::strcmp(argv[1], "quick") == 0) {
     options.quick = true;
+    options.brief = std::strcmp(pylstm::thread_backend(), "none") == 0;
     options.points = 20000;
   } else if (argc != 1) {
     std::fprintf(stderr, "usage: kernel_laws [quick]\n");

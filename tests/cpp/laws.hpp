@@ -16,6 +16,7 @@ namespace pylstm::test {
 
 struct Options {
   bool quick = false;     // fewer sizes and points: under an emulator
+  bool brief = false;     // quick, in a build without threads: large cases for the sake of threads are left out
   long points = 1000000;  // sampled arguments of each sign of every activation
 };
 
