@@ -125,7 +125,7 @@ class ModelCheckpoint(Monitor):
 
 def _placeholders(filepath: str) -> list[str]:
     """Names of the values in braces."""
-    from string import Formatter  # its import takes a millisecond
+    from string import Formatter  # nothing else needs it
 
     try:
         fields = [field for _, field, _, _ in Formatter().parse(filepath) if field is not None]

@@ -102,7 +102,7 @@ PYLSTM_INLINE void run_unasked(const Block<T, Layout>& p, Dim row, Dim count) {
 }
 
 // `count` tiles of a panel whose last vector ends past C, run(block) each: whole, beside C. Tiles that know where C
-// ends would be as many again to compile, for nothing that could be measured.
+// ends would be as many again to compile, for nothing that could be measured with AVX2.
 template <class T, class Layout>
 PYLSTM_ONCE void run_beside(const Block<T, Layout>& p, Dim height, Dim vectors, Dim row, Dim count,
                             void (*run)(const Block<T, Layout>&)) {
