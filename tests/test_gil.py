@@ -164,6 +164,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("kind", ["tokens", "numbers"])
 def test_ctrl_c_ends_a_check(kind: str) -> None:
     assert run_python("-c", ENDLESS, kind, timeout=60) == "interrupted\n"
