@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
+from _thread import get_ident
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -242,7 +242,7 @@ class Predictor(Estimated):
     def _end_building(self) -> list[Layer] | None:
         """The layers that the checks of this thread built, if no other one relies on them."""
         with self._lock:
-            if self._builder is None or self._builder[0] != threading.get_ident():
+            if self._builder is None or self._builder[0] != get_ident():
                 return None
             fresh, self._builder = self._builder[1], None
             return fresh

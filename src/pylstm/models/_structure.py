@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,7 +207,7 @@ class Structure:
             with self._lock:
                 if not self.built:
                     self._build_first(x)
-                elif self._builder is not None and self._builder[0] != threading.get_ident():
+                elif self._builder is not None and self._builder[0] != get_ident():
                     self._builder = None  # this thread relies on it from now on
         _checks.inputs(x, self._known_shape())
 
@@ -218,7 +218,7 @@ class Structure:
         shape = open_shape(x.shape, token_ids=False)
         _checks.inputs(x, shape)
         fresh = [layer for layer in self._layers if not layer.built]
-        self._builder = threading.get_ident(), fresh
+        self._builder = get_ident(), fresh
         self._build(shape)
 
     def _known_shape(self) -> Shape:
@@ -249,7 +249,7 @@ class Structure:
 
     def _variables(self) -> list[Variable]:
         return [
-            v._replace(trainable=v.trainable and self.trainable)
+            Variable(v.path, v.value, v.trainable and self.trainable)
             for layer in self._layers
             for v in layer.weights
         ]
