@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,22 +18,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Called(NamedTuple):
+class Called:
     """A layer as it is now: its configuration, the shape and type it is for, its weights."""
 
-    config: dict[str, Any]
-    shape: Shape
-    dtype: str
-    weights: list[NDArray[Any]]
+    __slots__ = ("config", "dtype", "shape", "weights")
+
+    def __init__(
+        self, config: dict[str, Any], shape: Shape, dtype: str, weights: list[NDArray[Any]]
+    ) -> None:
+        self.config, self.shape, self.dtype, self.weights = config, shape, dtype, weights
 
 
-class _Idle(NamedTuple):
-    """A network that no call has."""
+class _Idle:
+    """A network that one call has at most, and the rows and steps that there was room for."""
 
-    made_for: tuple[Any, ...]
-    network: _core.Network
-    seen: tuple[int, int] = (0, 0)
-    """Rows and steps that there is room for."""
+    __slots__ = ("made_for", "network", "seen")
+
+    def __init__(self, made_for: tuple[Any, ...], network: _core.Network) -> None:
+        self.made_for, self.network, self.seen = made_for, network, (0, 0)
 
 
 class Caller:
@@ -57,7 +59,8 @@ class Caller:
         training: bool,
     ) -> list[NDArray[Any]]:
         """[output, final states …] of `layer` for `x`."""
-        taken = self._with_room(self._taken(layer), x)
+        taken = self._taken(layer)
+        self._make_sure_of_room(taken, x)
         network = taken.network
         if layer.weights:
             network.set_weights(layer.weights)
@@ -80,8 +83,8 @@ class Caller:
                     return found
         return _Idle(made_for, _core.Network(text, engine_shape(layer.shape), layer.dtype))
 
-    def _with_room(self, taken: _Idle, x: NDArray[Any]) -> _Idle:
-        """`taken`, if there is memory for a call on `x`: a look at the system for each larger one.
+    def _make_sure_of_room(self, taken: _Idle, x: NDArray[Any]) -> None:
+        """Look whether there is memory for a call on `x` if none was as large.
 
         Raises:
             MemoryError: there is not.
@@ -89,7 +92,7 @@ class Caller:
         network, shape = taken.network, taken.made_for[1]
         size = (len(x), x.shape[1] if engine_shape(shape)[0] == -1 else 1)
         if min(size) < 1 or (size[0] <= taken.seen[0] and size[1] <= taken.seen[1]):
-            return taken
+            return
         outputs = network.output_shape()
         values = size[0] * outputs[-1] * (size[1] if len(outputs) == 2 else 1)
         try:
@@ -97,4 +100,4 @@ class Caller:
         except MemoryError:
             self._idle.append(taken)
             raise
-        return taken._replace(seen=size)
+        taken.seen = size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,30 +17,36 @@ _LITTLE = 64 << 20  # bytes for which the system is not asked
 _DRAWN = 8  # bytes of an element while its variable is drawn
 
 
-class Spec(NamedTuple):
+class Spec:
     """One variable of a layer: its name within the layer, its shape and its initial values."""
 
-    name: str
-    shape: tuple[int, ...]
-    initializer: initializers.Initializer
+    __slots__ = ("initializer", "name", "shape")
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], initializer: initializers.Initializer
+    ) -> None:
+        self.name, self.shape, self.initializer = name, shape, initializer
 
 
-class Weights(NamedTuple):
-    """Weights that a layer has yet to draw."""
+class Weights:
+    """Weights that a layer has yet to draw: their elements, and those of its largest variable."""
 
-    layer: str
-    total: int
-    """Elements."""
-    largest: int
-    """Elements of its largest variable."""
+    __slots__ = ("largest", "layer", "total")
+
+    def __init__(self, layer: str, total: int, largest: int) -> None:
+        self.layer, self.total, self.largest = layer, total, largest
 
 
-class Variable(NamedTuple):
+class Variable:
     """One variable as it is now: a copy of its values, and where it belongs."""
 
-    path: str
-    value: NDArray[Any]
-    trainable: bool
+    __slots__ = ("path", "trainable", "value")
+
+    def __init__(self, path: str, value: NDArray[Any], trainable: bool) -> None:
+        self.path, self.value, self.trainable = path, value, trainable
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
     @property
     def name(self) -> str:

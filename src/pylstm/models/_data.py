@@ -6,7 +6,7 @@ A pass is a sequence of segments; the engine runs a segment of many batches in o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,26 +25,36 @@ class Indexed(Protocol):
     def __getitem__(self, index: int, /) -> Any: ...
 
 
-class Rows(NamedTuple):
-    """Checked arrays of one call, and the engine's view of them."""
+class Rows:
+    """Checked arrays of one call, and the engine's view of them.
 
-    x: NDArray[Any]
-    y: NDArray[Any]
-    data: _core.Data
-    weight: NDArray[Any] | None = None
-    """(rows,) or (rows, steps); None if all weigh 1."""
-    place: str = ""
-    """Where they came from, for messages: "x: batch 3"; empty for a call's own arrays."""
+    The weight is (rows,) or (rows, steps), None if all weigh 1. The place is where they came from,
+    for messages: "x: batch 3"; empty for a call's own arrays.
+    """
+
+    __slots__ = ("data", "place", "weight", "x", "y")
+
+    def __init__(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        data: _core.Data,
+        weight: NDArray[Any] | None,
+        place: str = "",
+    ) -> None:
+        self.x, self.y, self.data, self.weight, self.place = x, y, data, weight, place
 
 
-class Segment(NamedTuple):
+class Segment:
     """Batches first … last-1 of the rows in `order`, cut into `batch_size`."""
 
-    rows: Rows
-    order: NDArray[np.int64]
-    batch_size: int
-    first: int
-    last: int
+    __slots__ = ("batch_size", "first", "last", "order", "rows")
+
+    def __init__(
+        self, rows: Rows, order: NDArray[np.int64], batch_size: int, first: int, last: int
+    ) -> None:
+        self.rows, self.order, self.batch_size = rows, order, batch_size
+        self.first, self.last = first, last
 
     def members(self, batch: int) -> NDArray[np.int64]:
         """Row numbers of one batch."""

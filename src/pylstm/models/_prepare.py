@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core, _targets
 from pylstm._checks import Shape
@@ -30,7 +31,7 @@ BATCH_SIZE = 32
 BUDGET_MS = 50.0  # the engine returns at least this often, for the bar and for Ctrl-C
 
 
-class FitData(NamedTuple):
+class FitData(SimpleNamespace):
     """The arguments of `fit` that say which batches there are."""
 
     x: Any
@@ -197,7 +198,9 @@ class Preparer:
         def prepare(item: Any, place: str) -> Rows:
             with _checks.naming(place):
                 x, y, weight = split_item(item)
-                return self.rows(x, y, weight, None, mode)._replace(place=place)
+                rows = self.rows(x, y, weight, None, mode)
+                rows.place = place
+                return rows
 
         source = BatchSource(argument, batches, prepare, steps, seed, turns, begin)
         source.first()

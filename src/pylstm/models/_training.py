@@ -113,17 +113,17 @@ class Trainer(Compilable):
         callback_list = CallbackList(callbacks)
         progress = _progress.make(verbose)
         data = FitData(
-            x,
-            y,
-            sample_weight,
-            class_weight,
-            batch_size,
-            _checks.boolean("shuffle", shuffle),
-            optional_count("steps_per_epoch", steps_per_epoch),
-            validation_split,
-            validation_data,
-            optional_count("validation_steps", validation_steps),
-            optional_count("validation_batch_size", validation_batch_size),
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            batch_size=batch_size,
+            shuffle=_checks.boolean("shuffle", shuffle),
+            steps=optional_count("steps_per_epoch", steps_per_epoch),
+            validation_split=validation_split,
+            validation_data=validation_data,
+            validation_steps=optional_count("validation_steps", validation_steps),
+            validation_batch_size=optional_count("validation_batch_size", validation_batch_size),
         )
         self._enter_idle()
         with self._checking():
