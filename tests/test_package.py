@@ -18,7 +18,7 @@ from pylstm import _core
 ROOT = Path(__file__).resolve().parents[1]
 
 LOOK = """
-import json, os, signal, sys, threading
+import _thread, json, os, signal, sys
 import numpy
 
 def tasks():
@@ -27,11 +27,11 @@ def tasks():
 def state():
     handlers = [str(signal.getsignal(s)) for s in sorted(signal.valid_signals())]
     tiny = float(numpy.finfo(numpy.float32).smallest_subnormal)
-    return [tasks(), threading.active_count(), handlers, dict(os.environ), tiny]
+    return [tasks(), _thread._count(), handlers, dict(os.environ), tiny]
 
-before = state()
+before, known = state(), set(sys.modules)
 import pylstm
-print(json.dumps({"same": state() == before, "modules": sorted(sys.modules)}))
+print(json.dumps({"same": state() == before, "modules": sorted(set(sys.modules) - known)}))
 """
 
 
@@ -68,7 +68,12 @@ def test_installed_version_is_the_same() -> None:
     assert installed == pylstm.__version__
 
 
-@pytest.mark.parametrize("name", ["tqdm", "h5py", "sklearn", "matplotlib", "mypy", "pytest"])
+EXTRAS = ["tqdm", "h5py", "sklearn", "matplotlib", "mypy", "pytest"]
+SLOW = ["threading", "dataclasses", "string"]  # milliseconds each
+UNUSED = ["pylstm.callbacks", "pylstm.cli", "pylstm._bench", "pylstm.reference"]
+
+
+@pytest.mark.parametrize("name", [*EXTRAS, *SLOW, *UNUSED])
 def test_import_does_not_pull_in(name: str, look: dict[str, object]) -> None:
     modules = look["modules"]
     assert isinstance(modules, list)
@@ -99,3 +104,9 @@ def test_types_are_shipped() -> None:
 def test_every_exported_name_exists() -> None:
     assert [name for name in pylstm.__all__ if not hasattr(pylstm, name)] == []
     assert sorted(pylstm.__all__) == sorted(set(pylstm.__all__))
+
+
+def test_modules_that_wait_for_their_use_are_found() -> None:
+    program = "import pylstm; print('callbacks' in dir(pylstm), pylstm.callbacks.EarlyStopping())"
+    shown = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert shown.startswith("True <pylstm.callbacks.")

@@ -9,18 +9,10 @@
 (4, 1)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pylstm import (
-    _core,
-    callbacks,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    optimizers,
-)
+from pylstm import _core, initializers, layers, losses, metrics, models, optimizers
 from pylstm._core import ModelFileError
 from pylstm._keras_names import no_attribute
 from pylstm._runtime import (
@@ -64,7 +56,15 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+if TYPE_CHECKING:
+    from pylstm import callbacks
+else:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
+        if name == "callbacks":  # imported when used, which many programs never do
+            return import_module("pylstm.callbacks")
         raise no_attribute(__name__, name, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
