@@ -252,6 +252,102 @@ print("equal")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_a_lock_made_while_it_waited(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("fork") / "younger.py"
+    path.write_text("""
+import os
+import threading
+import time
+
+from pylstm import _fork_locks
+
+old, made, states = _fork_locks.fork_lock(), [], []
+
+
+def hold_old():
+    with old:
+        held.wait()
+        time.sleep(0.4)
+
+
+def make_young():
+    held.wait()
+    time.sleep(0.2)  # the fork waits for the old one
+    made.append(_fork_locks.fork_lock())
+    with made[0]:
+        states.append("half done")
+        time.sleep(0.6)
+        states.append("done")
+
+
+held = threading.Barrier(3)
+threads = [threading.Thread(target=target) for target in (hold_old, make_young)]
+for thread in threads:
+    thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    with made[0], old, _fork_locks.fork_lock():
+        os._exit(0 if states == ["half done", "done"] and not _fork_locks._forks else 3)
+code = os.waitstatus_to_exitcode(os.wait()[1])
+for thread in threads:
+    thread.join()
+assert code == 0, code
+assert not _fork_locks._forks
+print("equal")
+""")
+    assert run(str(path)) == "equal\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_counts_after_a_fork_that_waits(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("fork") / "interrupted.py"
+    path.write_text("""
+import os
+import signal
+import threading
+import time
+
+from pylstm import _fork_locks
+
+lock, states, held = _fork_locks.fork_lock(), [], threading.Event()
+
+
+def hold():
+    with lock:
+        states.append("half done")
+        held.set()
+        time.sleep(0.2)
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.4)
+        states.append("done")
+
+
+thread, interrupted = threading.Thread(target=hold), False
+thread.start()
+held.wait()
+try:
+    child = os.fork()
+    if child == 0:
+        with lock:
+            os._exit(0 if states == ["half done", "done"] else 3)
+    time.sleep(5)
+except KeyboardInterrupt:
+    interrupted = True
+code = os.waitstatus_to_exitcode(os.wait()[1])
+thread.join()
+assert code == 0, code
+assert interrupted
+with lock:
+    print("equal")
+""")
+    assert run(str(path)) == "equal\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_changes_settings_whatever_other_threads_read(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

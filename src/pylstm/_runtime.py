@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import sys
-import weakref
-from _thread import RLock, get_ident  # to import threading would take 4 ms
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 from pylstm import _core
+from pylstm._fork_locks import fork_lock
 from pylstm._warnings import warn
 
 _MASK64 = (1 << 64) - 1
-
-
-_numbers: Iterator[int] = itertools.count()
-_fork_locks: dict[int, weakref.ref[Any]] = {}
-
-
-def fork_lock() -> AbstractContextManager[Any]:
-    """A reentrant lock that a fork waits for: a child finds it free, and whole what it guards.
-
-    Who holds one takes at most an older one besides, and never waits for the thread that forks.
-    """
-    number, lock = next(_numbers), RLock()
-    forget = functools.partial(_fork_locks.pop, number)
-    _fork_locks[number] = weakref.ref(lock, forget)  # pop(number, the dead reference)
-    return lock
-
-
-_taken: dict[int, list[list[Any]]] = {}  # by thread: what each of its forks holds, nested ones last
-
-
-def _before_fork() -> None:
-    """Take all locks, the youngest first."""
-    taken: list[Any] = []
-    _taken.setdefault(get_ident(), []).append(taken)
-    for _, reference in sorted(_fork_locks.items(), reverse=True):
-        lock = reference()
-        if lock is not None:
-            lock.acquire()
-            taken.append(lock)
-
-
-def _after_fork() -> None:
-    """Free them, in the parent and in the child."""
-    for lock in reversed(_taken[get_ident()].pop()):
-        lock.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
-    )
 
 
 class _Seeds:

@@ -9,7 +9,8 @@ import numpy as np
 
 from pylstm import _checks, _core, _json
 from pylstm._checks import Shape
-from pylstm._runtime import draw_seed, fork_lock, meet_threadpoolctl
+from pylstm._fork_locks import fork_lock
+from pylstm._runtime import draw_seed, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
 from pylstm.layers._shapes import built_shape, engine_shape, open_shape
