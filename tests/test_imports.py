@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def running(node: ast.AST) -> Iterator[ast.AST]:
     """The statements below `node` that a run can reach."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            yield from running(ast.Module(child.orelse, []))
             continue
         yield child
         yield from running(child)
@@ -68,3 +70,5 @@ def test_a_circle_is_seen(back: str) -> None:
     assert set(cycle({**forward, "p.b": back})) == {"p.a", "p.b"}
     types = f"if TYPE_CHECKING:\n    {back.splitlines()[-1].strip()}"
     assert cycle({**forward, "p.b": types}) == []
+    otherwise = "if TYPE_CHECKING:\n    pass\nelse:\n" + textwrap.indent(back, "    ")
+    assert set(cycle({**forward, "p.b": otherwise})) == {"p.a", "p.b"}

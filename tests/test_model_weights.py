@@ -1,5 +1,8 @@
 """The weights of a Sequential: their order, what changes them, the seeds they come from."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from helpers import all_same_bits as same
@@ -151,3 +154,15 @@ def test_a_direction_in_a_model_of_float64_keeps_its_weights():
     for holder in (model.layers[0].forward_layer, model.layers[0], model):
         holder.set_weights([np.full(w.shape, 0.1) for w in holder.get_weights()])
         assert all((w == 0.1).all() for w in holder.get_weights())
+
+
+def test_a_variable_is_a_copy_that_cannot_be_set() -> None:
+    model = Sequential([layers.Input((3,)), layers.Dense(2)])
+    kernel = model.weights[0]
+    for name, value in [("trainable", False), ("value", np.ones((3, 2))), ("path", "x")]:
+        with pytest.raises(AttributeError, match=rf"dense/kernel: .* {name} cannot be set"):
+            setattr(kernel, name, value)
+    assert repr(kernel) == "<Variable path=dense/kernel, shape=(3, 2), dtype=float32>"
+    for other in (copy.deepcopy(kernel), pickle.loads(pickle.dumps(kernel))):
+        assert (other.path, other.trainable) == ("dense/kernel", True)
+        np.testing.assert_array_equal(other, kernel.numpy())

@@ -9,7 +9,6 @@
 (4, 1)
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _core, initializers, layers, losses, metrics, models, optimizers
@@ -62,7 +61,9 @@ else:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
         if name == "callbacks":  # imported when used, which many programs never do
-            return import_module("pylstm.callbacks")
+            import pylstm.callbacks as module
+
+            return module
         raise no_attribute(__name__, name, __all__)
 
 

@@ -21,8 +21,8 @@ from pylstm.layers._call import Called, Caller
 from pylstm.layers._shapes import built_shape, declared_shape, open_shape
 from pylstm.layers._variables import (
     Spec,
+    Undrawn,
     Variable,
-    Weights,
     check_weights,
     in_dtype,
     match_weights,
@@ -213,10 +213,10 @@ class Layer(ABC):
             self._take_shape(shape)
             self._held = self.draw_weights(draw_seed(), 0)
 
-    def weights_for(self, input_shape: Shape) -> Weights:
+    def weights_for(self, input_shape: Shape) -> Undrawn:
         """How many weights there are for inputs of this shape."""
         sizes = [math.prod(spec.shape) for spec in self.specs(input_shape)]
-        return Weights(self.name, sum(sizes), max(sizes, default=0))
+        return Undrawn(self.name, sum(sizes), max(sizes, default=0))
 
     def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
         """Initial weights; `seed` and `stream` count where the layer has no seed of its own."""

@@ -28,8 +28,8 @@ class Spec:
         self.name, self.shape, self.initializer = name, shape, initializer
 
 
-class Weights:
-    """Weights that a layer has yet to draw: their elements, and those of its largest variable."""
+class Undrawn:
+    """Weights that a layer has yet to draw: elements in all, and of its largest variable."""
 
     __slots__ = ("largest", "layer", "total")
 
@@ -38,12 +38,26 @@ class Weights:
 
 
 class Variable:
-    """One variable as it is now: a copy of its values, and where it belongs."""
+    """One variable as it is now: a copy of its values, and where it belongs. It cannot be set."""
 
     __slots__ = ("path", "trainable", "value")
+    path: str
+    value: NDArray[Any]
+    trainable: bool
 
     def __init__(self, path: str, value: NDArray[Any], trainable: bool) -> None:
-        self.path, self.value, self.trainable = path, value, trainable
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "trainable", trainable)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Variable, (self.path, self.value, self.trainable)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"{self.path}: a variable is a copy, its {name} cannot be set; set trainable of its "
+            f"layer, or weights by set_weights"
+        )
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
@@ -71,7 +85,7 @@ class Variable:
         return np.array(self.value, dtype, copy=copy)
 
 
-def check_weights(layers: Iterable[Weights], itemsize: int) -> None:
+def check_weights(layers: Iterable[Undrawn], itemsize: int) -> None:
     """Raise MemoryError if the machine lacks the least that it takes to draw these weights and to
     give them to a network, elements of `itemsize` bytes.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core, _targets
@@ -31,20 +30,30 @@ BATCH_SIZE = 32
 BUDGET_MS = 50.0  # the engine returns at least this often, for the bar and for Ctrl-C
 
 
-class FitData(SimpleNamespace):
+class FitData:
     """The arguments of `fit` that say which batches there are."""
 
-    x: Any
-    y: Any
-    sample_weight: Any
-    class_weight: Any
-    batch_size: int | None
-    shuffle: bool
-    steps: int | None
-    validation_split: float
-    validation_data: Any
-    validation_steps: int | None
-    validation_batch_size: int | None
+    def __init__(
+        self,
+        *,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: int | None,
+        shuffle: bool,
+        steps: int | None,
+        validation_split: float,
+        validation_data: Any,
+        validation_steps: int | None,
+        validation_batch_size: int | None,
+    ) -> None:
+        self.x, self.y = x, y
+        self.sample_weight, self.class_weight = sample_weight, class_weight
+        self.batch_size, self.shuffle, self.steps = batch_size, shuffle, steps
+        self.validation_split, self.validation_data = validation_split, validation_data
+        self.validation_steps = validation_steps
+        self.validation_batch_size = validation_batch_size
 
 
 class Preparer:
