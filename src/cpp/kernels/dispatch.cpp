@@ -37,6 +37,12 @@ const Kernels& find(const std::string& name, const char* argument) {
   throw std::invalid_argument(text(argument, " must be one of ", joined(compiled_isas()), ", got '", name, "'"));
 }
 
+const Kernels& best() {
+  const std::vector<std::string> names = available_isas();
+  check(!names.empty(), "this build is for ", joined(compiled_isas()), ", which this processor does not support");
+  return find(names.front(), "isa");
+}
+
 std::atomic<const Kernels*> active{nullptr};
 
 }  // namespace
@@ -59,7 +65,7 @@ const Kernels& active_kernels() {
   const Kernels* current = active.load(std::memory_order_acquire);
   if (current != nullptr) return *current;
   const std::string forced = environment("PYLSTM_ISA");
-  const Kernels& chosen = forced.empty() ? find(available_isas().front(), "isa") : find(forced, "PYLSTM_ISA");
+  const Kernels& chosen = forced.empty() ? best() : find(forced, "PYLSTM_ISA");
   active.store(&chosen, std::memory_order_release);
   return chosen;
 }
