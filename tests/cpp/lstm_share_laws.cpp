@@ -1,5 +1,6 @@
 // How threads share the units of an LSTM, and what that needs.
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "base/index.hpp"
@@ -98,7 +99,7 @@ void plans_cover_repeats(const KernelTable<T>& k) {
   const LstmThreads apart = lstm_threads(run, Pass::kForward, k.width);
   run.repeats.count = 7;
   const LstmThreads repeated = lstm_threads(run, Pass::kForward, k.width);
-  PYLSTM_EXPECT(apart.lends && !repeated.lends && repeated.running == 2, "not the threads that this is for");
+  PYLSTM_EXPECT(apart.lends && !repeated.lends && repeated.over_time == 2, "not the threads that this is for");
   const bool few = weights.units / k.width <= 16;  // of more blocks, one more is no more than threads may be uneven by
   PYLSTM_EXPECT((repeated.sharing == 1) == few, "threads share ", few ? "unevenly" : "no units");
   PlannedRun plan;
@@ -137,6 +138,12 @@ class Lending {
     PYLSTM_EXPECT(lstm_threads(run_, Pass::kInference, k.width).lends, "not the threads that this is for");
   }
 
+  // Whatever has read it is NaN from then on.
+  void spoil_last_step() {
+    spoiled_.assign(x_.size(), std::numeric_limits<T>::quiet_NaN());
+    run_.x.back() = spoiled_.data();
+  }
+
   // The last two h and the last c, from 0; within: a region of one thread.
   std::vector<T> operator()(int threads, Interrupt* interrupt = nullptr, bool within = false) {
     std::vector<T> state(at(3 * kBatch * kUnits));
@@ -158,7 +165,7 @@ class Lending {
   const KernelTable<T>& k_;
   LstmWeights<T> weights_;
   Schedule schedule_;
-  std::vector<T> x_;
+  std::vector<T> x_, spoiled_;
   LstmRun<T> run_ = {};
   LstmScratch<T> scratch_;
 };
@@ -179,10 +186,13 @@ void lent_blocks_have_the_same_bits(const KernelTable<T>& k, bool quick) {
 template <class T>
 void lenders_stop_together(const KernelTable<T>& k) {
   Lending<T> lstm(k, 100000);  // far more than run before the look that asks
-  Interrupt interrupt([] { return true; });
+  lstm.spoil_last_step();
+  int polls = 0;
+  Interrupt interrupt([&] { return ++polls > 0; });
   const std::vector<T> some = lstm(2, &interrupt);
-  PYLSTM_EXPECT(interrupt.requested(), "was not asked to stop");
+  PYLSTM_EXPECT(polls == 1, "was asked ", polls, " times whether to stop");
   PYLSTM_EXPECT(std::any_of(some.begin(), some.end(), [](T value) { return value != 0; }), "stopped before it began");
+  PYLSTM_EXPECT(std::none_of(some.begin(), some.end(), [](T value) { return value != value; }), "ran to the end");
 }
 
 }  // namespace

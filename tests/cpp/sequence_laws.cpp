@@ -331,8 +331,8 @@ void sequence_laws(const KernelTable<T>& k, const Options& options) {
     set_num_threads(c.threads);
     for (const Pass pass : {Pass::kInference, Pass::kForward}) {
       const LstmThreads threads = lstm_threads(run, pass, k.width);
-      PYLSTM_EXPECT(threads.running == c.threads && (threads.sharing > 1) == c.shared && threads.lends == c.lends,
-                    "not the threads that this is for: ", threads.running, threads.sharing > 1 ? ", shared" : "",
+      PYLSTM_EXPECT(threads.over_time == c.threads && (threads.sharing > 1) == c.shared && threads.lends == c.lends,
+                    "not the threads that this is for: ", threads.over_time, threads.sharing > 1 ? ", shared" : "",
                     threads.lends ? ", lent" : "");
     }
     sequences_case(k, c.lengths, c.units, c.units, random);

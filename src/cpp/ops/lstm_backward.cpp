@@ -223,7 +223,7 @@ void lstm_backward(const LstmRun<T>& run, const LstmGradients<T>& gradients, Lst
   const Dim panel = run.kernels->panel_vectors * run.kernels->width, batch = run.schedule->batch;
   const Range all_panels = {0, (w.units + panel - 1) / panel};
   const LstmThreads plan = lstm_threads(run, Pass::kBackward, panel);
-  const int sharing = plan.sharing, threads = plan.running;
+  const int sharing = plan.sharing, threads = plan.over_time;
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.masked.size() < size) scratch.masked.resize(size);
   if (sharing > 1) {

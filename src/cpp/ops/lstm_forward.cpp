@@ -266,7 +266,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const Dim all_blocks = round_up(w.units, run.kernels->width) / run.kernels->width;
   const Pass pass = run.gates == nullptr ? Pass::kInference : Pass::kForward;
   const LstmThreads plan = lstm_threads(run, pass, run.kernels->width);
-  const int sharing = plan.sharing, threads = plan.running;
+  const int sharing = plan.sharing, threads = plan.over_time;
   const auto size = static_cast<std::size_t>(std::max(threads, 1));
   if (scratch.z.size() < size) scratch.z.resize(size);
   if (scratch.masked.size() < size) scratch.masked.resize(size);

@@ -20,12 +20,15 @@ constexpr Dim kFlopsOfMeeting = 65536;
 constexpr Dim kFewRows = 4;
 // ... unless the weights stay in a core's second-level cache, 1 MiB on a Zen 4 and 5 (bytes).
 constexpr Dim kLargeWeights = 1024 * 1024;
-// With more rows forward need not wait, but gains by reading less than weights that leave that cache, if no thread does
-// more than a share and this part of it, where those with a block more lend it: on two cores of a Zen 4, 142 ms by rows
-// and 118 by units with 20 rows of 1500 units; 66 and 63 with 32 of 512; 16.1 and 16.2 with 32 of 256, where a Zen 5
-// gains nothing either; 11.4 and 12.2 with 32 of 300, where one thread had 10 of 19 blocks and lent none. Beside one
-// busy process 32 of 512 take 109 ms by rows and 129 by units. Backward gains nothing: its threads would hand over four
-// gates at every step instead of h.
+// With more rows forward need not wait, but by units it reads less of weights that leave that cache. It gains if no
+// thread does more than a share and this part of it; one with a block more than others may lend it. Milliseconds on two
+// cores of a Zen 4:
+//   rows  units  by rows  by units
+//     20   1500      142       118
+//     32    512       66        63, beside one busy process 109 and 129
+//     32    256     16.1      16.2, as little on a Zen 5
+//     32    300     11.4      12.2, where one thread had 10 of 19 blocks and lent none
+// Backward gains nothing: its threads would hand over four gates at every step instead of h.
 constexpr Dim kUneven = 32;
 
 // Work that is worth a thread in training, as a multiple of that in inference: what one thread has written forward,

@@ -20,9 +20,9 @@ UnitShare unit_share(Dim blocks, int index, int size, bool lends);
 
 struct LstmThreads {
   int sharing;    // > 1: so many share all rows, each its own units, and meet after every step; 1: the rows are split
-  int running;    // over time
-  int most;       // over time, for this batch or one of fewer rows
-  int gradients;  // at most, for dW, dU, db and dx after backward over time
+  int over_time;  // those that run its steps
+  int most;       // those that run the steps of this batch or of any with fewer rows
+  int gradients;  // those of dW, dU, db and dx after backward over time, at most
   bool lends;     // forward, sharing: see unit_share()
 };
 

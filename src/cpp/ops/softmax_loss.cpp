@@ -29,15 +29,14 @@ void times_kernel_t(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
   k.gemm(args);
 }
 
-// f(panels) for all panels of the logits, so many at a time that they stay in the second-level cache; a last one that
-// is narrow, alone.
+// f(panels) for all panels of the logits, so many at a time that they stay in the second-level cache.
 template <class T, class F>
 void each_group(const Logits<T>& logits, Dim rows, F f) {
-  const Dim panels = logits.panels(), whole = logits.row_of(panels - 1) < logits.panel ? panels - 1 : panels;
   const Dim fitting = second_level_cache() / 4 / (rows * static_cast<Dim>(sizeof(T)));
   const Dim together = std::max<Dim>(1, std::min(fitting, kMostColumns) / logits.panel);
-  for (Dim p = 0; p < whole; p += together) f(Range{p, std::min(p + together, whole)});
-  if (whole < panels) f(Range{whole, panels});
+  logits.each_alike([&](Range panels) {
+    for (Dim p = panels.begin; p < panels.end; p += together) f(Range{p, std::min(p + together, panels.end)});
+  });
 }
 
 // From logits to losses and, with `gradient`, to dz in their place; to dx [rows, inputs] unless null; and, deferred, to
@@ -67,6 +66,25 @@ void make_gradients(const KernelTable<T>& k, const DenseWeights<T>& w, const Log
 template <class T>
 Dim chunk_rows(Dim rows, Dim units) {
   return std::min(rows, most_logit_rows<T>(units, 1));
+}
+
+// Chunk by chunk: rows_of(begin, logits, mine) on several threads, each with some rows at a time of the chunk that
+// begins at row `begin`; then after(begin, logits) on one.
+template <class T, class RowsOf, class After>
+void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim rows, Interrupt* interrupt,
+                CrossEntropyScratch<T>& scratch, RowsOf rows_of, After after) {
+  if (rows == 0) return;
+  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
+  T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
+  reserve_rows(scratch.rows, most, kernels.width);
+  for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
+    const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
+    const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
+    const int threads = useful_threads(product_flops(count, w.inputs, w.units));
+    parallel_pieces(threads, count, kRowsOfPiece, shared_rows(kernels, count, threads),
+                    [&](Range mine) { rows_of(begin, logits, mine); });
+    after(begin, logits);
+  }
 }
 
 }  // namespace
@@ -104,9 +122,9 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
                            SoftmaxScratch<T>& scratch) {
   reserve_rows(scratch, rows, kernels.width);
   const Logits<T> logits = {z, rows, columns, columns, 1};
-  const Question<T> question = {targets, smoothing, scale, result};
+  const LossInputs<T> inputs = {targets, smoothing, scale, result};
   parallel_for(rows, std::max<Dim>(1, 8192 / columns), [&](Range range) {
-    LossRows<T> softmax(kernels, logits, range, question, false, scratch);
+    LossRows<T> softmax(kernels, logits, range, inputs, false, scratch);
     softmax.take(0);
     softmax.begin();
     softmax.exponentials(0);
@@ -115,37 +133,18 @@ void softmax_cross_entropy(const KernelTable<T>& kernels, T* z, Dim rows, Dim co
   });
 }
 
-// Chunk by chunk: rows_of(begin, logits, mine) on several threads, each with some rows at a time of the chunk that
-// begins at row `begin`; then after(begin, logits) on one.
-template <class T, class RowsOf, class After>
-void each_chunk(const KernelTable<T>& kernels, const DenseWeights<T>& w, Dim rows, Interrupt* interrupt,
-                CrossEntropyScratch<T>& scratch, RowsOf rows_of, After after) {
-  if (rows == 0) return;
-  const Dim most = chunk_rows<T>(rows, w.units), chunks = (rows + most - 1) / most;
-  T* z = scratch.logits.reserve(size_in_panels(kernels, most, w.units));
-  reserve_rows(scratch.rows, most, kernels.width);
-  for (Dim i = 0; i < chunks && !stop_requested(interrupt); ++i) {
-    const Dim begin = rows * i / chunks, count = rows * (i + 1) / chunks - begin;
-    const Logits<T> logits = {z, count, w.units, kernels.panel_vectors * kernels.width, kernels.width};
-    const int threads = useful_threads(product_flops(count, w.inputs, w.units));
-    parallel_pieces(threads, count, kRowsOfPiece, shared_rows(kernels, count, threads),
-                    [&](Range mine) { rows_of(begin, logits, mine); });
-    after(begin, logits);
-  }
-}
-
 template <class T>
 void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& w, const T* x, Dim rows,
                                  const Targets<T>& targets, double smoothing, double scale,
                                  const DenseGradients<T>* gradients, const LossResult<T>& result, Interrupt* interrupt,
                                  CrossEntropyScratch<T>& scratch, RowProductScratch<T>& sums) {
-  const Question<T> question = {targets, smoothing, scale, result};
+  const LossInputs<T> inputs = {targets, smoothing, scale, result};
   const bool deferred = targets.labels != nullptr && smoothing == 0 && w.units >= kManyClasses * w.inputs;
   const bool want_kernel = gradients != nullptr && gradients->kernel != nullptr;
   const bool want_dx = gradients != nullptr && gradients->dx != nullptr;
   T* scaled = want_kernel && deferred ? scratch.x.reserve(chunk_rows<T>(rows, w.units) * w.inputs) : nullptr;
   const auto rows_of = [&](Dim begin, const Logits<T>& logits, Range mine) {
-    LossRows<T> softmax(kernels, logits, mine, question.from(begin, w.units), deferred, scratch.rows);
+    LossRows<T> softmax(kernels, logits, mine, inputs.from(begin, w.units), deferred, scratch.rows);
     make_logits(kernels, w, x + begin * w.inputs, logits, mine, softmax);
     const Dim first = (begin + mine.begin) * w.inputs;
     make_gradients(kernels, w, logits, mine, x + first, gradients != nullptr, want_dx ? gradients->dx + first : nullptr,

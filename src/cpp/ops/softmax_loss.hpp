@@ -26,8 +26,8 @@ struct CrossEntropyScratch {
   SoftmaxScratch<T> rows;
   DenseScratch<T> product;
   std::size_t bytes() const;
-  // What bytes() is after dense_softmax_cross_entropy of so many rows; of softmax_cross_entropy it is planned_rows
-  // alone.
+  // At least what bytes() is after dense_softmax_cross_entropy of so many rows; of softmax_cross_entropy it is
+  // planned_rows alone.
   static std::size_t planned_bytes(const KernelTable<T>& kernels, Dim inputs, Dim units, Dim rows, bool gradients);
   static std::size_t planned_rows(const KernelTable<T>& kernels, Dim rows);
   // What the latter reserves for its sums over rows.
@@ -42,7 +42,8 @@ struct DenseGradients {  // null members are not computed
 };
 
 // Dense layer, softmax and cross-entropy in chunks of rows: logits live for one chunk only and no
-// probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks.
+// probability or one-hot row is ever stored. gradients null: loss only. `interrupt` is asked between chunks; when it
+// asks to stop, losses, argmax and gradients are incomplete.
 template <class T>
 void dense_softmax_cross_entropy(const KernelTable<T>& kernels, const DenseWeights<T>& weights, const T* x, Dim rows,
                                  const Targets<T>& targets, double smoothing, double scale,

@@ -11,7 +11,7 @@
 namespace pylstm {
 
 // [rows, columns] in panels: panel p is [rows][row_of(p)], where the last may be narrower. One panel as wide as the
-// matrix is a plain matrix.
+// matrix is a plain matrix; those of products and of logits_write are the kernel's.
 template <class T>
 struct Logits {
   T* z;
@@ -22,6 +22,13 @@ struct Logits {
   Dim row_of(Dim p) const { return (columns_of(p) + width - 1) / width * width; }
   T* at(Dim p, Dim row) const { return z + p * panel * rows + row * row_of(p); }
   T& element(Dim row, Dim column) const { return at(column / panel, row)[column % panel]; }
+  // f(panels): the kernels run a last panel of narrower rows alone.
+  template <class F>
+  void each_alike(F f) const {
+    const Dim alike = row_of(panels() - 1) < panel ? panels() - 1 : panels();
+    if (alike > 0) f(Range{0, alike});
+    if (alike < panels()) f(Range{alike, panels()});
+  }
 };
 
 // Elements of logits in panels.
@@ -48,14 +55,14 @@ void reserve_rows(SoftmaxScratch<T>& scratch, Dim rows, Dim width) {
 
 // What a loss asks of every row.
 template <class T>
-struct Question {
+struct LossInputs {
   Targets<T> targets;
   double smoothing, scale;
   LossResult<T> result;
 
   // The same for rows from `row` on.
-  Question from(Dim row, Dim columns) const {
-    Question q = *this;
+  LossInputs from(Dim row, Dim columns) const {
+    LossInputs q = *this;
     if (q.targets.labels != nullptr) q.targets.labels += row;
     if (q.targets.dense != nullptr) q.targets.dense += row * columns;
     if (q.targets.weights != nullptr) q.targets.weights += row;
@@ -96,17 +103,15 @@ class SoftmaxRows {
     end_sums();
   }
 
+  // Probabilities, of row r to y[r].
   void write(T* const* y, bool past_caches) {
     for (Dim r = 0; r < count(); ++r) factor_[r] = 1 / factor_[r];
-    // Of whole panels together, as the row of y is; a last one that is narrow, alone.
-    const Dim panels = logits_.panels(), whole = logits_.columns / logits_.panel;
-    for (const Range part : {Range{0, whole}, Range{whole, panels}}) {
-      if (part.begin == part.end) continue;
-      LogitsBlock<T> some = block(part.begin);
-      some.columns = std::min(part.end * logits_.panel, logits_.columns) - part.begin * logits_.panel;
+    logits_.each_alike([&](Range panels) {
+      LogitsBlock<T> some = block(panels.begin);
+      some.columns = std::min(panels.end * logits_.panel, logits_.columns) - panels.begin * logits_.panel;
       some.z_panel = logits_.rows * logits_.panel;
-      k_.logits_write(some, factor_, y + rows_.begin, part.begin * logits_.panel, past_caches);
-    }
+      k_.logits_write(some, factor_, y + rows_.begin, panels.begin * logits_.panel, past_caches);
+    });
   }
 
  protected:
@@ -119,28 +124,25 @@ class SoftmaxRows {
   }
 
   const KernelTable<T>& k_;
-  const Logits<T>& logits_;
+  Logits<T> logits_;
   Range rows_;
   T *lanes_, *shift_, *factor_;
 };
 
-// Logits of some rows of x [., inputs], with their maxima; a last panel that is narrow, alone.
+// Logits of some rows of x [., inputs], with their maxima.
 template <class T>
 void make_logits(const KernelTable<T>& k, const DenseWeights<T>& w, const T* x, const Logits<T>& logits, Range rows,
                  SoftmaxRows<T>& softmax) {
-  const Dim panels = logits.panels();
-  const Dim whole = logits.row_of(panels - 1) < logits.panel ? panels - 1 : panels;
-  for (const Range part : {Range{0, whole}, Range{whole, panels}}) {
-    if (part.begin == part.end) continue;
-    const Dim row = logits.row_of(part.begin);
+  logits.each_alike([&](Range panels) {
+    const Dim row = logits.row_of(panels.begin);
     GemmArgs<T> args = whole_product(x + rows.begin * w.inputs, w.inputs, w.kernel, logits.z + rows.begin * row, row,
                                      rows.end - rows.begin, w.has_bias ? Init::kBias : Init::kZero, w.bias.data());
     args.c_panel = logits.panel * logits.rows;
-    args.first_panel = part.begin;
-    args.last_panel = part.end;
+    args.first_panel = panels.begin;
+    args.last_panel = panels.end;
     args.largest = softmax.largest();
     run_product(k, args);
-  }
+  });
 }
 
 // SoftmaxRows with a loss: the maxima, begin(), exponentials() of every panel, finish(). If it is `deferred`,
@@ -150,12 +152,12 @@ template <class T>
 class LossRows : public SoftmaxRows<T> {
  public:
   // deferred: only for labels without smoothing.
-  LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const Question<T>& question,
+  LossRows(const KernelTable<T>& kernels, const Logits<T>& logits, Range rows, const LossInputs<T>& inputs,
            bool deferred, SoftmaxScratch<T>& scratch)
       : SoftmaxRows<T>(kernels, logits, rows, scratch, rows.begin),
-        q_(question.from(rows.begin, logits.columns)),
-        share_(static_cast<T>(question.smoothing) / static_cast<T>(logits.columns)),
-        keep_(1 - static_cast<T>(question.smoothing)),
+        q_(inputs.from(rows.begin, logits.columns)),
+        share_(static_cast<T>(inputs.smoothing) / static_cast<T>(logits.columns)),
+        keep_(1 - static_cast<T>(inputs.smoothing)),
         deferred_(deferred),
         scale_(scratch.scale.data() + rows.begin),
         mass_(scratch.mass.data() + rows.begin),
@@ -247,7 +249,7 @@ class LossRows : public SoftmaxRows<T> {
     }
   }
 
-  Question<T> q_;
+  LossInputs<T> q_;
   T share_, keep_;
   bool deferred_;
   T* scale_;

@@ -56,7 +56,7 @@ struct Block {  // one rectangle of a product: some rows, one or more panels, pa
 
 // Of a tile that has left its sums in memory.
 template <class T>
-PYLSTM_ONCE void take_largest_of(const Outputs<T>& c, Dim row, Dim rows, Dim panels, Dim vectors) {
+PYLSTM_NOINLINE void take_largest_of(const Outputs<T>& c, Dim row, Dim rows, Dim panels, Dim vectors) {
   for (Dim i = 0; i < panels; ++i) {
     const Dim columns = i + 1 < panels ? kPanel<T> : (vectors - 1) * Vec<T>::width + c.valid;
     take_largest<T>(rows, columns, c.at + row * c.row + i * c.panel, c.row, c.largest + row * Vec<T>::width);
@@ -66,7 +66,7 @@ PYLSTM_ONCE void take_largest_of(const Outputs<T>& c, Dim row, Dim rows, Dim pan
 // `count` tiles of MR rows, from `row` on, of which the first is number t of those that ask. One function runs them
 // all: what is computed anew between two tiles, calls and guesses among it, the multiply-adds of the next one wait for.
 template <class T, int MR, int NV, int kHalfLines, class Layout>
-PYLSTM_ONCE void run_tall_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
+PYLSTM_NOINLINE void run_tall_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim count) {
   const Dim end = row + count * MR;
   do {
     Ahead<T> ahead = {p.next + t * (kHalfLines * kLine<T> / 2 * p.inner), nullptr};
@@ -85,7 +85,7 @@ PYLSTM_ONCE void run_tall_tiles(const Block<T, Layout>& p, Dim row, Dim t, Dim c
 
 // One tile of up to three rows.
 template <class T, int MR, int NP, int NV, class Layout>
-PYLSTM_ONCE void run_low_tile(const Block<T, Layout>& p, Dim row) {
+PYLSTM_NOINLINE void run_low_tile(const Block<T, Layout>& p, Dim row) {
   tile<T, MR, NP, NV, 0, true>(p.a + p.layout.rows(row, MR), p.layout, p.b, p.b_panel, nullptr, p.c.at + row * p.c.row,
                                p.c.row, p.c.panel, p.inner, p.c.init, p.c.bias, p.c.valid, p.runs);
   if (p.c.largest != nullptr) take_largest_of<T>(p.c, row, MR, NP, NV);
@@ -102,10 +102,10 @@ PYLSTM_INLINE void run_unasked(const Block<T, Layout>& p, Dim row, Dim count) {
 }
 
 // `count` tiles of a panel whose last vector ends past C, run(block) each: whole, beside C. Tiles that know where C
-// ends would be as many again to compile, for nothing that could be measured with AVX2.
+// ends would be as many again to compile, for nothing that could be measured with AVX2, the one that was.
 template <class T, class Layout>
-PYLSTM_ONCE void run_beside(const Block<T, Layout>& p, Dim height, Dim vectors, Dim row, Dim count,
-                            void (*run)(const Block<T, Layout>&)) {
+PYLSTM_NOINLINE void run_beside(const Block<T, Layout>& p, Dim height, Dim vectors, Dim row, Dim count,
+                                void (*run)(const Block<T, Layout>&)) {
   constexpr Dim W = Vec<T>::width;
   alignas(64) T sums[kTileRows * kPanel<T>];
   const Dim last = (vectors - 1) * W;
@@ -240,10 +240,10 @@ PYLSTM_INLINE void run_block(const Block<T, Layout>& p, Dim panels, Dim vectors)
   run_low_tile<T, 3, 2, kPanelVectors>(p, 0);
 }
 
-// After block [begin, end) of the inner sum of `panel`, the last of panels [first, last): distance from B of the block
-// that runs next, or of this one if none does. That is the rest of the first panel's sum; after the whole sum, rising,
-// what follows in memory, which of a range is that of the next range; falling, the first of as many panels before
-// these.
+// Distance from B of what runs after block [begin, end) of the inner sum of `panel`, the last of panels [first, last):
+// - the sum goes on: the next block of the first of these panels;
+// - it ends, panels rise: what follows in memory (of a range of the sum, the next range of this panel);
+// - it ends, panels fall: the first of as many panels before these; this block itself if there are none.
 template <class T>
 PYLSTM_INLINE Dim next_block(const GemmArgs<T>& p, Dim panel, Dim first, Dim last, Dim begin, Dim end) {
   if (end < p.inner) return place_of(p, first, end);

@@ -10,7 +10,7 @@ constexpr Dim kMostRest = kPanelVectors / 2;
 
 // NP panels of NV vectors, from `panel` on, and NT vectors of the one after them, for one block of rows.
 template <class T, int NP, int NV, int NT>
-PYLSTM_ONCE void row_panels(const GemmArgs<T>& p, Dim panel, Dim block) {
+PYLSTM_NOINLINE void row_panels(const GemmArgs<T>& p, Dim panel, Dim block) {
   const Dim c_panel = p.c_panel == 0 ? kPanel<T> : p.c_panel;
   const Dim valid = columns_of_last_vector<T>(p.columns - (panel + NP - 1 + (NT > 0)) * kPanel<T>);
   const T* a = p.a + block * p.a_block;

@@ -3,7 +3,8 @@
 // it runs.
 #pragma once
 
-// Steps of the inner sum between two branches of the loop. Half a line a step is asked for at every second one.
+// Steps of the inner sum between two branches of the loop. Even: tiles that ask for half a line a step ask for a whole
+// one at every second step.
 constexpr int kSteps = 4;
 static_assert(kSteps % 2 == 0, "");
 static_assert(kTileRows <= 6, "rows have two addresses of three each");
@@ -86,8 +87,8 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     });
   }
   StepsOfA<T, Layout> rows(a, layout);
-  // One line, or two at different times: of two asked for side by side, a Xeon gained as much as of one. Not so of rows
-  // of c.
+  // With four half lines a step the second line is asked for in the middle of the step: asked for side by side, two
+  // gained a Xeon no more than one. Lines of a row of c are asked for side by side.
   const auto ask = [&](Dim line) PYLSTM_INLINED { __builtin_prefetch(ahead.b + line * kLine<T>, 0, 2); };
   const auto step = [&](Dim i, auto asks) PYLSTM_INLINED {
     rows.step();

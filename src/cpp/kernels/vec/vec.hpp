@@ -34,9 +34,9 @@ constexpr bool kLooksUp = false;
 #define PYLSTM_INLINE inline __attribute__((always_inline))
 // A function compiled once: GCC would else make another one for each constant that a caller gives.
 #if defined(__clang__)
-#define PYLSTM_ONCE __attribute__((noinline))
+#define PYLSTM_NOINLINE __attribute__((noinline))
 #else
-#define PYLSTM_ONCE __attribute__((noinline, noclone))
+#define PYLSTM_NOINLINE __attribute__((noinline, noclone))
 #endif
 
 template <class T>
