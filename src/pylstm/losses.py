@@ -176,7 +176,8 @@ class FunctionLoss(Loss):
     """A loss written in Python: `function(y_true, y_pred)` gives (loss, dloss/dy_pred).
 
     A function with a parameter `sample_weight` is given the weights of the batch too, (rows,) or
-    (rows, steps), 0 at masked steps; None if all weigh 1. Any other has every step count.
+    (rows, steps), 0 at masked steps; None if all weigh 1. Any other has every step count. A batch
+    whose loss or gradient is not finite is left out of training, with a warning.
     """
 
     engine_name = "external"
@@ -193,8 +194,7 @@ class FunctionLoss(Loss):
 
         Raises:
             TypeError: the function gives no pair of a number and an array.
-            ValueError: more than one number, a gradient of another shape, or numbers that are not
-                finite.
+            ValueError: more than one number, or a gradient of another shape.
         """
         weights = {"sample_weight": sample_weight} if self.takes_weights else {}
         result = self.function(y_true, y_pred, **weights)
@@ -217,8 +217,6 @@ class FunctionLoss(Loss):
                 f"loss: {self.name} returned a gradient of shape {gradient.shape}, "
                 f"expected y_pred's {y_pred.shape}; y_true has {np.shape(y_true)}"
             )
-        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
-            raise ValueError(f"loss: {self.name} returned numbers that are not finite")
         return loss, np.ascontiguousarray(gradient, dtype=y_pred.dtype)
 
 
@@ -303,7 +301,7 @@ def deserialize(
         function = _custom.find_function("loss", config, custom_objects)
         return FunctionLoss(function, config["custom"])
     if name not in _BY_NAME:
-        raise _checks.unknown("loss", name, _CLASSES)
+        raise _checks.unknown("loss", name, filter(str.islower, _BY_NAME))
     return _BY_NAME[name](**arguments)
 
 

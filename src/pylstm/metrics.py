@@ -181,7 +181,7 @@ class EngineMetric(Named):
         if kind == "binary_accuracy":
             if single and y_true.ndim < y_pred.ndim:
                 y_true = y_true[..., None]
-            return ((y_true > 0.5) == (y_pred > 0.5)).mean(axis=-1)
+            return (y_true == (y_pred > 0.5)).mean(axis=-1)
         sparse = sparse or kind == "sparse_categorical_accuracy"
         labels = y_true if sparse else y_true.argmax(axis=-1)
         return labels.reshape(y_pred.shape[:-1]) == y_pred.argmax(axis=-1)
@@ -229,7 +229,7 @@ class Accuracy(EngineMetric):
 
 
 class BinaryAccuracy(EngineMetric):
-    """Share of outputs on the right side of 0.5."""
+    """Share of outputs that, as 1 above 0.5 and else 0, equal their target."""
 
     _default_name = "binary_accuracy"
 
@@ -348,7 +348,7 @@ def deserialize(
     if name == Metric.__name__:
         return _made_of(_custom.find("metrics", config, custom_objects), arguments)
     if name not in _BY_CLASS:
-        raise _checks.unknown("metrics", name, _CLASSES)
+        raise _checks.unknown("metrics", name, [*_CLASSES, *_ALIASES])
     return _BY_CLASS[name](**arguments)
 
 

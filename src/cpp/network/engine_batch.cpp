@@ -143,7 +143,7 @@ void Engine<T>::count_batch(const CallWork<T>& work, const StepResult& result, T
   };
   const auto value_of = [&](const std::string& name, Dim row) -> double {
     if (name == "binary_accuracy") {
-      return mean_over_outputs(row, [](T y, T target) { return (y > T(0.5)) == (target > T(0.5)); });
+      return mean_over_outputs(row, [](T y, T target) { return T(y > T(0.5)) == target; });
     }
     const auto error = [](T y, T target) { return static_cast<double>(y) - static_cast<double>(target); };
     if (name == "mean_squared_error") {

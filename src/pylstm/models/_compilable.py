@@ -37,8 +37,8 @@ class Compilable(Predictor):
         Args:
             optimizer: A name or an `optimizers.Optimizer`. The same object again keeps its state.
             loss: A name, a `losses.Loss`, or a function (y_true, y_pred) → (loss, gradient), the
-                gradient being dloss/dy_pred with y_pred's shape. Functions get y_true with a last
-                axis of size 1 where it lacks the one that y_pred has.
+                gradient being dloss/dy_pred with y_pred's shape. Where y_pred has a last axis of
+                size 1 that y_true lacks, functions get it with one.
             loss_weights: Must be None.
             metrics: A list of names ("accuracy", "perplexity", …), metric objects, or functions
                 (y_true, y_pred) → a number, or one for each row or step.

@@ -30,7 +30,7 @@ class Compiled:
     def __init__(self, optimizer: Any, loss: Any, metric_list: Any) -> None:
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
-        if isinstance(metric_list, str | dict) or callable(metric_list):
+        if isinstance(metric_list, str | dict | metrics.Named) or callable(metric_list):
             metric_list = [metric_list]
         if metric_list is not None and not isinstance(metric_list, list | tuple):
             raise TypeError(f"metrics: expected a list, got {type(metric_list).__name__}")
@@ -56,12 +56,13 @@ class Compiled:
 
     def look_at_output(self, last: Layer) -> None:
         """Warn, once, if `last` gives numbers of any size to a loss that takes probabilities."""
-        activation = None if self.loss is None else self.loss.expected_activation()
-        if self._looked or activation is None or not isinstance(last, Dense):
+        loss = self.loss
+        activation = None if loss is None else loss.expected_activation()
+        if self._looked or loss is None or activation is None or not isinstance(last, Dense):
             return
         self._looked = True
         if last.activation not in ("sigmoid", "softmax"):
-            kind = type(self.loss).__name__
+            kind = type(loss).__name__
             warn(
                 f"loss: {kind} takes probabilities, but the last layer, {last.name!r}, has the "
                 f"activation {last.activation!r}; give it activation={activation!r}, or compile "
@@ -72,6 +73,12 @@ class Compiled:
                 f"loss: a softmax over the one unit of the last layer, {last.name!r}, is always 1; "
                 f"of two classes give it activation='sigmoid' and the loss binary_crossentropy, of "
                 f"more a unit for each",
+            )
+        elif last.units == 1 and loss.sparse:
+            warn(
+                f"loss: with the one unit of the last layer, {last.name!r}, a sparse crossentropy "
+                f"knows label 0 alone; of two classes give the loss binary_crossentropy, of more a "
+                f"unit for each",
             )
 
     def _fitting(self, metric: metrics.Named) -> metrics.Named:

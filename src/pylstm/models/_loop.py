@@ -135,6 +135,8 @@ class Loop:
         y_true = self._show(segment, batch, y_pred, tally)
         weights = self._weights(segment, batch) if function.takes_weights else None
         loss, gradient = function(y_true, y_pred, weights)
+        if not np.isfinite(loss):
+            gradient = np.full_like(gradient, np.nan)  # the engine applies no step of such
         applied = not training or self.network.backward(gradient)
         tally.add_loss(loss, len(y_true), applied)
 

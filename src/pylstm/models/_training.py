@@ -101,7 +101,8 @@ class Trainer(Compilable):
             RuntimeError: the model is not compiled, or is being trained.
             ValueError, TypeError, IndexError: bad data or arguments; the model is unchanged. A bad
                 batch of an iterable, or one of another size in a stateful model, is named by its
-                number; the model is then as the batches before it left it, with their states.
+                number; the model is then as the batches before it left it, with their states, as
+                it is after an exception in a loss, a metric or a callback of yours.
             MemoryError: a batch needs more than there is; the model is unchanged, or as the batches
                 of an iterable before it left it.
             KeyboardInterrupt: Ctrl-C, after a whole number of steps; the model can be used on.
