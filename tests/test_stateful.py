@@ -231,3 +231,26 @@ def stream():
     )
     model.build()
     return model
+
+
+def test_a_layer_of_a_model_forgets_its_state_alone() -> None:
+    def stacked():
+        pylstm.set_seed(5)
+        both = layers.Bidirectional(layers.LSTM(2, return_sequences=True, stateful=True))
+        first = layers.LSTM(4, return_sequences=True, stateful=True)
+        return Sequential([first, layers.Dense(3), both, layers.LSTM(2), layers.Dense(1)])
+
+    forgetful, whole = stacked(), stacked()
+    fresh = forgetful.predict(X)
+    for layer in forgetful.layers:
+        layer.reset_state()
+    assert np.array_equal(forgetful.predict(X), fresh)
+    for model in (forgetful, whole):
+        model.reset_state()
+        model.predict(X)
+    forgetful.layers[2].forward_layer.reset_state()
+    blocks = forgetful._core.get_state("predict")
+    carried = [bool(block.any()) for block in blocks]
+    assert carried == [True, True, False, False, False, False, False, False]
+    assert np.array_equal(blocks[0], whole._core.get_state("predict")[0])
+    assert not np.array_equal(forgetful.predict(X), whole.predict(X))

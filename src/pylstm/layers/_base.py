@@ -39,6 +39,7 @@ class Owner(Protocol):
 
     def _layer_weights(self, layer: Layer) -> list[NDArray[Any]]: ...
     def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None: ...
+    def _reset_state_of(self, layer: Layer) -> None: ...
 
 
 class Layer(ABC):
@@ -59,6 +60,7 @@ class Layer(ABC):
 
     seed: int | None = None
     stateful: bool = False
+    directions = 0  # each carries h and c
     token_ids: bool = False
     """Whether the input is token ids, not features."""
     _ranks: tuple[int, ...] = ()
@@ -326,7 +328,7 @@ class Layer(ABC):
     # ---- calling
 
     def reset_state(self) -> None:  # noqa: B027  (a subclass need not have one)
-        """Forget what direct calls carry over; most layers carry nothing."""
+        """Forget what is carried from call to call; most layers carry nothing."""
 
     def _call(
         self, x: Any, states: list[Any] | None, mask: Any, training: bool

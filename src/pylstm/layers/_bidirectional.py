@@ -44,6 +44,7 @@ class Bidirectional(Recurrent):
     (None, 16)
     """
 
+    directions = 2
     _ranks = (3,)
     _arguments = ("layer", "merge_mode", "backward_layer")
     _inside = ("forward_layer", "backward_layer", "return_sequences", "return_state", "stateful")
@@ -186,6 +187,9 @@ class Bidirectional(Recurrent):
         everything = self.get_weights()
         everything[self._span(inner)] = weights
         self.set_weights(everything)
+
+    def _reset_state_of(self, inner: Layer) -> None:
+        self.reset_state()
 
     def _states(self, states: Any, rows: int) -> list[NDArray[Any]]:
         if not isinstance(states, list | tuple) or len(states) != 4:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Recurrent(Layer):
     """Base of the layers with states; a subclass says which states fit it."""
 
+    directions = 1
     return_sequences: bool
     return_state: bool
     states: list[NDArray[Any]] | None = None
@@ -60,7 +61,14 @@ class Recurrent(Layer):
         return [output, *states]
 
     def reset_state(self) -> None:
-        """Forget the state that direct calls of a stateful layer carry."""
+        """Forget the state that a stateful layer carries, in direct calls and in its model.
+
+        Raises:
+            RuntimeError: another thread is training the model.
+        """
+        owner = self.owner
+        if owner is not None:
+            owner._reset_state_of(self)
         self.states = None
 
     reset_states = reset_state

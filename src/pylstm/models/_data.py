@@ -162,8 +162,8 @@ class BatchSource:
         if done < (self._limit or 1):
             self.exhausted = True
             warn(
-                f"{self._argument}: the iterable ended after {done} batches of a pass, which ends "
-                f"with them, and none follows; a list of batches, or an object whose __iter__ "
+                f"{self._argument}: the iterable ran out; it had {done} more batches for this "
+                f"pass, and has none for another. A list of batches, or an object whose __iter__ "
                 f"begins anew, does not run out",
                 RuntimeWarning,
             )

@@ -1,9 +1,10 @@
-"""Which layers may join a model, and under which name."""
+"""Which layers may join a model, under which name, and which one is asked for."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pylstm import _checks
 from pylstm._checks import Shape
 from pylstm.layers import Embedding, Layer
 from pylstm.layers._recurrent import Recurrent
@@ -69,3 +70,18 @@ def free_name(layer: Layer, layers: list[Layer]) -> str:
         count += 1
         name = f"{layer.name}_{count}"
     return name
+
+
+def found_layer(layers: list[Layer], name: str | None, index: int | None) -> Layer:
+    """The layer of this name or index; ValueError as `Sequential.get_layer`."""
+    if (name is None) == (index is None):
+        raise ValueError("get_layer: give either a name or an index")
+    if index is not None:
+        _checks.integer("index", index, -len(layers), "the index of a layer")
+        if index >= len(layers):
+            raise ValueError(f"index: the model has {len(layers)} layers, got {index}")
+        return layers[index]
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    raise _checks.unknown("name", name, [layer.name for layer in layers])

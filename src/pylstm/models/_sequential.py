@@ -56,7 +56,8 @@ class Sequential(Trainer):
         if self._core is not None:
             self._core.reset_state()
         for layer in self._layers:
-            layer.reset_state()
+            if isinstance(layer, Recurrent):
+                layer.states = None
 
     reset_states = reset_state
 

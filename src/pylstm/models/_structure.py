@@ -15,7 +15,7 @@ from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._base import layer_name
 from pylstm.layers._shapes import built_shape, engine_shape, open_shape
 from pylstm.layers._variables import Variable, check_weights, in_dtype, match_weights
-from pylstm.models._rules import check_features, check_new, free_name, output_shape
+from pylstm.models._rules import check_features, check_new, found_layer, free_name, output_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,17 +130,7 @@ class Structure:
         Raises:
             ValueError: neither or both given, or there is no such layer.
         """
-        if (name is None) == (index is None):
-            raise ValueError("get_layer: give either a name or an index")
-        if index is not None:
-            _checks.integer("index", index, -len(self._layers), "the index of a layer")
-            if index >= len(self._layers):
-                raise ValueError(f"index: the model has {len(self._layers)} layers, got {index}")
-            return self._layers[index]
-        for layer in self._layers:
-            if layer.name == name:
-                return layer
-        raise _checks.unknown("name", name, [layer.name for layer in self._layers])
+        return found_layer(self._layers, name, index)
 
     def _declare(self, declaration: InputLayer) -> None:
         if self._layers or self._declared is not None:
@@ -302,13 +292,9 @@ class Structure:
 
     def _span(self, layer: Layer) -> tuple[int, int]:
         """First and last + 1 of a layer's variables among all."""
-        first = 0
-        for other in self._layers:
-            count = len(other.specs(other.input_shape))
-            if other is layer:
-                return first, first + count
-            first += count
-        raise ValueError(f"layer {layer.name!r} is not in this model")
+        place = self._layers.index(layer)
+        counts = [len(other.specs(other.input_shape)) for other in self._layers[: place + 1]]
+        return sum(counts[:-1]), sum(counts)
 
     def _layer_weights(self, layer: Layer) -> list[NDArray[Any]]:
         self._enter()
@@ -324,6 +310,17 @@ class Structure:
             everything = network.get_weights()
             everything[first:last] = converted
             network.set_weights(everything)
+
+    def _reset_state_of(self, layer: Layer) -> None:
+        self._enter()
+        if self._core is not None:
+            owners = [other for other in self._layers for _ in range(2 * other.directions)]
+            for mode in ("fit", "predict"):
+                states = self._core.get_state(mode)
+                for state, owner in zip(states, owners, strict=True):
+                    if owner is layer:
+                        state[...] = 0
+                self._core.set_state(mode, states)
 
     # ---- the network
 
