@@ -140,3 +140,22 @@ def test_advice_on_targets_that_were_not_given():
 def test_a_class_in_place_of_a_layer_is_named():
     with pytest.raises(TypeError, match=r"layer: expected a pylstm.layers.LSTM, got the class LST"):
         layers.Bidirectional(layers.LSTM)
+
+
+def test_features_for_an_embedding_are_told_what_it_takes() -> None:
+    model = pylstm.Sequential([layers.Embedding(5, 2), layers.LSTM(2)])
+    with pytest.raises(ValueError, match=r"x: .*got \(4, 3, 5\); an Embedding takes token ids"):
+        model.predict(np.zeros((4, 3, 5)))
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "match"),
+    [
+        ("softmax", "binary_crossentropy", "softmax over the one unit"),
+        ("sigmoid", "sparse_categorical_crossentropy", "a sparse crossentropy knows label 0 alone"),
+    ],
+)
+def test_one_unit_for_classes_is_told_of_binary_crossentropy(activation, loss, match) -> None:
+    model = pylstm.Sequential([layers.Input((3,)), layers.Dense(1, activation=activation)])
+    with pytest.warns(UserWarning, match=f"{match}.* loss binary_crossentropy"):
+        model.compile("sgd", loss, metrics=pylstm.metrics.Accuracy())

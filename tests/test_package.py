@@ -114,3 +114,17 @@ def test_modules_that_wait_for_their_use_are_found() -> None:
     program = "import pylstm; print('callbacks' in dir(pylstm), pylstm.callbacks.EarlyStopping())"
     shown = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert shown.startswith("True <pylstm.callbacks.")
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("LSTM", "it is pylstm.layers.LSTM$"),
+        ("Adam", "it is pylstm.optimizers.Adam$"),
+        ("Sequentia", "did you mean 'Sequential'"),
+        ("numpy", "has no attribute 'numpy'$"),
+    ],
+)
+def test_a_name_that_is_elsewhere_is_pointed_to(name: str, match: str) -> None:
+    with pytest.raises(AttributeError, match=match):
+        getattr(pylstm, name)

@@ -64,6 +64,10 @@ else:  # a type checker takes a module that has this to have every name
             import pylstm.callbacks as module
 
             return module
+        for module in (layers, losses, metrics, optimizers, initializers):
+            thing = vars(module).get(name)
+            if isinstance(thing, type) and thing.__module__.startswith(module.__name__):
+                raise AttributeError(f"pylstm lacks {name!r}: it is {module.__name__}.{name}")
         raise no_attribute(__name__, name, __all__)
 
 

@@ -111,8 +111,7 @@ def boolean(argument: str, value: object) -> bool:
 def described(value: object) -> str:
     """What came, in a few words: data may be large."""
     if isinstance(value, dict):
-        keys = [repr(key) for key, _ in zip(value, range(4), strict=False)]
-        more = ", …" if len(value) > len(keys) else ""
+        keys, more = list(map(repr, value))[:4], ", …" if len(value) > 4 else ""
         return f"a dict with the keys {', '.join(keys)}{more}" if keys else "an empty dict"
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
@@ -140,8 +139,7 @@ def unknown(argument: str, value: object, known: Iterable[str]) -> ValueError:
     from difflib import get_close_matches
 
     names, given = list(known), str(value).lower()
-    words = set(given.split("_"))
-    near = [name for name in names if words < set(name.split("_"))]  # a word was left out
+    near = [n for n in names if set(given.split("_")) < set(n.split("_"))]  # a word was left out
     near = near or get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     if given in ONLY_KERAS:
@@ -331,7 +329,9 @@ def inputs(x: NDArray[Any], input_shape: Shape) -> None:
         if input_shape[-1] == 1:
             advice += "; for one feature a step write x[..., None]"
     elif len(shape) == len(input_shape) + 1:
-        advice = "; batches of their own come from a generator, one array each"
+        tokens = "; an Embedding takes token ids, no features and no one-hot rows"
+        batches = "; batches of their own come from a generator, one array each"
+        advice = tokens if input_shape[-1] is None else batches
     same_shape("x", shape, input_shape, advice)
     if 0 in shape:
         raise ValueError(f"x: expected at least one row and one step, got shape {shape}")

@@ -35,7 +35,7 @@ def load_model(
     Args:
         filepath: The file.
         custom_objects: Functions and classes of your own that were the model's loss and metrics,
-            by their names, those of metrics in logs. Without its loss the model is not compiled,
+            by the name of the function or the class. Without its loss the model is not compiled,
             a metric is left out; a UserWarning says so. Initializers of your own are not needed:
             the weights are there.
         compile: Whether to compile the model as it was when it was saved, with its optimizer's
