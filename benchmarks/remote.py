@@ -137,6 +137,8 @@ def _environment(name: str, threads: int, isa: str, with_path: bool) -> dict[str
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYLSTM_NUM_THREADS")
     result = {**os.environ, **dict.fromkeys(names, str(threads))}
+    for forced in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        result.pop(forced, None)  # for old builds; a current NumPy finds the best kernel itself
     result["OPENBLAS_THREAD_TIMEOUT"] = "20"  # idle threads sleep after 2**20 cycles, not 2**26
     result["KMP_BLOCKTIME"] = "10"  # milliseconds, not 200
     result["TF_CPP_MIN_LOG_LEVEL"] = "2"

@@ -363,6 +363,7 @@ def test_models_and_seeds_refuse():
         (lambda: layers.Dense(2**31), ValueError, "units: expected at most 2147483647"),
         (lambda: layers.Input(60), TypeError, "^shape: expected a tuple"),
         (lambda: layers.Input(()), ValueError, "^shape: expected the sizes of a row"),
+        (lambda: layers.Input((64, 10, 3)), ValueError, r"^shape: .*one row.* got \(64, 10, 3\)"),
         (lambda: layers.Input(batch_shape=(None,)), ValueError, "^batch_shape: expected the sizes"),
         (lambda: regression().fit(X, Y, batchsize=3), TypeError, r"^Sequential\.fit\(\) got an"),
         (lambda: regression().save(3), TypeError, "^filepath: expected a string or a path"),

@@ -8,6 +8,7 @@ computed once more, before the update and without dropout.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -292,6 +293,8 @@ def get(identifier: object) -> Named:
     """
     if isinstance(identifier, type):
         identifier = _made(identifier)
+    if isinstance(identifier, Metric):
+        _check_own(identifier)
     if isinstance(identifier, Named):
         return identifier
     if isinstance(identifier, str):
@@ -304,6 +307,18 @@ def get(identifier: object) -> Named:
     if callable(identifier):
         return FunctionMetric(identifier)
     raise TypeError(f"metrics: expected a name, a Metric or a function, got {identifier!r}")
+
+
+def _check_own(metric: Metric) -> None:
+    kind = type(metric).__name__
+    if "name" not in vars(metric):
+        raise TypeError(f"metrics: {kind}.__init__ must call super().__init__(name)")
+    try:
+        inspect.signature(metric.update_state).bind(None, None, None)
+    except TypeError:
+        raise TypeError(
+            f"metrics: {kind}.update_state must take (y_true, y_pred, sample_weight=None)"
+        ) from None
 
 
 def _made(kind: type) -> Named:

@@ -39,7 +39,7 @@ def Input(
 
     Raises:
         TypeError: no shape, or sizes that are not integers.
-        ValueError: a size below 1.
+        ValueError: a size below 1, or too many sizes.
 
     >>> Input((None, 3))
     <InputLayer name='input', shape=(None, None, 3)>
@@ -47,4 +47,9 @@ def Input(
     declared = declared_shape(shape, batch_shape, "")
     if declared is None:
         raise TypeError("shape: expected a tuple of sizes, got None")
+    if len(declared) > 3:
+        raise ValueError(
+            f"shape: expected that of one row, (steps, features), (steps,) or (features,), without "
+            f"the number of rows; got {declared[1:]}"
+        )
     return InputLayer(declared, "input" if name is None else layer_name(name))
