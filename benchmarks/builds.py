@@ -1,7 +1,9 @@
 """Two revisions of pylstm against each other: python -m benchmarks.builds BEFORE AFTER [--help].
 
 A revision is what git calls one; "." is the working tree without untracked files. What it holds is
-built once, in build/builds. A ratio is the time before over the time after.
+built once, in build/builds. A ratio is the time before over the time after. Both run in processes
+that are started anew some times, in turn the one and the other first: what memory a process gets,
+and when, makes one build differ from itself.
 """
 
 from __future__ import annotations
@@ -57,14 +59,22 @@ def _python(revision: str) -> Path:
     return python
 
 
-def line(problem: Problem, threads: int, workers: list[Worker], pairs: int, seconds: float) -> str:
-    """A row of the table; `workers` are before and after, whose answers are compared first."""
-    before, after = (worker.prepare(problem).answer for worker in workers)
-    grid.compare(after, before)
-    same = all(np.array_equal(after[name], before[name]) for name in after)
-    duel = Duel(ours=workers[1], peer=workers[0], seconds=seconds)
-    duel.fight(pairs)
-    result, ours = duel.result(), np.median([ours for ours, _ in duel.times])
+def line(problem: Problem, threads: int, pythons: list[Path], plan: argparse.Namespace) -> str:
+    """A row of the table, of the builds before and after; their answers are compared first."""
+    times: list[tuple[float, float]] = []
+    same = True
+    for start in range(plan.starts):
+        with contextlib.ExitStack() as stack:
+            workers: dict[int, Worker] = {}
+            for side in (0, 1) if start % 2 == 0 else (1, 0):
+                workers[side] = Worker("pylstm", threads, problem.isa, pythons[side])
+                stack.callback(workers[side].close)
+            before, after = (workers[side].prepare(problem).answer for side in (0, 1))
+            grid.compare(after, before)
+            same = same and all(np.array_equal(after[name], before[name]) for name in after)
+            duel = Duel(ours=workers[1], peer=workers[0], seconds=plan.seconds, times=times)
+            duel.fight(max(1, plan.pairs * (start + 1) // plan.starts))
+    result, ours = duel.result(), np.median([ours for ours, _ in times])
     low, high = result["interval"]
     return (
         f"| {problem.name} | {threads} | {1e3 * result['seconds']:.3f} ms | {1e3 * ours:.3f} ms "
@@ -81,8 +91,11 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[""], help="problems, by their names")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.05, help="of one side of a pair")
+    parser.add_argument("--starts", type=int, default=4, help="how often processes are started")
     args = parser.parse_args()
     grid.check_plan(parser, args)
+    if args.starts < 1:
+        parser.error(f"--starts: expected a positive number, got {args.starts}")
     try:
         chosen = [p for text in args.only for p in problems.select(args.group, text)]
     except ValueError as error:
@@ -93,16 +106,11 @@ def main() -> int:
     for threads, problem in itertools.product(args.threads, dict.fromkeys(chosen)):
         if problem.isa and problem.isa not in _core.available_isas():
             continue
-        with contextlib.ExitStack() as stack:
-            workers = []
-            for python in pythons:
-                workers.append(Worker("pylstm", threads, problem.isa, python))
-                stack.callback(workers[-1].close)
-            try:
-                row = line(problem, threads, workers, args.pairs, args.seconds)
-            except (ArithmeticError, Unsupported, WorkerError) as error:
-                failed, row = True, f"| {problem.name} | {threads} | {error} |"
-            print(row, flush=True)
+        try:
+            row = line(problem, threads, pythons, args)
+        except (ArithmeticError, Unsupported, WorkerError) as error:
+            failed, row = True, f"| {problem.name} | {threads} | {error} |"
+        print(row, flush=True)
     return int(failed)
 
 

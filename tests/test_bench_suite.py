@@ -83,15 +83,21 @@ def test_a_row_beside_numpy(suite: SimpleNamespace) -> None:
     assert f"| {TINY.name} | 1 |" in document
 
 
-def test_a_build_beside_itself_has_the_same_bits(suite: SimpleNamespace) -> None:
-    workers = [
-        suite.remote.Worker("pylstm", 1, python=path) for path in (None, Path(sys.executable))
-    ]
-    try:
-        row = suite.builds.line(TINY, 1, workers, 2, 0.001)
-    finally:
-        for worker in workers:
-            worker.close()
+def test_a_build_beside_itself_has_the_same_bits(
+    suite: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    class Noted(suite.remote.Worker):
+        def __init__(self, name: str, threads: int, isa: str, python: Path) -> None:
+            started.append("old" if python is pythons[0] else "new")
+            super().__init__(name, threads, isa, python)
+
+    pythons = [Path(sys.executable), Path(sys.executable)]
+    monkeypatch.setattr(suite.builds, "Worker", Noted)
+    plan = SimpleNamespace(starts=3, pairs=4, seconds=0.001)
+    row = suite.builds.line(TINY, 1, pythons, plan)
+    assert started == ["old", "new", "new", "old", "old", "new"]
     assert row.startswith(f"| {TINY.name} | 1 |")
     assert row.endswith("| the same |")
 
