@@ -316,11 +316,9 @@ class Structure:
         if self._core is not None:
             owners = [other for other in self._layers for _ in range(2 * other.directions)]
             for mode in ("fit", "predict"):
-                states = self._core.get_state(mode)
-                for state, owner in zip(states, owners, strict=True):
-                    if owner is layer:
-                        state[...] = 0
-                self._core.set_state(mode, states)
+                carried = zip(self._core.get_state(mode), owners, strict=True)
+                states = [state[:0] if owner is layer else state for state, owner in carried]
+                self._core.set_state(mode, states)  # no rows: zeros, for as many as come
 
     # ---- the network
 
