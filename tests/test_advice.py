@@ -159,3 +159,29 @@ def test_one_unit_for_classes_is_told_of_binary_crossentropy(activation, loss, m
     model = pylstm.Sequential([layers.Input((3,)), layers.Dense(1, activation=activation)])
     with pytest.warns(UserWarning, match=f"{match}.* loss binary_crossentropy"):
         model.compile("sgd", loss, metrics=pylstm.metrics.Accuracy())
+
+
+def test_a_metric_class_that_cannot_work_is_told_what_it_lacks():
+    class Own(pylstm.metrics.Metric):
+        def reset_state(self):
+            pass
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            pass
+
+        def result(self):
+            return 0.0
+
+    class Nameless(Own):
+        def __init__(self):
+            self.total = 0.0
+
+    class Narrow(Own):
+        def update_state(self, y_true, y_pred):
+            pass
+
+    assert pylstm.metrics.get(Own("own")).name == "own"
+    with pytest.raises(TypeError, match=r"^metrics: Nameless.__init__ must call super"):
+        pylstm.metrics.get(Nameless())
+    with pytest.raises(TypeError, match=r"^metrics: Narrow.update_state must take \(y_true, y"):
+        pylstm.metrics.get(Narrow())

@@ -6,7 +6,7 @@ import functools
 import itertools
 import os
 import weakref
-from _thread import (  # threading would be a tenth of the package's import
+from _thread import (  # threading takes milliseconds to import
     RLock,
     get_ident,
     interrupt_main,
