@@ -4,7 +4,9 @@
 #define PYLSTM_PANEL_VECTORS 4
 #define PYLSTM_TILE_ROWS 6
 #define PYLSTM_VECTORS_TOGETHER 4
+#if !defined(PYLSTM_VECTOR_REGISTER)
 #define PYLSTM_VECTOR_REGISTER "v"
+#endif
 #include "kernels/vec/vec.hpp"
 
 PYLSTM_INLINE V<float> fma(V<float> a, V<float> b, V<float> c) { return _mm512_fmadd_ps(a, b, c); }

@@ -8,7 +8,7 @@ constexpr bool kFused = true;
 constexpr bool kFused = false;  // fma rounds twice
 #endif
 
-#if defined(__FMA__)
+#if defined(__FMA__) && !defined(PYLSTM_BY_HALVES)
 PYLSTM_INLINE V<float> fma_in_place(V<float> a, V<float> b, V<float> c) {
   __asm__("vfmadd231ps %2, %1, %0"
           : "+" PYLSTM_VECTOR_REGISTER(c)
