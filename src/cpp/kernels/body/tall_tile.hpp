@@ -3,10 +3,10 @@
 // it runs.
 #pragma once
 
-// Steps of the inner sum between two branches of the loop. Even: tiles that ask for half a line a step ask for a whole
-// one at every second step.
+// Steps of the inner sum between two branches of the loop. Tiles that ask for a quarter of a line a step ask for a
+// whole one at every fourth step.
 constexpr int kSteps = 4;
-static_assert(kSteps % 2 == 0, "");
+static_assert(kSteps % 4 == 0, "");
 static_assert(kTileRows <= 6, "rows have two addresses of three each");
 
 // Where a tile finds the elements of A of one step after another.
@@ -52,8 +52,8 @@ class StepsOfA<T, TilesOfA> {
   const T* a_;
 };
 
-// What a tile asks for meanwhile: kHalfLines half lines of b at each of kSteps steps; and before each run a row of c,
-// unless null. Rows of c all at once would take the places of lines that the tile itself waits for.
+// What a tile asks for meanwhile: kQuarterLines quarters of a line of b at each of kSteps steps; and before each run a
+// row of c, unless null. Rows of c all at once would take the places of lines that the tile itself waits for.
 template <class T>
 struct Ahead {
   const T* b;
@@ -66,7 +66,7 @@ template <class T>
 alignas(64) constexpr T kZeros[kPanel<T>] = {};
 
 // MR rows, four to kTileRows, x NV vectors; `largest` takes the outputs too, unless null.
-template <class T, int MR, int NV, int kHalfLines, class Layout>
+template <class T, int MR, int NV, int kQuarterLines, class Layout>
 PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_row, Dim inner, Start init,
                              const T* bias, Runs runs, Ahead<T> ahead, T* largest) {
   constexpr Dim W = Vec<T>::width;
@@ -87,16 +87,16 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     });
   }
   StepsOfA<T, Layout> rows(a, layout);
-  // With four half lines a step the second line is asked for in the middle of the step: asked for side by side, two
+  // With two lines a step the second line is asked for in the middle of the step: asked for side by side, two
   // gained a Xeon no more than one. Lines of a row of c are asked for side by side.
   const auto ask = [&](Dim line) PYLSTM_INLINED { __builtin_prefetch(ahead.b + line * kLine<T>, 0, 2); };
   const auto step = [&](Dim i, auto asks) PYLSTM_INLINED {
     rows.step();
-    if (asks.value && (kHalfLines > 1 || i % 2 == 0)) ask(i * kHalfLines / 2);
+    if (asks.value && i * kQuarterLines % 4 == 0) ask(i * kQuarterLines / 4);
     V<T> row[NV];
     each<NV>([&](auto v) PYLSTM_INLINED { row[v.value] = load(b + (i * NV + v.value) * W); });
     each<MR>([&](auto r) PYLSTM_INLINED {
-      if (asks.value && kHalfLines == 4 && r.value == MR / 2) ask(i * 2 + 1);
+      if (asks.value && kQuarterLines == 8 && r.value == MR / 2) ask(i * 2 + 1);
       const V<T> x = splat<T>(rows.template at<r.value>(i));
       each<NV>([&](auto v)
                    PYLSTM_INLINED { acc[r.value][v.value] = fma_in_place(x, row[v.value], acc[r.value][v.value]); });
@@ -117,8 +117,8 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     inner -= count;
 #pragma GCC unroll 1
     for (Dim n = count / kSteps; n > 0; --n) {
-      each<kSteps>([&](auto i) PYLSTM_INLINED { step(i.value, Constant<(kHalfLines > 0)>()); });
-      if (kHalfLines > 0) ahead.b = opaque(ahead.b + kHalfLines * kSteps / 2 * kLine<T>);
+      each<kSteps>([&](auto i) PYLSTM_INLINED { step(i.value, Constant<(kQuarterLines > 0)>()); });
+      if (kQuarterLines > 0) ahead.b = opaque(ahead.b + kQuarterLines * kSteps / 4 * kLine<T>);
       move(kSteps);
     }
 #pragma GCC unroll 1
