@@ -1,9 +1,12 @@
 // What the AVX-512 kernels compute, to the bit, on a processor that has only AVX2: for their laws, not for use. The
 // intrinsics that avx512.hpp names work on two halves; the vector extension splits all else by itself. For GCC.
 #pragma once
+#if defined(__clang__)
+#error "avx512_by_halves needs GCC"
+#endif
 #define PYLSTM_VECTOR_REGISTER "m"  // no register holds such a vector
 #define PYLSTM_BY_HALVES
-#define PYLSTM_HALVES inline __attribute__((always_inline))
+#define PYLSTM_HALVES inline __attribute__((always_inline))  // PYLSTM_INLINE comes with avx512.hpp
 
 template <class Whole, class Half>
 union Halves {
@@ -19,6 +22,13 @@ PYLSTM_HALVES auto by_halves(F f, Whole... x) {
   for (int i = 0; i < 2; ++i) result.half[i] = f(Of{x}.half[i]...);
   return result.whole;
 }
+template <class Of, class Half>
+PYLSTM_HALVES auto joined_halves(Half low, Half high) {
+  Of result;
+  result.half[0] = low;
+  result.half[1] = high;
+  return result.whole;
+}
 #define PYLSTM_FLOATS(name, ...) by_halves<FloatHalves>([](auto... x) { return _mm256_##name(x...); }, __VA_ARGS__)
 #define PYLSTM_DOUBLES(name, ...) by_halves<DoubleHalves>([](auto... x) { return _mm256_##name(x...); }, __VA_ARGS__)
 #define _mm512_fmadd_ps(...) PYLSTM_FLOATS(fmadd_ps, __VA_ARGS__)
@@ -30,15 +40,14 @@ PYLSTM_HALVES auto by_halves(F f, Whole... x) {
 #define _mm512_max_ps(...) PYLSTM_FLOATS(max_ps, __VA_ARGS__)
 #define _mm512_max_pd(...) PYLSTM_DOUBLES(max_pd, __VA_ARGS__)
 
-#define _mm512_zextps256_ps512(low) (FloatHalves{.half = {low, {}}}.whole)
-#define _mm512_zextpd256_pd512(low) (DoubleHalves{.half = {low, {}}}.whole)
+#define _mm512_zextps256_ps512(low) joined_halves<FloatHalves>(low, __m256{})
+#define _mm512_zextpd256_pd512(low) joined_halves<DoubleHalves>(low, __m256d{})
 #define _mm512_zextps128_ps512(low) _mm512_zextps256_ps512(_mm256_zextps128_ps256(low))
 #define _mm512_zextpd128_pd512(low) _mm512_zextpd256_pd512(_mm256_zextpd128_pd256(low))
 
 PYLSTM_HALVES __m512d halves_as_double(__m256 v) {
-  return DoubleHalves{
-      .half = {_mm256_cvtps_pd(_mm256_castps256_ps128(v)), _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1))}}
-      .whole;
+  const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(v)), high = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+  return joined_halves<DoubleHalves>(low, high);
 }
 #define _mm512_cvtps_pd(v) halves_as_double(v)
 
@@ -73,9 +82,11 @@ PYLSTM_HALVES void store_lanes_of(T* p, unsigned mask, Whole v) {
 
 PYLSTM_HALVES __m512i lanes_at(__m512i at, __m512i table) {
   typedef int32_t Lanes __attribute__((vector_size(64)));
-  return reinterpret_cast<__m512i>(
-      __builtin_shuffle(reinterpret_cast<Lanes>(table), reinterpret_cast<Lanes>(at)));  // at, modulo 16
+  return reinterpret_cast<__m512i>(__builtin_shuffle(
+      reinterpret_cast<Lanes>(table), reinterpret_cast<Lanes>(at)));  // takes at % 16, as the instruction does
 }
 #define _mm512_permutexvar_epi32(at, table) lanes_at(at, table)
 
 #include "kernels/vec/avx512.hpp"
+
+#undef PYLSTM_HALVES

@@ -1,5 +1,6 @@
 // Whether fma is one operation; and fma(a, b, c) in the register of c: compilers else let sums change registers in a
-// loop, which costs moves. AArch64 has no other form of the instruction, and where there is none nothing can be chosen.
+// loop, which costs moves. AArch64 has no other form of the instruction, and nothing can be chosen where there is none,
+// or where no register holds c.
 #pragma once
 
 #if defined(__FMA__) || defined(__aarch64__)
