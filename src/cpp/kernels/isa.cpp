@@ -36,6 +36,8 @@ namespace {
 
 #include "kernels/body/row.hpp"
 
+#include "kernels/body/asking.hpp"
+
 #include "kernels/body/gemm.hpp"
 
 #include "kernels/body/pack.hpp"

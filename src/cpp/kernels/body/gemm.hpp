@@ -23,16 +23,6 @@ PYLSTM_INLINE bool are_far(Dim rows, Dim columns) {
   return rows * columns * Dim(sizeof(T)) > kFarOutputs;
 }
 
-// How tall tiles ask for the next block: of those that ask, the first `once` for so many quarters of a line at a step,
-// the others for twice as many.
-struct Asking {
-  int quarter_lines;
-  Dim once;
-  Dim first_asker;  // place of the first row's tile among those that ask; negative: it does not
-
-  constexpr Dim asked_before(Dim place) const { return (place <= once ? place : 2 * place - once) * quarter_lines; }
-};
-
 // Where a block writes, and from what its sums start.
 template <class T>
 struct Outputs {
@@ -136,63 +126,6 @@ PYLSTM_NOINLINE void run_beside(const Block<T, Layout>& p, Dim height, Dim vecto
   }
 }
 
-template <class T>
-constexpr Dim kQuarterLinesOfPanel = 4 * kPanel<T> / kLine<T>;
-template <class T>
-constexpr bool kIsOneLine = kPanel<T> == kLine<T>;
-
-// Of so many tall tiles, together all of the block: in the order of memory, so that hardware looks ahead too, and few
-// lines at a time, as a core waits for few at a time.
-//
-// Panels of one line, which are AVX2's and NEON's (not measured): the last four tiles ask, fewer as evenly as they can.
-// A Zen 3 waited where two of more tiles, or the second of two, asked for all of it: forward of 20 rows of 1500 units,
-// whose weights come from memory, takes 1.10 times as long so, of 32 rows of 512 units 1.03 (benchmarks.builds).
-//
-// Others: a tile asks for a line at two steps or, as far as it must, for more. The first one, which itself waits for
-// its block to come from the second level, asks for nothing if the others need not ask for more than a line; a lone one
-// leaves half to the hardware.
-template <class T>
-constexpr Asking asking_of(Dim tiles) {
-  constexpr Dim all = kQuarterLinesOfPanel<T>;
-  if (kIsOneLine<T>) {
-    switch (tiles) {
-      case 1:
-        return {4, 1, 0};
-      case 2:
-        return {2, 2, 0};
-      case 3:
-        return {1, 2, 0};
-      default:
-        return {1, 4, 4 - tiles};
-    }
-  }
-  const Dim spared = (tiles - 1) * 4 >= all ? 1 : 0, asking = tiles - spared;
-  return {asking * 2 >= all ? 2 : asking * 4 >= all ? 4 : 8, asking, -spared};
-}
-
-template <class T>
-constexpr bool all_is_asked_for() {
-  for (Dim tiles = 2; tiles <= 64; ++tiles) {
-    const Asking asking = asking_of<T>(tiles);
-    if (asking.asked_before(tiles + asking.first_asker) < kQuarterLinesOfPanel<T>) return false;
-  }
-  return true;
-}
-static_assert(all_is_asked_for<float>() && all_is_asked_for<double>(), "a part of the next block is never asked for");
-
-// f(Constant<quarter_lines>), of an Asking.
-template <class T, class F>
-PYLSTM_INLINE void with_quarter_lines(Dim quarter_lines, F f) {
-  if constexpr (kIsOneLine<T>) {
-    if (quarter_lines == 1) return f(Constant<1>());
-  }
-  if (quarter_lines == 2) return f(Constant<2>());
-  if constexpr (kQuarterLinesOfPanel<T> >= 4) {
-    if (quarter_lines == 4) return f(Constant<4>());
-  }
-  if constexpr (kQuarterLinesOfPanel<T> >= 8) f(Constant<8>());
-}
-
 // `count` tiles of MR rows, one of them if they are low: those before the first that asks, those that do, and those for
 // which nothing is left. Of a whole panel; beside a narrower one little would be gained.
 template <class T, int MR, int NV, class Layout>
@@ -240,12 +173,6 @@ PYLSTM_INLINE void run_tiles_of(const Block<T, Layout>& p, Dim height, Dim row, 
     default:
       return run_tiles<T, 6, NV>(p, row, t, count);
   }
-}
-
-// Seven rows begin with a tile of three, which asks for nothing; panels of more than a line then lack its part.
-template <class T>
-PYLSTM_INLINE Dim askers_of(Dim rows) {
-  return kIsOneLine<T> && rows == 7 ? 1 : tiles_of(rows);
 }
 
 // Rows in tiles of nearly equal height, the lower ones first: a tail of one row would run at a fraction of the speed.
@@ -310,8 +237,8 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
     const Dim vectors = columns >= kPanel<T> ? kPanelVectors : (columns + W - 1) / W;
     const Dim wanted = panels_for(p.rows), taken = panel + wanted > last || columns < wanted * kPanel<T> ? 1 : wanted;
     const Dim valid = columns_of_last_vector<T>(columns - (taken - 1) * kPanel<T>);
-    const Dim tiles = tiles_of(p.rows), askers = askers_of<T>(p.rows);
-    const Asking asking = asking_of<T>(askers * p.row_blocks);
+    const Dim tiles = tiles_of(p.rows);
+    const Asking asking = asking_of<T>(tiles * p.row_blocks);
     const Runs runs = p.a_panel > 0 ? Runs{kPanel<T>, p.a_panel - kPanel<T>} : Runs{end - begin, 0};
     const T* bias = p.bias == nullptr ? nullptr : p.bias + panel * kPanel<T>;
     const bool far = begin == 0 && p.a_panel == 0 && tiles * p.row_blocks > kFewTiles &&
@@ -329,7 +256,7 @@ PYLSTM_INLINE void run_panels(const GemmArgs<T>& p, Dim first, Dim last, Dim beg
       block.a = a + i * p.a_block;
       block.c.at = c.at + i * p.c_block;
       block.c.after = i + 1 < p.row_blocks ? block.c.at + p.c_block : last_panel ? nullptr : p.c + after * c_panel;
-      block.asking.first_asker = asking.first_asker + i * askers - (tiles - askers);
+      block.asking.first_asker = asking.first_asker + i * tiles;
       run_block<T>(block, taken, vectors);
     }
     panel += taken;
