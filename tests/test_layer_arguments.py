@@ -38,6 +38,7 @@ from pylstm import Sequential, initializers, layers, optimizers
         ),
         (layers.Dropout, "rate noise_shape seed"),
         (layers.Input, "shape batch_size dtype name batch_shape"),
+        (layers.InputLayer, "shape batch_size dtype name batch_shape"),
     ],
 )
 def test_arguments_have_keras_names_and_order(layer, names):

@@ -103,7 +103,7 @@ def _copy(model: Sequential, *, stateful: bool) -> Sequential:
             layer["config"]["stateful"] = stateful
     result = Sequential.from_config(config)
     for new, old in zip(result.layers, model.layers, strict=True):
-        new.hold(old.get_weights())
+        new._hold(old.get_weights())
     return result
 
 

@@ -35,8 +35,8 @@ _CLASSES: dict[str, type[Layer]] = {
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
-    """`layer` as {"class_name": …, "config": {…}}."""
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
+    """`layer` as {"class_name": …, "config": {…}}; a subclass of yours as what it inherits."""
+    return {"class_name": layer._known().__name__, "config": layer._known_config()}
 
 
 def deserialize(config: dict[str, Any]) -> Layer:

@@ -7,17 +7,18 @@ called on arrays by itself gets a network of its own (`_call.py`).
 from __future__ import annotations
 
 import math
-import re
 import weakref
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
+from pylstm._keras_names import snake_case
 from pylstm._runtime import draw_seed
 from pylstm.layers._call import Called, Caller
+from pylstm.layers._names import layer_name
 from pylstm.layers._shapes import built_shape, declared_shape, open_shape
 from pylstm.layers._variables import (
     Spec,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pylstm._core import Network
+
+AnyLayer = TypeVar("AnyLayer", bound="Layer")
 
 
 class Owner(Protocol):
@@ -106,7 +109,7 @@ class Layer(ABC):
             raise _checks.unexpected(kind, unknown, _checks.arguments_of(type(self)))
         _checks.unsupported("activity_regularizer", activity_regularizer, (None,))
         self.auto_named = name is None
-        self.name = _snake_case(kind) if name is None else layer_name(name)
+        self.name = snake_case(kind) if name is None else layer_name(name)
         self.trainable = _checks.boolean("trainable", trainable)
         self.dtype = None if dtype is None else _checks.dtype("dtype", dtype)
         self.declared_shape = declared_shape(input_shape, batch_input_shape)
@@ -122,10 +125,7 @@ class Layer(ABC):
             if value is not getattr(self, name):
                 raise AttributeError(f"{type(self).__name__}: {name} is that of the layers inside")
             return value
-        # A subclass of the user's may have another constructor.
-        mro: Any = type(self).__mro__
-        kind = next(base for base in mro if base.__module__.startswith("pylstm."))
-        return getattr(kind.from_config({**kind.get_config(self), name: value}), name)
+        return getattr(type(self)._known().from_config({**self._known_config(), name: value}), name)
 
     # ---- what a subclass says
 
@@ -164,12 +164,21 @@ class Layer(ABC):
             config[argument] = value
         return config
 
+    @classmethod
+    def _known(cls) -> Any:
+        """The class that the engine and files know; a subclass of the user's is one of its base."""
+        return next(base for base in cls.__mro__ if base.__module__.startswith("pylstm."))
+
+    def _known_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = self._known().get_config(self)
+        return config
+
     def call_config(self) -> dict[str, Any]:
         """The configuration for the network of a direct call."""
-        return self.get_config()
+        return self._known_config()
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
+    def from_config(cls: type[AnyLayer], config: dict[str, Any]) -> AnyLayer:
         """A new layer, without weights, from what `get_config` gave."""
         allowed = {"name", "trainable", "dtype", *cls._arguments}
         strange = [key for key in config if key not in allowed]
@@ -213,14 +222,14 @@ class Layer(ABC):
             shape = built_shape(input_shape)
             check_weights([self.weights_for(shape)], np.dtype(self.dtype or "f4").itemsize)
             self._take_shape(shape)
-            self._held = self.draw_weights(draw_seed(), 0)
+            self._held = self._draw_weights(draw_seed(), 0)
 
     def weights_for(self, input_shape: Shape) -> Undrawn:
         """How many weights there are for inputs of this shape."""
         sizes = [math.prod(spec.shape) for spec in self.specs(input_shape)]
         return Undrawn(self.name, sum(sizes), max(sizes, default=0))
 
-    def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
+    def _draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
         """Initial weights; `seed` and `stream` count where the layer has no seed of its own."""
         if self.seed is not None:
             seed, stream = self.seed, 0
@@ -229,30 +238,37 @@ class Layer(ABC):
             for i, spec in enumerate(self.specs(self.input_shape))
         ]
 
-    def call_it(self, name: str, dtype: str | None) -> None:
+    def _call_it(self, name: str, dtype: str | None) -> None:
         """Take the name and the dtype that a model gives, whether the layer is built or not."""
         self.__dict__.update(name=name, dtype=dtype)
 
-    def attach(self, owner: Owner, input_shape: Shape | None) -> None:
+    def _attach(self, owner: Owner, input_shape: Shape | None) -> None:
         """Make the layer part of a model; weights that it has are taken along."""
         self._owner = weakref.ref(owner)
         if input_shape is not None:
             self._take_shape(input_shape)
 
-    def detach(self, weights: list[NDArray[Any]] | None) -> None:
+    def _detach(self, weights: list[NDArray[Any]] | None) -> None:
         """Take the layer out of its model, with these weights."""
         self._owner = None
-        self.hold(weights)
+        self._hold(weights)
 
-    def hold(self, weights: list[NDArray[Any]] | None) -> None:
+    def _leave(self, name: str, dtype: str | None, built: bool) -> None:
+        """Be in no model, as before one that failed to be made; no network has the weights yet."""
+        self._owner = None
+        self._call_it(name, dtype)
+        if not built:
+            self._forget()
+
+    def _hold(self, weights: list[NDArray[Any]] | None) -> None:
         """Keep these weights until a network takes them."""
         self._held, self._home = weights, None
 
-    def settle(self, network: Network, first: int, last: int) -> None:
+    def _settle(self, network: Network, first: int, last: int) -> None:
         """From now on the weights are variables first … last-1 of `network`."""
         self._held, self._home = None, (network, first, last)
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Be as if never built."""
         self._held, self._home = None, None
         self._take_shape(None)
@@ -327,6 +343,10 @@ class Layer(ABC):
 
     # ---- calling
 
+    @abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The layer applied to an array; the arguments are those of the class."""
+
     def reset_state(self) -> None:  # noqa: B027  (a subclass need not have one)
         """Forget what is carried from call to call; most layers carry nothing."""
 
@@ -350,7 +370,7 @@ class Layer(ABC):
         dtype = self.dtype or "float32"
         if states is not None:
             states = [np.asarray(state, dtype=dtype) for state in states]
-        config = {"class_name": type(self).__name__, "config": self.call_config()}
+        config = {"class_name": self._known().__name__, "config": self.call_config()}
         layer = Called(config, shape, dtype, self.get_weights())
         return self._caller(layer, x, states, mask, bool(training))
 
@@ -362,20 +382,6 @@ class Layer(ABC):
         return _restore, (type(self), self.get_config(), state)
 
 
-class PlainLayer(Layer):
-    """Base of the layers that have no states, and treat every step alike."""
-
-    def __call__(self, x: Any, training: bool = False, mask: Any = None) -> NDArray[Any]:
-        """The layer applied to an array; `training` turns dropout on.
-
-        A `mask` is taken, so that a chain of layers may hand it on, and changes nothing.
-
-        Raises:
-            ValueError: the layer cannot take an array of this shape.
-        """
-        return self._call(x, None, None, training)[0]
-
-
 def _restore(kind: type[Layer], config: dict[str, Any], state: tuple[Any, ...]) -> Layer:
     """The layer that pickle, copy and deepcopy give: the same weights, in no model."""
     layer = kind.from_config(config)
@@ -384,17 +390,3 @@ def _restore(kind: type[Layer], config: dict[str, Any], state: tuple[Any, ...]) 
     if shape is not None:
         layer._held = weights
     return layer
-
-
-def layer_name(name: object) -> str:
-    """`name` if it can be a layer's name."""
-    result = _checks.text("name", name)
-    if "/" in result or not (result.isascii() and result.isprintable()) or len(result) > 64:
-        raise ValueError(
-            f"name: expected at most 64 printable ASCII characters without '/', got {name!r}"
-        )
-    return result
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

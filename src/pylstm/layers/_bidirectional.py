@@ -34,11 +34,12 @@ class Bidirectional(Recurrent):
             called on arrays.
         weights: Initial weights, forward then backward.
         backward_layer: An LSTM with `go_backwards=True` to use in place of a copy.
-        **kwargs: `name`, `trainable`, `dtype`, `input_shape` as in `Layer`.
+        **kwargs: `name`, `trainable`, `dtype` (that of `layer` if not given), `input_shape` as in
+            `Layer`.
 
     Raises:
         TypeError: `layer` or `backward_layer` is not an LSTM.
-        ValueError: unknown `merge_mode`; directions or outputs of the two layers do not fit.
+        ValueError: unknown `merge_mode`; directions, outputs or dtypes of the layers do not fit.
 
     >>> Bidirectional(LSTM(8)).compute_output_shape((None, 10, 3))
     (None, 16)
@@ -59,6 +60,8 @@ class Bidirectional(Recurrent):
         **kwargs: Any,
     ) -> None:
         layer = _inner("layer", layer)
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = layer.dtype
         super().__init__(**kwargs)
         if self.declared_shape is None:
             self.declared_shape = layer.declared_shape
@@ -73,8 +76,14 @@ class Bidirectional(Recurrent):
             backward.go_backwards if backward_layer is not None else not layer.go_backwards,
         )
         _check_pair(self.forward_layer, self.backward_layer)
+        for argument, inner in (("layer", layer), ("backward_layer", backward)):
+            if inner.dtype not in (None, self.dtype):
+                raise ValueError(
+                    f"{argument}: dtype {inner.dtype} differs from the Bidirectional's "
+                    f"{self.dtype or 'float32'}"
+                )
         for inner in (self.forward_layer, self.backward_layer):
-            inner.attach(self, None)
+            inner._attach(self, None)
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
         self.stateful = layer.stateful
@@ -111,7 +120,7 @@ class Bidirectional(Recurrent):
 
     def call_config(self) -> dict[str, Any]:
         # The engine knows merged outputs only: two outputs are the halves of a concatenation.
-        return {**self.get_config(), "merge_mode": self.merge_mode or "concat"}
+        return {**self._known_config(), "merge_mode": self.merge_mode or "concat"}
 
     def specs(self, input_shape: Shape) -> list[Spec]:
         return [
@@ -136,7 +145,7 @@ class Bidirectional(Recurrent):
             return (*shape[:-1], 2 * self.forward_layer.units)
         return shape
 
-    def draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
+    def _draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
         drawn: list[NDArray[Any]] = []
         for inner in (self.forward_layer, self.backward_layer):
             # A copy has its original's seed: counting on keeps the two directions apart.
@@ -212,7 +221,7 @@ def _inner(argument: str, layer: Any) -> LSTM:
                 f"{argument}: expected the configuration of an LSTM, got class_name {name!r}, "
                 f"config {_checks.described(config)}"
             )
-        return _copy(layer["config"])
+        return LSTM.from_config(config)
     if not isinstance(layer, LSTM):
         got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
         raise TypeError(f"{argument}: expected a pylstm.layers.LSTM, got {got}")
@@ -221,19 +230,13 @@ def _inner(argument: str, layer: Any) -> LSTM:
 
 def _direction(layer: LSTM, direction: str, go_backwards: bool) -> LSTM:
     """A copy of `layer` for one direction, without weights."""
-    config = layer.get_config()
+    config = layer._known_config()
     if not layer.name.startswith(f"{direction}_"):
         config["name"] = f"{direction}_{layer.name}"
     config["go_backwards"] = go_backwards
     if layer.return_sequences:
         config["zero_output_for_mask"] = True  # the two directions hold at different steps
-    return _copy(config)
-
-
-def _copy(config: dict[str, Any]) -> LSTM:
-    copy = LSTM.from_config(config)
-    assert isinstance(copy, LSTM)
-    return copy
+    return LSTM.from_config(config)
 
 
 def _check_pair(forward: LSTM, backward: LSTM) -> None:

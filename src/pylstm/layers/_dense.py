@@ -6,7 +6,8 @@ from typing import Any
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
-from pylstm.layers._base import Layer, PlainLayer
+from pylstm.layers._base import Layer
+from pylstm.layers._plain import PlainLayer
 from pylstm.layers._variables import Spec
 
 _ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "softmax")

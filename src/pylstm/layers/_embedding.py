@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
-from pylstm.layers._base import PlainLayer
+from pylstm.layers._plain import PlainLayer
 from pylstm.layers._variables import Spec
 
 if TYPE_CHECKING:

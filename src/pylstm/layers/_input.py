@@ -5,16 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from pylstm._checks import Shape
-from pylstm.layers._base import layer_name
+from pylstm.layers._names import layer_name
 from pylstm.layers._shapes import declared_shape
 
 
 class InputLayer:
-    """The declaration that `Input` makes; it is not one of a model's `layers`."""
+    """What `Input` makes, with its arguments; it is not one of a model's `layers`."""
 
-    def __init__(self, shape: Shape, name: str) -> None:
-        self.batch_shape = shape
-        self.name = name
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        name: str | None = None,
+        batch_shape: Any = None,
+    ) -> None:
+        declared = declared_shape(shape, batch_shape, "")
+        if declared is None:
+            raise TypeError("shape: expected a tuple of sizes, got None")
+        if len(declared) > 3:
+            raise ValueError(
+                f"shape: expected that of one row, (steps, features), (steps,) or (features,), "
+                f"without the number of rows; got {declared[1:]}"
+            )
+        self.batch_shape: Shape = declared
+        self.name = "input" if name is None else layer_name(name)
 
     def __repr__(self) -> str:
         return f"<InputLayer name={self.name!r}, shape={self.batch_shape}>"
@@ -44,12 +59,4 @@ def Input(
     >>> Input((None, 3))
     <InputLayer name='input', shape=(None, None, 3)>
     """
-    declared = declared_shape(shape, batch_shape, "")
-    if declared is None:
-        raise TypeError("shape: expected a tuple of sizes, got None")
-    if len(declared) > 3:
-        raise ValueError(
-            f"shape: expected that of one row, (steps, features), (steps,) or (features,), without "
-            f"the number of rows; got {declared[1:]}"
-        )
-    return InputLayer(declared, "input" if name is None else layer_name(name))
+    return InputLayer(shape, batch_size, dtype, name, batch_shape)

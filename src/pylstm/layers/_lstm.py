@@ -25,6 +25,7 @@ _CELL_ARGUMENTS = (
     "recurrent_dropout",
     "seed",
 )
+_OF_LAYER = ("name", "trainable", "dtype")
 
 
 class LSTM(Recurrent):
@@ -209,9 +210,11 @@ class LSTMCell:
     """One step of an LSTM: give it to `RNN`, or call it.
 
     The arguments are those of `LSTM` up to `seed`. `RNN(LSTMCell(8), …)` makes the very layer
-    that `LSTM(8, …)` makes; the cell then uses that layer's weights.
+    that `LSTM(8, …)` makes; the cell then uses that layer's weights. Of the arguments of `Layer`
+    it has `name`, `trainable` and `dtype`, which go to that layer.
 
     Raises:
+        TypeError: an argument of the wrong type, or one that is that of a whole layer.
         ValueError: a number out of range, or a Keras setting that is not supported.
 
     >>> import numpy as np
@@ -241,6 +244,9 @@ class LSTMCell:
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        strange = [name for name in kwargs if name not in _OF_LAYER]
+        if strange:
+            raise _checks.unexpected("LSTMCell", strange, (*_CELL_ARGUMENTS, *_OF_LAYER))
         self.layer = LSTM(
             units,
             activation=activation,
@@ -309,7 +315,9 @@ def RNN(
     zero_output_for_mask: bool = False,
     **kwargs: Any,
 ) -> LSTM:
-    """The LSTM layer of an `LSTMCell`; the arguments are those of `LSTM`.
+    """The LSTM layer of an `LSTMCell`; the arguments are those of `LSTM`, `**kwargs` of `Layer`.
+
+    `name`, `trainable` and `dtype` are the cell's where they are not given.
 
     Raises:
         TypeError: `cell` is not an LSTMCell. A cell written in Python cannot run in the engine.
@@ -325,6 +333,9 @@ def RNN(
         )
     if cell.wrapped:
         raise ValueError("cell: it already belongs to another layer; make a new LSTMCell")
+    kwargs = {"trainable": cell.layer.trainable, "dtype": cell.layer.dtype, **kwargs}
+    if not cell.layer.auto_named:
+        kwargs.setdefault("name", cell.layer.name)
     layer = LSTM(
         **cell.get_config(),
         return_sequences=return_sequences,

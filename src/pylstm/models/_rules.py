@@ -14,6 +14,11 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
     """Raise TypeError or ValueError if `layer` cannot come on top of `layers`."""
     if not isinstance(layer, Layer):
         raise TypeError(f"layer: expected a pylstm layer, got {layer!r}")
+    if layer._known().__abstractmethods__:
+        raise TypeError(
+            f"layer: expected a layer of pylstm or a subclass of one, got {type(layer).__name__}: "
+            f"a layer written in Python cannot run in the engine"
+        )
     if layer.owner is not None:
         raise ValueError(
             f"layer {layer.name!r} belongs to a model already; make a new one with "
@@ -60,6 +65,22 @@ def check_features(layer: Layer, shape: Shape) -> None:
             f"layer {layer.name!r} has weights for {layer.input_shape[-1]} features, "
             f"its input here has {shape[-1]}"
         )
+
+
+def narrowed(known: Shape, shape: Shape) -> Shape:
+    """`known`, the shape that a model is built for, with open sizes taken from `shape`.
+
+    Raises:
+        ValueError: the two contradict each other.
+    """
+    rows, *sizes = zip(known, shape, strict=False)
+    fits = None in rows or rows[0] == rows[1]
+    if len(known) != len(shape) or not fits or any(a not in (None, b) for a, b in sizes):
+        raise ValueError(
+            f"input_shape: the model is built for {_checks.shape_text(known)}, "
+            f"got {_checks.shape_text(shape)}"
+        )
+    return tuple(b if a is None else a for a, b in zip(known, shape, strict=True))
 
 
 def free_name(layer: Layer, layers: list[Layer]) -> str:

@@ -12,10 +12,17 @@ from pylstm._checks import Shape
 from pylstm._fork_locks import fork_lock
 from pylstm._runtime import draw_seed, meet_threadpoolctl
 from pylstm.layers import InputLayer, Layer, serialize
-from pylstm.layers._base import layer_name
+from pylstm.layers._names import layer_name
 from pylstm.layers._shapes import built_shape, engine_shape, open_shape
 from pylstm.layers._variables import Variable, check_weights, in_dtype, match_weights
-from pylstm.models._rules import check_features, check_new, found_layer, free_name, output_shape
+from pylstm.models._rules import (
+    check_features,
+    check_new,
+    found_layer,
+    free_name,
+    narrowed,
+    output_shape,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,8 +71,15 @@ class Structure:
         meet_threadpoolctl()
         if layers is not None and not isinstance(layers, list | tuple):
             raise TypeError(f"layers: expected a list of layers, got {type(layers).__name__}")
-        for layer in layers or ():
-            self.add(layer)
+        given = [(e, e.name, e.dtype, e.built) for e in layers or () if isinstance(e, Layer)]
+        try:
+            for layer in layers or ():
+                self.add(layer)
+        except BaseException:  # the layers are free for another model
+            for layer, name_before, dtype_before, built in given:
+                if layer.owner is self:
+                    layer._leave(name_before, dtype_before, built)
+            raise
 
     # ---- layers
 
@@ -75,7 +89,7 @@ class Structure:
         return list(self._layers)
 
     def add(self, layer: Any) -> None:
-        """Put a layer on top. Weights of layers that are there stay as they are.
+        """Put a layer on top. Weights of layers that are there stay; an optimizer begins anew.
 
         Raises:
             TypeError: not a layer.
@@ -94,21 +108,21 @@ class Structure:
             shape = self._declared or layer.declared_shape
         below = self.output_shape if self._input_shape is not None and not first else shape
         given = layer.name, layer.dtype
-        layer.call_it(free_name(layer, self._layers), self.dtype)
+        layer._call_it(free_name(layer, self._layers), self.dtype)
         if below is not None:
             try:
                 output_shape(layer, below, self._layers)
                 check_features(layer, below)
             except ValueError:
-                layer.call_it(*given)
+                layer._call_it(*given)
                 raise
         self._keep_weights()
-        layer.attach(self, below)
+        layer._attach(self, below)
         self._layers.append(layer)
         self._input_shape = shape
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Take the top layer off and return it; it keeps its weights.
+        """Take the top layer off and return it; it keeps its weights. An optimizer begins anew.
 
         Raises:
             ValueError: there is no layer.
@@ -119,7 +133,7 @@ class Structure:
             raise ValueError("pop: the model has no layers")
         self._keep_weights()
         layer = self._layers.pop()
-        layer.detach(layer.held)
+        layer._detach(layer.held)
         if not self._layers:
             self._input_shape = self._declared
         return layer
@@ -171,16 +185,7 @@ class Structure:
         shape = built_shape(input_shape)
         if not self._layers:
             raise ValueError("build: the model has no layers")
-        known = self._input_shape
-        if known is not None:
-            fits = [a is None or b is None or a == b for a, b in zip(known, shape, strict=False)]
-            if len(known) != len(shape) or not all(fits):
-                raise ValueError(
-                    f"input_shape: the model is built for {_checks.shape_text(known)}, "
-                    f"got {_checks.shape_text(shape)}"
-                )
-            shape = tuple(b if a is None else a for a, b in zip(known, shape, strict=True))
-        self._build(shape)
+        self._build(shape if self._input_shape is None else narrowed(self._input_shape, shape))
 
     def _build(self, shape: Shape) -> None:
         """Fix the shapes of all layers, or of none."""
@@ -189,7 +194,7 @@ class Structure:
             check_features(layer, below[-1])
             below.append(output_shape(layer, below[-1], self._layers[:i]))
         for layer, layer_shape in zip(self._layers, below, strict=False):
-            layer.attach(self, layer_shape)
+            layer._attach(self, layer_shape)
         self._input_shape = shape
 
     def _build_for(self, x: NDArray[Any]) -> None:
@@ -354,14 +359,14 @@ class Structure:
         for i, layer in enumerate(self._layers):
             own = layer.held
             if own is None:
-                own = layer.draw_weights(self._seed, i * _STREAMS_PER_LAYER)
+                own = layer._draw_weights(self._seed, i * _STREAMS_PER_LAYER)
             spans.append((len(weights), len(weights) + len(own)))
             weights += own
         network.set_weights([np.ascontiguousarray(w, self.dtype) for w in weights])
         network.set_seed(self._seed)
         self._network_made(network)
         for layer, (first, last) in zip(self._layers, spans, strict=True):
-            layer.settle(network, first, last)
+            layer._settle(network, first, last)
         return network
 
     def _network_made(self, network: _core.Network) -> None:
@@ -374,7 +379,7 @@ class Structure:
         weights = self._core.get_weights()
         for layer in self._layers:
             first, last = self._span(layer)
-            layer.hold(weights[first:last])
+            layer._hold(weights[first:last])
         self._core = None
 
     def _trainable_flags(self) -> list[bool]:
