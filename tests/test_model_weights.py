@@ -38,6 +38,9 @@ def test_trainable_decides_what_training_changes():
     model = token_model()
     model.layers[0].trainable = False
     model.layers[2].trainable = False
+    for names in ("weights", "trainable_weights", "non_trainable_weights"):
+        paths = [v.path for v in getattr(model, names)]
+        assert paths == [v.path for v in getattr(model, names.replace("weights", "variables"))]
     assert [v.path for v in model.non_trainable_weights] == [
         "embedding/embeddings",
         "dense/kernel",
@@ -166,3 +169,17 @@ def test_a_variable_is_a_copy_that_cannot_be_set() -> None:
     for other in (copy.deepcopy(kernel), pickle.loads(pickle.dumps(kernel))):
         assert (other.path, other.trainable) == ("dense/kernel", True)
         np.testing.assert_array_equal(other, kernel.numpy())
+
+
+def test_weights_of_more_layers_than_there_are_are_refused(tmp_path):
+    long, short = (
+        Sequential([layers.Embedding(9, 5), *(layers.Dense(5) for _ in range(count))])
+        for count in (2, 1)
+    )
+    long.save_weights(tmp_path / "w")
+    before = short.get_weights()
+    with pytest.raises(
+        ValueError, match="w: the model lacks the file's 'dense_1/kernel', 'dense_1"
+    ):
+        short.load_weights(tmp_path / "w")
+    assert all(map(np.array_equal, short.get_weights(), before))

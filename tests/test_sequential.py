@@ -38,9 +38,9 @@ def test_the_shape_of_the_input_builds_the_model():
     model = Sequential([layers.Embedding(9, 3), layers.LSTM(2)])
     model.build((None, 12))
     assert model.input_shape == (None, 12)
-    model.build((None, None))
-    with pytest.raises(ValueError, match="built for"):
-        model.build((None, 13))
+    for steps in (13, None):  # an open number of steps would not be one of this model
+        with pytest.raises(ValueError, match="built for"):
+            model.build((None, steps))
     model = Sequential([layers.LSTM(4)])
     with pytest.raises(RuntimeError, match="part of a model"):
         model.layers[0](np.zeros((1, 2, 3)))
@@ -250,6 +250,30 @@ def test_the_summary_of_an_unbuilt_model_and_of_a_trained_one():
     count = model.count_params()
     assert f"Optimizer params: {2 * count + 2:,} " in seen[1]
     assert f"Total params: {3 * count + 2:,} " in seen[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"positions": [0.5, 1.0]}, ValueError, "positions: expected 3 numbers, .* a list of 2"),
+        ({"positions": [0.5, 0.4, 1.0]}, ValueError, "positions: expected rising numbers"),
+        ({"line_length": "x"}, TypeError, "line_length"),
+        ({"line_length": 0}, ValueError, "line_length"),
+        ({"layer_range": ["lstm"]}, TypeError, "layer_range: .* names of two layers"),
+        ({"layer_range": ["dense", "embedding"]}, ValueError, "layer_range: 'dense' comes after"),
+    ],
+)
+def test_the_summary_refuses_what_it_cannot_draw(arguments, error, match):
+    with pytest.raises(error, match=match):
+        token_model().summary(**arguments)
+
+
+def test_the_columns_of_a_summary_are_where_they_are_told():
+    seen = []
+    for positions in ([0.5, 0.8, 1.0], [30, 48, 60]):  # shares, characters
+        token_model().summary(line_length=60, positions=positions, print_fn=seen.append)
+    assert seen[0] == seen[1]
+    assert seen[0].splitlines()[1] == f"┏{'━' * 29}┳{'━' * 17}┳{'━' * 11}┓"
 
 
 # ---- calling and generating

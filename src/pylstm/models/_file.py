@@ -57,17 +57,22 @@ def read_weights(filepath: str | os.PathLike[str], paths: list[str]) -> list[NDA
 
     Raises:
         ModelFileError: the file is damaged or foreign.
-        ValueError: it lacks one of them.
+        ValueError: it lacks one of them, or has others.
     """
     name = _checks.path("filepath", filepath)
     tensors = dict(_core.read_model_file(name, True)[1])
-    lacking = [path for path in paths if path not in tensors]
+    weights = [path for path in tensors if not path.startswith(("optimizer/", "state/", "test/"))]
+    lacking = [path for path in paths if path not in weights]
     if lacking:
-        apart = ("optimizer/", "state/", "test/")
-        weights = [path for path in tensors if not path.startswith(apart)]
         raise ValueError(
             f"{name}: the file lacks the model's {', '.join(map(repr, lacking))}; its weights are "
             f"{', '.join(map(repr, weights))}"
+        )
+    if len(weights) > len(paths):
+        surplus = [path for path in weights if path not in paths]
+        raise ValueError(
+            f"{name}: the model lacks the file's {', '.join(map(repr, surplus))}; its weights are "
+            f"{', '.join(map(repr, paths))}"
         )
     return [tensors[path] for path in paths]
 

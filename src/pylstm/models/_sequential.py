@@ -11,7 +11,7 @@ import numpy as np
 from pylstm import _checks
 from pylstm._runtime import draw_seed
 from pylstm.layers import Embedding, InputLayer, deserialize
-from pylstm.layers._base import PlainLayer
+from pylstm.layers._plain import PlainLayer
 from pylstm.layers._recurrent import Recurrent
 from pylstm.layers._shapes import declared_shape
 from pylstm.models._file import read_weights, save_model
@@ -43,6 +43,10 @@ class Sequential(Trainer):
     >>> model.output_shape, model.count_params()
     ((None, 1), 393)
     """
+
+    variables = Trainer.weights  # Keras has both names
+    trainable_variables = Trainer.trainable_weights
+    non_trainable_variables = Trainer.non_trainable_weights
 
     # ---- state
 
@@ -160,18 +164,19 @@ class Sequential(Trainer):
 
         Args:
             line_length: Width; that of the terminal, at most 88, if not given.
-            positions: Right edge of each column, as shares of the width.
+            positions: Right edge of each column: shares of the width, or characters if the last
+                is above 1.
             print_fn: Called with the text in place of `print`.
             expand_nested: Accepted; no layer holds others.
             show_trainable: Add a column that tells which layers are trained.
             layer_range: Names of the first and the last layer to show.
-        """
-        from pylstm.models._summary import printable, table
 
-        shown = self.layers
-        if layer_range is not None:
-            first, last = (self._layers.index(self.get_layer(name)) for name in layer_range)
-            shown = shown[first : last + 1]
+        Raises:
+            TypeError, ValueError: a width, edges or names that are not such.
+        """
+        from pylstm.models._summary import layers_between, printable, table
+
+        shown = self.layers if layer_range is None else layers_between(self, layer_range)
         text = table(self, self._optimizer_params(), line_length, positions, show_trainable, shown)
         if print_fn is None:
             print(printable(text))
@@ -215,7 +220,7 @@ class Sequential(Trainer):
         save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """`save` without what is needed to train on."""
+        """`save` without what is needed to train on; arguments and errors are those of `save`."""
         self.save(filepath, overwrite, include_optimizer=False)
 
     def load_weights(self, filepath: str | os.PathLike[str]) -> None:
@@ -223,7 +228,7 @@ class Sequential(Trainer):
 
         Raises:
             ModelFileError: the file is damaged or foreign.
-            ValueError: it has other weights than the model.
+            ValueError: it has other weights than the model, or more.
         """
         self._enter()
         paths, _ = self._paths()
@@ -253,7 +258,7 @@ class Sequential(Trainer):
         )
         shape = declared_shape(None, config.get("build_input_shape"))
         if shape is not None:
-            model.add(InputLayer(shape, "input"))
+            model.add(InputLayer(batch_shape=shape))
         for entry in config["layers"]:
             model.add(deserialize(entry))
         return model
@@ -280,7 +285,7 @@ class Sequential(Trainer):
         """Take over what `__reduce__` or a file kept of a model of the same configuration."""
         self._seed, self._epochs_done = state["seed"], state["epochs"]
         for layer, weights in zip(self._layers, state["weights"], strict=True):
-            layer.hold(weights)
+            layer._hold(weights)
         self._optimizer_state = state["optimizer"]
         self._compiled = state.get("compiled")
         if self.built:
@@ -295,6 +300,7 @@ def _speak_of(cls: type) -> None:
         for name, method in vars(base).items():
             if callable(method) and not name.startswith("_"):
                 method.__qualname__ = f"{cls.__name__}.{name}"
+                method.__module__ = cls.__module__  # where pickle looks for that name
 
 
 _speak_of(Sequential)

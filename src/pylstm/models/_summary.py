@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from pylstm import _checks
 from pylstm._checks import Shape
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ def table(
     layers: list[Layer],
 ) -> str:
     """The table as text; `optimizer_params` is 0 for a model that has not been compiled."""
-    total = line_length or min(88, shutil.get_terminal_size((92, 24)).columns - 4)
-    shares = list(positions or ((0.45, 0.72, 0.86, 1.0) if show_trainable else (0.45, 0.80, 1.0)))
+    total = min(88, shutil.get_terminal_size((92, 24)).columns - 4)
+    if line_length is not None:
+        total = _checks.positive_int("line_length", line_length)
     head = [*_HEAD, *(["Trained"] if show_trainable else [])]
-    edges = [0, *(round(share * total) for share in shares)]
-    widths = [max(8, right - left - 3) for left, right in pairwise(edges)]
-    widths = widths[: len(head)]
+    edges: tuple[float, ...] = (0.45, 0.72, 0.86, 1.0) if show_trainable else (0.45, 0.80, 1.0)
+    if positions is not None:
+        edges = _edges(positions, len(head))
+    unit = total if edges[-1] <= 1 else 1
+    widths = [max(8, round(b * unit) - round(a * unit) - 3) for a, b in pairwise((0.0, *edges))]
     rows = [_row(layer, show_trainable) for layer in layers]
     lines = [
         f'Model: "{model.name}"',
@@ -46,6 +50,36 @@ def table(
         lines += _cells(row, widths, "│")
     lines += [_rule(widths, "└─┴┘"), *_totals(model, optimizer_params)]
     return "\n".join(lines)
+
+
+def layers_between(model: Structure, layer_range: Any) -> list[Layer]:
+    """The layers from the first of these two names to the last.
+
+    Raises:
+        TypeError, ValueError: not two names of layers in their order.
+    """
+    if not isinstance(layer_range, list | tuple) or len(layer_range) != 2:
+        raise TypeError(
+            f"layer_range: expected the names of two layers, got {_checks.described(layer_range)}"
+        )
+    names = [layer.name for layer in model.layers]
+    first, last = (names.index(model.get_layer(name).name) for name in layer_range)
+    if first > last:
+        raise ValueError(f"layer_range: {layer_range[0]!r} comes after {layer_range[1]!r}")
+    return model.layers[first : last + 1]
+
+
+def _edges(positions: Any, columns: int) -> tuple[float, ...]:
+    """`positions` if they are right edges of so many columns."""
+    if not isinstance(positions, list | tuple) or len(positions) != columns:
+        raise ValueError(
+            f"positions: expected {columns} numbers, one a column, got "
+            f"{_checks.described(positions)}"
+        )
+    edges = tuple(_checks.number("positions", edge, 0.0) for edge in positions)
+    if any(right <= left for left, right in pairwise((0.0, *edges))):
+        raise ValueError(f"positions: expected rising numbers above 0, got {positions}")
+    return edges
 
 
 def printable(text: str) -> str:
