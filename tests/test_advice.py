@@ -152,13 +152,41 @@ def test_features_for_an_embedding_are_told_what_it_takes() -> None:
     ("activation", "loss", "match"),
     [
         ("softmax", "binary_crossentropy", "softmax over the one unit"),
-        ("sigmoid", "sparse_categorical_crossentropy", "a sparse crossentropy knows label 0 alone"),
+        ("sigmoid", "sparse_categorical_crossentropy", "Sparse.* knows label 0 alone"),
+        ("sigmoid", "categorical_crossentropy", "CategoricalCrossentropy knows one class alone"),
     ],
 )
 def test_one_unit_for_classes_is_told_of_binary_crossentropy(activation, loss, match) -> None:
     model = pylstm.Sequential([layers.Input((3,)), layers.Dense(1, activation=activation)])
     with pytest.warns(UserWarning, match=f"{match}.* loss binary_crossentropy"):
         model.compile("sgd", loss, metrics=pylstm.metrics.Accuracy())
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("softmax", pylstm.losses.SparseCategoricalCrossentropy),
+        ("sigmoid", pylstm.losses.BinaryCrossentropy),
+    ],
+)
+def test_logits_from_an_activation_are_told_of(activation, loss):
+    model = pylstm.Sequential([layers.Input((3,)), layers.Dense(4, activation=activation)])
+    with pytest.warns(UserWarning, match=rf"{loss.__name__}\(from_logits=True\) takes logits, but"):
+        model.compile("sgd", loss(from_logits=True))
+
+
+def test_a_dict_by_outputs_is_told_that_there_is_one():
+    model = pylstm.Sequential([layers.Input((3,)), layers.Dense(1, name="out")])
+    with pytest.raises(TypeError, match="metrics: expected a list, as a model has one output"):
+        model.compile("sgd", "mse", metrics={"out": "mae"})
+    with pytest.raises(TypeError, match=r"loss: .* none by outputs, as a model has one"):
+        model.compile("sgd", loss={"out": "mse"})
+
+
+def test_load_model_is_where_keras_has_it():
+    from pylstm.models import load_model
+
+    assert load_model is pylstm.load_model
 
 
 def test_a_metric_class_that_cannot_work_is_told_what_it_lacks():

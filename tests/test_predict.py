@@ -1,6 +1,7 @@
 """predict: each row alone, any layout of the same numbers."""
 
 import os
+import pickle
 import threading
 
 import numpy as np
@@ -10,6 +11,16 @@ from models import IDS, X, Y, fit, language, regression, same
 
 import pylstm
 from pylstm import _core
+
+
+def test_results_that_make_no_one_array_are_told_of():
+    model = many_classes(4)
+    with pytest.raises(ValueError, match=r"batch 1 has rows of shape \(5, 4\), that of batch 0 of"):
+        model.predict(np.zeros((1, steps, 3)) for steps in (2, 5))
+
+
+def test_a_method_can_be_pickled():
+    assert pickle.loads(pickle.dumps(pylstm.Sequential.predict)) is pylstm.Sequential.predict
 
 
 def many_classes(units):

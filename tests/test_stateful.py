@@ -67,6 +67,16 @@ def test_stateful_prediction_needs_equal_batches():
     assert np.array_equal(model.predict(X, batch_size=5, steps=4), expected)
 
 
+def test_more_streams_than_a_batch_are_told_of():
+    model = Sequential([layers.LSTM(3, stateful=True), layers.Dense(1)])
+    x = np.ones((64, 1, 2))
+    with pytest.warns(UserWarning, match="of 64 streams side by side give batch_size=64, else"):
+        model.predict(x)
+    model.reset_state()
+    model.predict(x, batch_size=64)
+    assert len(np.unique(model.predict(x, batch_size=64))) == 1
+
+
 def test_a_failed_validation_leaves_the_state_of_predict():
     class Fails(callbacks.Callback):
         def on_test_begin(self, logs=None):

@@ -72,4 +72,4 @@ else:  # a type checker takes a module that has this to have every name
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({name for name in globals() if name.startswith("__")} | {*__all__})

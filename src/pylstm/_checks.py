@@ -23,7 +23,7 @@ Shape = tuple[int | None, ...]
 
 _PADDING_ADVICE = (
     "pad the rows to one length first: token ids with 0, which Embedding(mask_zero=True) leaves "
-    "out, other rows in front; or give batches whose rows have one length each"
+    "out; or give batches whose rows have one length each, by an iterable of batches"
 )
 _CHECKED_AT_ONCE = 1 << 16  # numbers, but a row at least
 _OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
@@ -141,12 +141,12 @@ def unknown(argument: str, value: object, known: Iterable[str]) -> ValueError:
     names, given = list(known), str(value).lower()
     near = [n for n in names if set(given.split("_")) < set(n.split("_"))]  # a word was left out
     near = near or get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
     if given in ONLY_KERAS:
         return ValueError(
-            f"{argument}: {value!r} is a name of Keras that pylstm lacks; Known: {', '.join(names)}"
+            f"{argument}: {value!r} is a name of Keras that pylstm lacks; it has {', '.join(names)}"
         )
-    return ValueError(f"{argument}: unknown {value!r}; {hint}Known: {', '.join(names)}")
+    return ValueError(f"{argument}: unknown {value!r}{hint}; known are {', '.join(names)}")
 
 
 def class_and_arguments(argument: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -154,8 +154,8 @@ def class_and_arguments(argument: str, config: dict[str, Any]) -> tuple[str, dic
     name, arguments = config.get("class_name"), config.get("config", {})
     if not isinstance(name, str):
         raise TypeError(
-            f"{argument}: expected a dict that `serialize` made, with 'class_name' and 'config', "
-            f"got one of {', '.join(map(repr, config)) or 'nothing'}"
+            f"{argument}: of dicts only those that `serialize` makes are taken, with 'class_name' "
+            f"and 'config', and none by outputs, as a model has one; got {described(config)}"
         )
     if not isinstance(arguments, dict):
         raise TypeError(f"{argument}: expected a dict of arguments, got {arguments!r}")

@@ -72,7 +72,10 @@ _DENSE = "layers.Dense has the argument activation"
 _LSTM = "layers.LSTM is the recurrent layer here"
 _METRIC = "a metric may be a function, or a subclass of metrics.Metric"
 _SHAPE = "shape the arrays with NumPy before fit; " + _NOTHING
-_MASK = "pad token ids with 0 and use layers.Embedding(mask_zero=True)"
+_MASK = (
+    "pad token ids with 0 and use layers.Embedding(mask_zero=True); give other rows in batches "
+    "of one length each, by an iterable of batches"
+)
 _RATE = "callbacks.LearningRateScheduler takes any function of the epoch"
 
 INSTEAD = {

@@ -47,7 +47,7 @@ class Compilable(Predictor):
                 they mean nothing here.
 
         A UserWarning tells of a crossentropy that takes probabilities from a last layer without
-        sigmoid or softmax.
+        sigmoid or softmax, of logits from one with it, and of classes from one unit.
 
         Raises:
             ValueError: an unknown name (the nearest is suggested), or a Keras setting that is not

@@ -6,7 +6,7 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any
 
-from pylstm import losses, metrics, optimizers
+from pylstm import _checks, losses, metrics, optimizers
 from pylstm._warnings import warn
 from pylstm.layers import Dense, Layer
 
@@ -30,6 +30,11 @@ class Compiled:
     def __init__(self, optimizer: Any, loss: Any, metric_list: Any) -> None:
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
+        if isinstance(metric_list, dict) and "class_name" not in metric_list:
+            raise TypeError(
+                f"metrics: expected a list, as a model has one output, got "
+                f"{_checks.described(metric_list)}"
+            )
         if isinstance(metric_list, str | dict | metrics.Named) or callable(metric_list):
             metric_list = [metric_list]
         if metric_list is not None and not isinstance(metric_list, list | tuple):
@@ -55,13 +60,20 @@ class Compiled:
         )
 
     def look_at_output(self, last: Layer) -> None:
-        """Warn, once, if `last` gives numbers of any size to a loss that takes probabilities."""
+        """Warn, once, if `last` gives what the loss does not take."""
         loss = self.loss
-        activation = None if loss is None else loss.expected_activation()
-        if self._looked or loss is None or activation is None or not isinstance(last, Dense):
+        if self._looked or loss is None or not isinstance(last, Dense):
             return
         self._looked = True
-        if last.activation not in ("sigmoid", "softmax"):
+        activation = loss.expected_activation()
+        if activation is None:
+            if loss.get_config().get("from_logits") and last.activation in ("sigmoid", "softmax"):
+                warn(
+                    f"loss: {type(loss).__name__}(from_logits=True) takes logits, but the last "
+                    f"layer, {last.name!r}, has the activation {last.activation!r}; leave out one "
+                    f"of the two",
+                )
+        elif last.activation not in ("sigmoid", "softmax"):
             kind = type(loss).__name__
             warn(
                 f"loss: {kind} takes probabilities, but the last layer, {last.name!r}, has the "
@@ -74,10 +86,11 @@ class Compiled:
                 f"of two classes give it activation='sigmoid' and the loss binary_crossentropy, of "
                 f"more a unit for each",
             )
-        elif last.units == 1 and loss.sparse:
+        elif last.units == 1 and self.categorical:
+            known = "label 0 alone" if loss.sparse else "one class alone"
             warn(
-                f"loss: with the one unit of the last layer, {last.name!r}, a sparse crossentropy "
-                f"knows label 0 alone; of two classes give the loss binary_crossentropy, of more a "
+                f"loss: with the one unit of the last layer, {last.name!r}, {type(loss).__name__} "
+                f"knows {known}; of two classes give the loss binary_crossentropy, of more a "
                 f"unit for each",
             )
 

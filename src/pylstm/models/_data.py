@@ -161,10 +161,11 @@ class BatchSource:
             done += 1
         if done < (self._limit or 1):
             self.exhausted = True
+            wanted = "no batch" if self._limit is None else f"{done} of {self._limit} batches"
             warn(
-                f"{self._argument}: the iterable ran out; it had {done} more batches for this "
-                f"pass, and has none for another. A list of batches, or an object whose __iter__ "
-                f"begins anew, does not run out",
+                f"{self._argument}: the iterable ran out: it had {wanted} for this pass, and has "
+                f"none for another. A list of batches, or an object whose __iter__ begins anew, "
+                f"does not run out",
                 RuntimeWarning,
             )
         ended = getattr(self._batches, "on_epoch_end", None)
@@ -231,7 +232,7 @@ def split_item(item: Any) -> tuple[Any, Any, Any]:
 
 def weights_of_classes(
     class_weight: Any, y: NDArray[Any], sparse: bool, classes: int | None
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """A weight for each row or step from that of its class; 1 for classes not in the dict. The
     class of a target that is one number is that number, rounded as in Keras.
 
@@ -248,7 +249,7 @@ def weights_of_classes(
     else:
         # Row by row: a one-hot target may be far larger than its labels.
         labels = np.stack([np.argmax(row, axis=-1) for row in y])
-    weights = np.ones(labels.shape, dtype=np.float32)
+    weights = np.ones(labels.shape)
     for label, weight in class_weight.items():
         _checks.integer("class_weight", label, 0, "classes as keys, integers of at least 0")
         if classes is not None and label >= classes:

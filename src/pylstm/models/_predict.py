@@ -13,6 +13,7 @@ import numpy as np
 
 from pylstm import _checks, _core, _progress
 from pylstm._callback import CallbackList
+from pylstm._warnings import warn
 from pylstm.models._data import is_batches
 from pylstm.models._estimated import Estimated
 from pylstm.models._prepare import (
@@ -54,10 +55,14 @@ class Predictor(Estimated):
             x: As in `fit`, but values that are not finite are no error; or an iterable of batches
                 x, or (x, …): a generator, as a list of arrays is rows of one array.
             batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
-                except in a stateful model, where it decides which rows go on from which.
+                except in a stateful model, where it decides which rows go on from which; there a
+                UserWarning tells of more than 32 rows without it.
             verbose: As in `fit`; "auto" shows a bar, and only if it takes long.
             steps: Batches to predict; all if not given.
             callbacks: A list of `callbacks.Callback`.
+
+        Returns:
+            (rows, …) as the last layer gives it, in the model's dtype.
 
         A large result does not own its memory, as a view does not; its memory serves a later result
         when nobody has it any more.
@@ -75,6 +80,12 @@ class Predictor(Estimated):
         x = _checks.array("x", x)
         size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
         count = len(x) if x.ndim else 0
+        if batch_size is None and count > size and any(e.stateful for e in self._layers):
+            warn(
+                f"batch_size: the {count} rows of x make batches of {size}, and in a stateful "
+                f"model row i of a batch goes on from row i of the batch before it; of {count} "
+                f"streams side by side give batch_size={count}, else batch_size={size}"
+            )
         if steps is not None:
             count = min(count, _checks.positive_int("steps", steps) * size)
         if x.ndim and count < len(x):
@@ -88,7 +99,7 @@ class Predictor(Estimated):
         return out
 
     def predict_on_batch(self, x: Any) -> NDArray[Any]:
-        """`predict` of one batch."""
+        """`predict` of one batch of any number of rows; it raises what `predict` raises."""
         self._enter()
         x = _checks.array("x", x)
         size = batch_length(x)
@@ -169,6 +180,13 @@ class Predictor(Estimated):
         finally:
             progress.close()
         callback_list.call("on_predict_end", None)
+        for number, result in enumerate(found):
+            if result.shape[1:] != found[0].shape[1:]:
+                raise ValueError(
+                    f"x: the result of batch {number} has rows of shape {result.shape[1:]}, that "
+                    f"of batch 0 of {found[0].shape[1:]}, which make no one array; give batches of "
+                    f"another number of steps to predict_on_batch"
+                )
         return np.concatenate(found)
 
     def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
@@ -235,7 +253,7 @@ class Predictor(Estimated):
                     self._keep_weights()
                     self._input_shape = None
                     for layer in fresh:
-                        layer.forget()
+                        layer._forget()
             raise
         self._end_building()
 

@@ -241,7 +241,7 @@ class Trainer(Compilable):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """`evaluate` of one batch."""
+        """`evaluate` of one batch of any number of rows; it raises what `evaluate` raises."""
         x = _checks.array("x", x)
         return self.evaluate(x, y, batch_length(x), 0, sample_weight, return_dict=return_dict)
 
