@@ -269,20 +269,21 @@ old, made, states = _fork_locks.fork_lock(), [], []
 def hold_old():
     with old:
         held.wait()
-        time.sleep(0.4)
+        begun.wait()
 
 
 def make_young():
     held.wait()
-    time.sleep(0.2)  # the fork waits for the old one
+    time.sleep(0.2)  # by now the fork waits for the old one; if not, it has less to do
     made.append(_fork_locks.fork_lock())
     with made[0]:
         states.append("half done")
-        time.sleep(0.6)
+        begun.set()
+        time.sleep(0.2)
         states.append("done")
 
 
-held = threading.Barrier(3)
+held, begun = threading.Barrier(3), threading.Event()
 threads = [threading.Thread(target=target) for target in (hold_old, make_young)]
 for thread in threads:
     thread.start()
