@@ -1,7 +1,9 @@
 """Callbacks: when they are called, and what each of Keras' callbacks does."""
 
 import csv
+import inspect
 import math
+import typing
 
 import numpy as np
 import pytest
@@ -298,7 +300,16 @@ def test_an_error_in_a_callback_leaves_the_model_usable():
             TypeError,
             "initial_value_threshold: expected a number",
         ),
-        (lambda: callbacks.ModelCheckpoint("m{epoch:zz}"), ValueError, "filepath: .*format code"),
+        *(
+            (lambda name=name: callbacks.ModelCheckpoint(name), ValueError, f"filepath: .*{match}")
+            for name, match in [
+                ("m{epoch:zz}", "format"),
+                ("m-{val_loss:d}.safetensors", "code 'd' for object of type 'float'"),
+                ("m-{loss:.2f}-{loss:x}", "code 'x' for object of type 'float'"),
+                ("m-{epoch:{width}}", "braces must name a value, .* got {epoch:{width}}"),
+                ("m-{epoch:{}}", "braces must name a value"),
+            ]
+        ),
         (
             lambda: callbacks.ModelCheckpoint("x", save_freq="batch"),
             TypeError,
@@ -309,6 +320,18 @@ def test_an_error_in_a_callback_leaves_the_model_usable():
 def test_arguments_of_callbacks_are_refused_at_once(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("name", ["{epoch:03d}", "{batch:x}", "{val_loss:08.3f}", "{loss!r:>9}"])
+def test_formats_that_fit_are_taken(name):
+    assert callbacks.ModelCheckpoint(f"m-{name}", save_freq=2).filepath == f"m-{name}"
+
+
+def test_annotations_can_be_looked_up():
+    for name in callbacks.__all__:
+        for member in vars(getattr(callbacks, name)).values():
+            if inspect.isfunction(member):
+                typing.get_type_hints(member)
 
 
 def test_a_schedule_of_which_python_knows_no_signature():

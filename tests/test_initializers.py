@@ -92,6 +92,14 @@ def test_initializers_repeat_only_with_a_seed():
     np.testing.assert_allclose(tall.T @ tall, 4 * np.eye(4), atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [initializers.GlorotUniform, initializers.Zeros])
+def test_a_shape_that_is_none_is_refused(kind):
+    assert kind()((np.int64(2), 0)).shape == (2, 0)
+    for shape, error in (((-1, 3), ValueError), ((2.5, 3), TypeError)):
+        with pytest.raises(error, match="shape: expected an integer of at least 0, got "):
+            kind()(shape)
+
+
 # ---- a seed gives the same numbers everywhere
 
 

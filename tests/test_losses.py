@@ -1,9 +1,11 @@
 """Losses and metrics as a user sees them: arguments, names, and values against NumPy."""
 
+import re
+
 import numpy as np
 import pytest
 
-from pylstm import Sequential, layers, losses, metrics, optimizers, set_seed
+from pylstm import Sequential, initializers, layers, losses, metrics, optimizers, set_seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3))
@@ -189,6 +191,26 @@ def test_bad_types_are_refused(make):
         make()
 
 
+@pytest.mark.parametrize("kind", [losses.FunctionLoss, metrics.FunctionMetric])
+@pytest.mark.parametrize("bad", [3, "mse", None, losses.MeanSquaredError])
+def test_only_functions_are_taken_as_functions(kind, bad):
+    with pytest.raises(
+        TypeError, match=f"^function: expected a function, got {re.escape(repr(bad))}"
+    ):
+        kind(bad, "name")
+
+
+@pytest.mark.parametrize("module", [initializers, losses, metrics, optimizers])
+def test_a_star_exports_the_public_names_alone(module):
+    found = {}
+    exec(f"from {module.__name__} import *", found)
+    del found["__builtins__"]
+    assert sorted(found) == sorted(module.__all__)
+    here = {n for n, x in vars(module).items() if getattr(x, "__module__", "") == module.__name__}
+    inner = {"AnyOptimizer", "EngineMetric", "ForgetBias", "Named"}
+    assert set(found) == {name for name in here if not name.startswith("_")} - inner
+
+
 def test_configurations_make_the_same_object():
     loss = losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.25)
     assert losses.serialize(losses.deserialize(losses.serialize(loss))) == losses.serialize(loss)
@@ -206,6 +228,26 @@ def test_classes_of_losses_and_metrics_stand_for_objects():
     for bad in (losses.Loss, losses.FunctionLoss, int):
         with pytest.raises(TypeError, match=f"loss: .*class {bad.__name__}"):
             model.compile("sgd", bad)
-    for bad in (metrics.Metric, metrics.FunctionMetric, int):
+    inner = (metrics.Named, metrics.EngineMetric)
+    for bad in (*inner, metrics.Metric, metrics.FunctionMetric, int):
         with pytest.raises(TypeError, match=f"metrics: .*class {bad.__name__}"):
             model.compile("sgd", "mse", metrics=[bad])
+
+
+def test_a_metric_that_nothing_counts_is_refused():
+    class Mine(metrics.Named):
+        pass
+
+    class Hits(metrics.EngineMetric):
+        pass
+
+    model = Sequential([layers.Dense(1)])
+    for kind in (metrics.Named, metrics.EngineMetric, Mine, Hits):
+        name = kind.__name__
+        match = f"metrics: expected one of pylstm's or a metrics.Metric, got a {name}$"
+        with pytest.raises(TypeError, match=match):
+            model.compile("sgd", "mse", metrics=[kind("q")])
+        with pytest.raises(TypeError, match=f"metrics: expected a metric, not the class {name}$"):
+            metrics.get(kind)
+        with pytest.raises(TypeError, match="custom_objects: expected a class of metrics"):
+            metrics.deserialize({"class_name": "Metric", "custom": "mine"}, {"mine": kind})

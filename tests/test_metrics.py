@@ -360,6 +360,15 @@ def test_a_metric_of_ones_own_has_its_value_whoever_counts():
     assert mine.result() == told["mean_squared_error"] > 0
 
 
+def test_subclasses_of_what_the_engine_counts_are_counted():
+    class Mine(metrics.Accuracy):
+        pass
+
+    model = language(metrics=["acc", Mine("mine"), metrics.Perplexity("perplexity")])
+    loss, accuracy, mine, perplexity = model.evaluate(IDS, NEXT, verbose=0)
+    assert (mine, perplexity) == (accuracy, pytest.approx(np.exp(loss)))
+
+
 def test_threads_that_evaluate_at_once_count_their_own_rows():
     model = regression(metrics=[lambda y, p: np.abs(y - p).mean(axis=-1)])
     halves = [(X[:11], Y[:11]), (X[11:], Y[11:])]

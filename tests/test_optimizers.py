@@ -3,10 +3,16 @@
 import copy
 import inspect
 import pickle
+import subprocess
+import sys
+import sysconfig
+import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pylstm
 from pylstm import Sequential, layers, optimizers
 
 RNG = np.random.default_rng(0)
@@ -95,7 +101,7 @@ CASES = [
     (optimizers.Adam, rule_adam, {"weight_decay": 0.2, "global_clipnorm": 0.1}),
     (optimizers.AdamW, rule_adam, {}),
     (optimizers.AdamW, rule_adam, {"weight_decay": 0.3}),
-    (optimizers.AdamW, rule_adam, {"weight_decay": None}),
+    (optimizers.AdamW, rule_adam, {"weight_decay": 0}),
 ]
 
 
@@ -199,6 +205,12 @@ def test_arguments_are_keras(kind, names):
         (lambda: optimizers.Adam(-1), "learning_rate"),
         (lambda: optimizers.Adam(float("nan")), "learning_rate"),
         (lambda: optimizers.Adam(beta_2=1.0), "beta_2"),
+        (lambda: optimizers.AdamW(weight_decay=None), "weight_decay: .* at least 0, got None"),
+        (
+            lambda: optimizers.get({"class_name": "AdamW", "config": {"weight_decay": None}}),
+            "weight_decay: ",
+        ),
+        (lambda: setattr(optimizers.AdamW(), "weight_decay", None), "weight_decay: "),
         (lambda: optimizers.SGD(momentum=2), "momentum"),
         (lambda: optimizers.get("adamm"), "did you mean 'adam'"),
     ],
@@ -246,6 +258,81 @@ def test_unexpected_arguments_of_optimizers(kind, wrong, right):
     hint = f" \\(did you mean '{right}'\\?\\)" if right else "$"
     with pytest.raises(TypeError, match=f"{kind}: unexpected argument '{wrong}'{hint}"):
         getattr(optimizers, kind)(**{wrong: 0.1})
+
+
+def test_a_subclass_takes_its_own_arguments_and_refuses_others():
+    class Halved(optimizers.SGD):
+        def __init__(self, rate=1.0, **kwargs):
+            super().__init__(rate / 2, **kwargs)
+
+    assert Halved(0.5, clipnorm=2.0).get_config()["learning_rate"] == 0.25
+    with pytest.raises(TypeError, match=r"Halved: unexpected argument 'rat' .did you mean 'rate'"):
+        Halved(rat=0.5)
+
+
+def test_annotations_can_be_looked_up():
+    for kind in (*KINDS, optimizers.Optimizer):
+        for name, member in vars(kind).items():
+            if callable(member):
+                assert "return" in typing.get_type_hints(member), (kind, name)
+    hints = typing.get_type_hints(optimizers.Adam.from_config)
+    assert hints["return"] == optimizers.AnyOptimizer
+    assert typing.get_type_hints(optimizers.get)["return"] is optimizers.Optimizer
+
+
+def test_type_checkers_know_the_classes_and_their_arguments(tmp_path):
+    """Of what is made of Python functions too: of the package, one program is checked."""
+    pytest.importorskip("mypy", reason="mypy is in the extra `test`")
+    place = Path(pylstm.__file__).resolve().parents[1]
+    site = Path(sysconfig.get_path("purelib")).resolve()
+    config = tmp_path / "mypy.ini"  # mypy must find the package, also if not in site-packages
+    config.write_text("[mypy]\n" + (f"mypy_path = {place}\n" if place != site else ""))
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", str(config), str(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line.partition(": ")[2] for line in run.stdout.splitlines() if "error" in line]
+    expected = [
+        'error: Unexpected keyword argument "bogus" for "Adam"  [call-arg]',
+        'error: Argument "name" to "SGD" has incompatible type "int"',
+        'error: Argument "weight_decay" to "AdamW" has incompatible type "None"',
+    ]
+    found = [line[: len(start)] for line, start in zip(lines, expected, strict=False)]
+    assert found == expected, run.stdout + run.stderr
+    assert len(lines) == len(expected) + 1, run.stdout  # mypy's last line counts
+
+
+PROGRAM = """
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pylstm import callbacks, losses, optimizers
+
+adam: optimizers.Adam = optimizers.Adam(0.1, name="mine", use_ema=False)
+again: optimizers.AdamW = optimizers.AdamW.from_config({})
+optimizers.Adam(0.1, bogus=3)
+optimizers.SGD(name=3)
+optimizers.AdamW(weight_decay=None)
+
+
+def loss(y: NDArray[Any], p: NDArray[Any]) -> tuple[np.float32, NDArray[Any]]:
+    return np.float32(0), p
+
+
+def end(epoch: int, logs: dict[str, float]) -> float:
+    return logs["loss"]
+
+
+losses.FunctionLoss(loss)
+callbacks.LambdaCallback(on_epoch_end=end)
+"""
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,6 +29,7 @@ from pylstm.models import Sequential
 from pylstm.saving import load_model
 
 meet_threadpoolctl()
+vars(models)["load_model"] = load_model  # where Keras has it too
 
 __version__ = _core.build_info()["version"]
 

@@ -57,11 +57,11 @@ def set_seed(seed: int) -> None:
     are made. Without it, seeds come from the operating system. A layer's own `seed` goes first.
 
     Args:
-        seed: An integer >= 0.
+        seed: An integer from 0 to 2**63 - 1.
 
     Raises:
         TypeError: `seed` is not an integer.
-        ValueError: `seed` is negative.
+        ValueError: `seed` is negative, or 2**63 or more.
 
     >>> import pylstm
     >>> pylstm.set_seed(7)
@@ -85,9 +85,13 @@ def set_num_threads(n: int) -> None:
 
     The first number above that of the processors this process may use gives a RuntimeWarning.
 
+    Args:
+        n: An integer from 1 to 4096. Until it is set it is that of the variable PYLSTM_NUM_THREADS,
+            or the number of processors this process may use, at most that of OMP_NUM_THREADS.
+
     Raises:
         TypeError: `n` is not an integer.
-        ValueError: `n` is below 1.
+        ValueError: `n` is below 1 or above 4096.
     """
     from pylstm import _checks
 

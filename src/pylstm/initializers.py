@@ -1,7 +1,10 @@
 """Initial values of weights, drawn by the engine, so that no NumPy version changes a run.
 
 Names and defaults are Keras'. An initializer with a `seed` gives the same values at every call;
-without one it uses the seed of its layer or model.
+without one it uses the seed of its layer or model. A `seed` is an integer from 0 to 2**63 - 1, or
+None, the default. fan_in is the first size of the shape, fan_out the last: of a kernel (inputs,
+outputs) its inputs and outputs, of an LSTM's kernel (features, 4 * units) features and 4 * units.
+Constructors raise TypeError for an argument of the wrong type, ValueError for one out of range.
 """
 
 from __future__ import annotations
@@ -19,6 +22,26 @@ from pylstm._runtime import draw_seed
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "Zeros",
+    "deserialize",
+    "get",
+    "serialize",
+]
+
 
 class Initializer(ABC):
     """Base of all initializers: `initializer(shape)` gives an array; a subclass defines `draw`.
@@ -30,12 +53,23 @@ class Initializer(ABC):
     seed: int | None = None
 
     def __call__(self, shape: tuple[int, ...], dtype: DTypeLike = "float32") -> NDArray[Any]:
-        """An array of `shape`; new values at every call unless the initializer has a seed."""
-        return self.draw(tuple(shape), draw_seed(), 0).astype(dtype)
+        """An array of `shape`; new values at every call unless the initializer has a seed.
+
+        Args:
+            shape: A tuple of sizes, each at least 0; two of them for `Orthogonal`.
+            dtype: Of the array; values are drawn as float64.
+
+        Raises:
+            TypeError: a size is not an integer.
+            ValueError: a size is negative, or their number is not the initializer's.
+        """
+        sizes = tuple(_checks.natural("shape", size) for size in shape)
+        return self.draw(sizes, draw_seed(), 0).astype(dtype)
 
     @abstractmethod
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
-        """Values for one variable; `seed` and `stream` are used if the initializer has no seed."""
+        """Values for one variable, of `shape`; the same for the same `seed` and `stream`, which an
+        initializer with a seed of its own leaves aside."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -50,7 +84,7 @@ class Initializer(ABC):
 
 
 class Constant(Initializer):
-    """Every element is `value`."""
+    """Every element is `value`, a finite number, 0 by default; any shape."""
 
     def __init__(self, value: float = 0.0) -> None:
         self.value = _checks.number("value", value)
@@ -65,7 +99,7 @@ class Constant(Initializer):
 
 
 class Zeros(Initializer):
-    """Every element is 0."""
+    """Every element is 0; any shape."""
 
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
         """0 everywhere."""
@@ -73,7 +107,7 @@ class Zeros(Initializer):
 
 
 class Ones(Initializer):
-    """Every element is 1."""
+    """Every element is 1; any shape."""
 
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
         """1 everywhere."""
@@ -81,7 +115,13 @@ class Ones(Initializer):
 
 
 class RandomUniform(Initializer):
-    """Uniform in [minval, maxval)."""
+    """Uniform in [minval, maxval); any shape.
+
+    Args:
+        minval: A finite number, -0.05 by default.
+        maxval: At least minval, 0.05 by default.
+        seed: As the module says.
+    """
 
     def __init__(
         self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
@@ -100,7 +140,13 @@ class RandomUniform(Initializer):
 
 
 class RandomNormal(Initializer):
-    """Normal with `mean` and `stddev`."""
+    """Normal with `mean` and `stddev`; any shape.
+
+    Args:
+        mean: A finite number, 0 by default.
+        stddev: At least 0, 0.05 by default.
+        seed: As the module says.
+    """
 
     _kind = "normal"
 
@@ -119,20 +165,27 @@ class RandomNormal(Initializer):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, drawn again beyond two standard deviations."""
+    """Normal, drawn again beyond two standard deviations: the result has 0.88 * stddev. Arguments
+    as `RandomNormal`'s."""
 
     _kind = "truncated_normal"
 
 
 class Orthogonal(Initializer):
-    """A matrix whose rows (or columns, the fewer) are orthogonal and of length `gain`."""
+    """A matrix whose rows (or columns, the fewer) are orthogonal and of length `gain`, any such
+    matrix being as likely (Saxe et al. 2014).
+
+    Args:
+        gain: A finite number, 1 by default.
+        seed: As the module says.
+    """
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         self.gain = _checks.number("gain", gain)
         self.seed = _checks.optional_seed("seed", seed)
 
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
-        """An orthogonal matrix."""
+        """An orthogonal matrix; ValueError unless the shape has two axes."""
         if len(shape) != 2:
             raise ValueError(f"shape: Orthogonal needs two axes, got {shape}")
         return self._random("orthogonal", shape, self.gain, 0.0, seed, stream)
@@ -168,41 +221,44 @@ class _Scaled(Initializer):
 
 
 class GlorotUniform(_Scaled):
-    """Uniform in ±sqrt(6 / (fan_in + fan_out)); for an LSTM kernel fan_out is 4 * units."""
+    """Uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010); any shape, `seed` and fans
+    as the module says."""
 
 
 class GlorotNormal(_Scaled):
-    """Truncated normal with variance 2 / (fan_in + fan_out)."""
+    """Truncated normal with variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010); as
+    `GlorotUniform`."""
 
     _uniform = False
 
 
 class HeUniform(_Scaled):
-    """Uniform in ±sqrt(6 / fan_in)."""
+    """Uniform in ±sqrt(6 / fan_in) (He et al. 2015); as `GlorotUniform`."""
 
     _scale, _fan = 2.0, "fan_in"
 
 
 class HeNormal(_Scaled):
-    """Truncated normal with variance 2 / fan_in."""
+    """Truncated normal with variance 2 / fan_in (He et al. 2015); as `GlorotUniform`."""
 
     _scale, _fan, _uniform = 2.0, "fan_in", False
 
 
 class LecunUniform(_Scaled):
-    """Uniform in ±sqrt(3 / fan_in)."""
+    """Uniform in ±sqrt(3 / fan_in) (LeCun et al. 1998); as `GlorotUniform`."""
 
     _fan = "fan_in"
 
 
 class LecunNormal(_Scaled):
-    """Truncated normal with variance 1 / fan_in."""
+    """Truncated normal with variance 1 / fan_in (LeCun et al. 1998); as `GlorotUniform`."""
 
     _fan, _uniform = "fan_in", False
 
 
 class ForgetBias(Initializer):
-    """An LSTM's bias: `inner`, with ones in the forget gate's block."""
+    """An LSTM's bias, (4 * units,): `inner`, with ones in the forget gate's block, the second
+    (Gers et al. 2000; Jozefowicz et al. 2015). What `LSTM(unit_forget_bias=True)` makes."""
 
     def __init__(self, inner: Initializer) -> None:
         self.inner = inner

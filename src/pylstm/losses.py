@@ -14,7 +14,20 @@ from pylstm._keras_names import no_attribute
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    LossFunction = Callable[..., tuple[float, NDArray[Any]]]
+    LossFunction = Callable[..., tuple[float | np.floating[Any], NDArray[Any]]]
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "FunctionLoss",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "deserialize",
+    "get",
+    "serialize",
+]
 
 
 class Loss:
@@ -178,11 +191,21 @@ class FunctionLoss(Loss):
     A function with a parameter `sample_weight` is given the weights of the batch too, (rows,) or
     (rows, steps), 0 at masked steps; None if all weigh 1. Any other has every step count. A batch
     whose loss or gradient is not finite is left out of training, with a warning.
+
+    Args:
+        function: Of y_true and y_pred; gives the mean over the batch and its gradient with respect
+            to y_pred, of y_pred's shape.
+        name: For files and messages; the function's own by default.
+
+    Raises:
+        TypeError: `function` is no function.
     """
 
     engine_name = "external"
 
     def __init__(self, function: LossFunction, name: str | None = None) -> None:
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"function: expected a function, got {function!r}")
         super().__init__(name=name or _custom.name_of(function))
         self.function = function
         self.takes_weights = _has_parameter(function, "sample_weight")

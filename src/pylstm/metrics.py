@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
     MetricFunction = Callable[[NDArray[Any], NDArray[Any]], Any]
 
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "FunctionMetric",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Perplexity",
+    "SparseCategoricalAccuracy",
+    "deserialize",
+    "get",
+    "serialize",
+]
+
 
 class Named:
     """Base of everything that `compile(metrics=…)` takes: it has a name in logs."""
@@ -50,10 +65,8 @@ class Metric(Named, ABC):
     >>> class Largest(Metric):
     ...     def reset_state(self):
     ...         self.value = 0.0
-    ...
     ...     def update_state(self, y_true, y_pred, sample_weight=None):
     ...         self.value = max(self.value, abs(y_pred - y_true).max())
-    ...
     ...     def result(self):
     ...         return self.value
     >>> metric = Largest("largest")
@@ -78,12 +91,17 @@ class Metric(Named, ABC):
 
 class FunctionMetric(Metric):
     """The mean over rows of `function(y_true, y_pred)`: a number, or one for each row, each step
-    or each output."""
+    or each output. Its name in logs is `name`, or that of the function.
+
+    Raises:
+        TypeError: `function` is no function.
+    """
 
     def __init__(self, function: MetricFunction, name: str | None = None) -> None:
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"function: expected a function, got {function!r}")
         super().__init__(name or _custom.name_of(function))
-        self._warned = False
-        self.function = function
+        self.function, self._warned = function, False
         self.reset_state()
 
     def reset_state(self) -> None:
@@ -130,7 +148,7 @@ class _MeanError(FunctionMetric):
 
     def in_engine(self) -> EngineMetric | None:
         """The same, counted by the engine; None of a subclass, which may count in its own way."""
-        return _CountedByEngine(self) if _is_ours(type(self)) else None
+        return _CountedByEngine(self) if type(self) in _CLASSES.values() else None
 
 
 class MeanSquaredError(_MeanError):
@@ -217,8 +235,7 @@ class _CountedByEngine(EngineMetric):
 
 
 class Accuracy(EngineMetric):
-    """The accuracy that fits the targets: binary for one output, sparse for labels, else
-    categorical."""
+    """Accuracy that fits the targets: binary for one output, sparse for labels, or categorical."""
 
     _default_name = "accuracy"
 
@@ -274,11 +291,7 @@ _ALIASES: dict[str, type[Named]] = {
     "MAE": MeanAbsoluteError,
 }
 _BY_CLASS: dict[str, type[Named]] = {c.__name__: c for c in _CLASSES.values()}
-
-
-def _is_ours(kind: type) -> bool:
-    """Whether `kind` is a class of this module, not one of the user's that inherits it."""
-    return _BY_CLASS.get(kind.__name__) is kind
+_USABLE: tuple[type[Named], ...] = (Metric, _CountedByEngine, *_CLASSES.values())  # are counted
 
 
 def get(identifier: object) -> Named:
@@ -286,16 +299,15 @@ def get(identifier: object) -> Named:
 
     Raises:
         ValueError: unknown name; the nearest one is suggested.
-        TypeError: anything else.
+        TypeError: anything else; a class that nothing counts, as `Named` and `EngineMetric` are.
 
     >>> get("acc").name
     'acc'
     """
     if isinstance(identifier, type):
         identifier = _made(identifier)
-    if isinstance(identifier, Metric):
-        _check_own(identifier)
     if isinstance(identifier, Named):
+        _check_own(identifier)
         return identifier
     if isinstance(identifier, str):
         kind = _CLASSES.get(identifier) or _ALIASES.get(identifier)
@@ -309,12 +321,15 @@ def get(identifier: object) -> Named:
     raise TypeError(f"metrics: expected a name, a Metric or a function, got {identifier!r}")
 
 
-def _check_own(metric: Metric) -> None:
+def _check_own(metric: Named) -> None:
     kind = type(metric).__name__
+    if not isinstance(metric, _USABLE):
+        raise TypeError(f"metrics: expected one of pylstm's or a metrics.Metric, got a {kind}")
     if "name" not in vars(metric):
         raise TypeError(f"metrics: {kind}.__init__ must call super().__init__(name)")
     try:
-        inspect.signature(metric.update_state).bind(None, None, None)
+        if isinstance(metric, Metric):
+            inspect.signature(metric.update_state).bind(None, None, None)
     except TypeError:
         raise TypeError(
             f"metrics: {kind}.update_state must take (y_true, y_pred, sample_weight=None)"
@@ -323,14 +338,13 @@ def _check_own(metric: Metric) -> None:
 
 def _made(kind: type) -> Named:
     """A metric of a class that needs no arguments."""
-    if issubclass(kind, Named) and kind not in (Named, Metric, EngineMetric, FunctionMetric):
+    name = kind.__name__
+    if issubclass(kind, _USABLE) and kind not in (Metric, FunctionMetric):
         try:
             return kind()
         except TypeError as error:
-            raise TypeError(
-                f"metrics: {kind.__name__} is a class; give a metric: {error}"
-            ) from error
-    raise TypeError(f"metrics: expected a metric, not the class {kind.__name__}")
+            raise TypeError(f"metrics: {name} is a class; give a metric: {error}") from error
+    raise TypeError(f"metrics: expected a metric, not the class {name}")
 
 
 def serialize(metric: Named) -> dict[str, Any]:
@@ -339,7 +353,7 @@ def serialize(metric: Named) -> dict[str, Any]:
     if isinstance(metric, _CountedInPython | _CountedByEngine):
         metric = metric.metric
     kind, config = type(metric), metric.get_config()
-    if _is_ours(kind):
+    if kind in _CLASSES.values():
         return {"class_name": kind.__name__, "config": config}
     if kind is FunctionMetric:
         return {"class_name": kind.__name__, "custom": metric.name, "config": config}
@@ -349,8 +363,7 @@ def serialize(metric: Named) -> dict[str, Any]:
 def deserialize(
     config: dict[str, Any], custom_objects: Mapping[str, Callable[..., Any]] | None = None
 ) -> Named:
-    """The metric of a serialized dict: of a class of this module, or a function or a class of
-    metrics in `custom_objects`.
+    """The metric of a serialized dict: of a class here, or what `custom_objects` has for its name.
 
     Raises:
         TypeError, ValueError: not such a dict, an unknown name, one of the user's that is not
@@ -369,7 +382,7 @@ def deserialize(
 
 def _made_of(kind: object, arguments: dict[str, Any]) -> Named:
     """A metric of a class of the user."""
-    if not (isinstance(kind, type) and issubclass(kind, Named)):
+    if not (isinstance(kind, type) and issubclass(kind, _USABLE)):
         raise TypeError(f"custom_objects: expected a class of metrics, got {kind!r}")
     try:
         return kind(**arguments)

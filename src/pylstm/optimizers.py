@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pylstm import _checks, _json
+from pylstm._core import Network
 from pylstm._keras_names import no_attribute
 
 if TYPE_CHECKING:
-    from pylstm._core import Network
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
+
+    class _Others(TypedDict, total=False):
+        use_ema: bool
+        ema_momentum: float
+        ema_overwrite_frequency: int | None
+        loss_scale_factor: float | None
+        gradient_accumulation_steps: int | None
+        name: str | None
+else:  # Python 3.10 has no Unpack; `typing.get_type_hints` finds these
+    Unpack, _Others = dict, Any
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "serialize"]
+
+AnyOptimizer = TypeVar("AnyOptimizer", bound="Optimizer")
 
 _COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 _INNER = ("_learning_rate", "_networks", "_last")
@@ -18,21 +35,25 @@ _INNER = ("_learning_rate", "_networks", "_last")
 class Optimizer:
     """Base of all optimizers.
 
-    Once a model is built with it, only the learning rate can be set: AttributeError for the rest.
+    A step clips the gradient g, subtracts learning_rate * weight_decay * w from each weight w, then
+    moves it by its rule. The model counts the steps; one that is not finite is not made. Once a
+    model is built with it, only the learning rate can be set: AttributeError for the rest.
 
     Args:
-        learning_rate: Step size; may be set at any time, also while training.
-        weight_decay: Decoupled decay: each step also subtracts learning_rate * weight_decay * w.
-        clipnorm: Largest norm of each variable's gradient.
-        clipvalue: Largest size of each element of the gradient.
-        global_clipnorm: Largest norm of all gradients together.
+        learning_rate: Step size, at least 0; may be set at any time, also while training.
+        weight_decay: At least 0; None (the default): no decay.
+        clipnorm: Largest norm of each variable's gradient, above 0; None (the default): any.
+        clipvalue: Largest size of each element of the gradient, above 0; None (the default): any.
+        global_clipnorm: Largest norm of all gradients together, above 0; None (the default): any.
+        use_ema, loss_scale_factor, gradient_accumulation_steps: Not supported; must be False, None
+            and None, the defaults.
+        ema_momentum, ema_overwrite_frequency: Accepted; without `use_ema` they mean nothing.
         name: Accepted; it names nothing here.
 
     Raises:
-        TypeError: an argument of the wrong type, or a learning-rate schedule.
+        TypeError: an argument of the wrong type or of an unknown name, or a learning-rate schedule.
         ValueError: a number out of range, more than one of the three clips, or a Keras setting
-            that is not supported (`use_ema`, `amsgrad`, `gradient_accumulation_steps`,
-            `loss_scale_factor`).
+            that is not supported.
     """
 
     engine_name = ""
@@ -54,14 +75,6 @@ class Optimizer:
             value = getattr(rule(**{**rule.get_config(self), name: value}), name)
         super().__setattr__(name, value)
 
-    def __new__(cls, *_: Any, **settings: Any) -> Optimizer:
-        """Refuse arguments that the class does not take, with the nearest name."""
-        known = _checks.arguments_of(cls) if settings else []
-        strange = [name for name in settings if name not in known]
-        if strange:
-            raise _checks.unexpected(cls.__name__, strange, known)
-        return super().__new__(cls)
-
     def __init__(
         self,
         learning_rate: float,
@@ -75,7 +88,11 @@ class Optimizer:
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        **unknown: object,
     ) -> None:
+        if unknown:
+            known = _checks.arguments_of(type(self))
+            raise _checks.unexpected(type(self).__name__, unknown, known)
         _checks.unsupported("use_ema", use_ema, (False,))
         _checks.unsupported("loss_scale_factor", loss_scale_factor, (None,))
         _checks.unsupported("gradient_accumulation_steps", gradient_accumulation_steps, (None,))
@@ -131,16 +148,13 @@ class Optimizer:
         return f"{type(self).__name__}({settings})"
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Optimizer:
-        """A new optimizer from what `get_config` gave."""
+    def from_config(cls: type[AnyOptimizer], config: dict[str, Any]) -> AnyOptimizer:
+        """A new optimizer from what `get_config` gave; raises as the constructor does."""
         return cls(**config)
 
     def engine_text(self) -> str:
         """The optimizer as the engine reads it."""
-        # None is no decay; the engine would take its rule's default, which AdamW has.
-        decay = self.weight_decay or 0.0
-        config = {**self.get_config(), "weight_decay": decay}
-        return _json.dumps({"name": self.engine_name, **config})
+        return _json.dumps({"name": self.engine_name, **self.get_config()})
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_networks", "_last")}
@@ -151,7 +165,20 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent with momentum; `nesterov` looks one step ahead.
+    """Gradient descent, with momentum (Polyak 1964); `nesterov` looks one step ahead (Sutskever et
+    al. 2013).
+
+    m = momentum * m - learning_rate * g, 0 at first; w += m, or with `nesterov`
+    w += momentum * m - learning_rate * g.
+
+    Args:
+        learning_rate: At least 0; 0.01 by default.
+        momentum: From 0 to 1; 0 by default.
+        nesterov: False by default.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs: As in `Optimizer`.
+
+    Raises:
+        TypeError, ValueError: as `Optimizer`.
 
     >>> SGD(0.1, momentum=0.9).momentum
     0.9
@@ -169,7 +196,7 @@ class SGD(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_Others],
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs
@@ -179,7 +206,27 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Gradients divided by a running root mean square; `centered` subtracts their mean."""
+    """Gradients divided by a running root mean square (Tieleman & Hinton 2012); `centered` takes
+    the variance (Graves 2013).
+
+    v = rho * v + (1 - rho) * g²; step = learning_rate * g / sqrt(v + epsilon); with `centered`
+    u = rho * u + (1 - rho) * g, and max(v - u², 0) in the place of v. Then w -= step, or with
+    momentum m = momentum * m + step; w -= m. Every v, u and m is 0 at first.
+
+    Args:
+        learning_rate: At least 0; 0.001 by default.
+        rho: From 0 to below 1; 0.9 by default.
+        momentum: From 0 to 1; 0 by default.
+        epsilon: At least 0; 1e-7 by default.
+        centered: False by default.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs: As in `Optimizer`.
+
+    Raises:
+        TypeError, ValueError: as `Optimizer`.
+
+    >>> RMSprop(centered=True).rho
+    0.9
+    """
 
     engine_name = "rmsprop"
     _arguments = ("rho", "momentum", "epsilon", "centered")
@@ -195,7 +242,7 @@ class RMSprop(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_Others],
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs
@@ -207,7 +254,22 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adaptive moments (Kingma & Ba 2015), with Keras' epsilon of 1e-7.
+    """Adaptive moments (Kingma & Ba 2015, as written before their section 2.1).
+
+    m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g² - v); in step t, from 1,
+    w -= learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
+    Every m and v is 0 at first.
+
+    Args:
+        learning_rate: At least 0; 0.001 by default.
+        beta_1: From 0 to below 1; 0.9 by default.
+        beta_2: From 0 to below 1; 0.999 by default.
+        epsilon: At least 0; 1e-7 by default, as in Keras.
+        amsgrad: Not supported; must be False.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs: As in `Optimizer`.
+
+    Raises:
+        TypeError, ValueError: as `Optimizer`.
 
     >>> Adam(clipnorm=1.0).get_config()["learning_rate"]
     0.001
@@ -227,7 +289,7 @@ class Adam(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_Others],
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs
@@ -239,14 +301,27 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): each step begins with
+    w -= learning_rate * weight_decay * w and goes on as in `Adam`.
+
+    Args:
+        weight_decay: At least 0, not None; 0.004 by default.
+        learning_rate, beta_1, beta_2, epsilon, amsgrad: As in `Adam`.
+        clipnorm, clipvalue, global_clipnorm, **kwargs: As in `Optimizer`.
+
+    Raises:
+        TypeError, ValueError: as `Optimizer`; ValueError if `weight_decay` is None, as in Keras.
+
+    >>> AdamW().weight_decay
+    0.004
+    """
 
     engine_name = "adamw"
 
     def __init__(
         self,
         learning_rate: float = 0.001,
-        weight_decay: float | None = 0.004,
+        weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -254,7 +329,7 @@ class AdamW(Adam):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[_Others],
     ) -> None:
         super().__init__(
             learning_rate,
@@ -268,14 +343,11 @@ class AdamW(Adam):
             global_clipnorm,
             **kwargs,
         )
+        if weight_decay is None:
+            raise ValueError("weight_decay: expected a number of at least 0, got None")
 
 
-_CLASSES: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "adamw": AdamW,
-}
+_CLASSES: dict[str, type[Optimizer]] = {c.engine_name: c for c in (SGD, RMSprop, Adam, AdamW)}
 
 
 def get(identifier: object) -> Optimizer:

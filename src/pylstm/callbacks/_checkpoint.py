@@ -30,9 +30,11 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: Value to be beaten by the first save.
 
     Raises:
-        ValueError: a name of one of Keras' formats, or braces that name no value; while training,
-            braces with a value that is not in logs (at the end of the first epoch, or with the
-            first save).
+        TypeError: an argument of the wrong type.
+        ValueError: a name of one of Keras' formats, braces that name no value or whose format does
+            not fit it (of a whole number for epoch and batch, of a float for the others), a number
+            out of range, or an unknown mode; while training, braces with a value that is not in
+            logs (at the end of the first epoch, or with the first save).
         FileNotFoundError: training begins, and there is no such folder.
 
     A value in braces that neither loss nor metrics give is told by a RuntimeWarning when training
@@ -128,16 +130,20 @@ def _placeholders(filepath: str) -> list[str]:
     from string import Formatter  # nothing else needs it
 
     try:
-        fields = [field for _, field, _, _ in Formatter().parse(filepath) if field is not None]
+        parts = [(field, spec or "") for _, field, spec, _ in Formatter().parse(filepath)]
     except ValueError as error:
         raise ValueError(f"filepath: {filepath!r}: {error}") from None
-    for field in fields:
-        if not field.isidentifier():
+    fields = [(field, spec) for field, spec in parts if field is not None]
+    for field, spec in fields:
+        if not field.isidentifier() or "{" in spec:
+            got = f"{{{field}:{spec}}}" if spec else f"{{{field}}}"
             raise ValueError(
-                f"filepath: {filepath!r}: braces must name a value, as {{epoch}}; got {{{field}}}"
+                f"filepath: {filepath!r}: braces must name a value, as {{epoch}}; got {got}"
             )
+    # As they will be: epoch and batch whole, values in logs not, so that {val_loss:d} fails here.
+    tried = {field: 1 if field in ("epoch", "batch") else 1.5 for field, _ in fields}
     try:
-        filepath.format(**dict.fromkeys(fields, 1))  # any format of a float takes an int
+        filepath.format(**tried)
     except ValueError as error:
         raise ValueError(f"filepath: {filepath!r}: {error}") from None
-    return fields
+    return list(tried)

@@ -13,11 +13,13 @@ class CSVLogger(Callback):
 
     Args:
         filename: The file.
-        separator: Between values.
+        separator: Between values, one character.
         append: Go on with the file if it exists.
 
     Raises:
-        TypeError, ValueError: the separator is not one character.
+        TypeError: `filename` is no path, or `separator` no string.
+        ValueError: `separator` is not one character, or a quote or the end of a line.
+        FileNotFoundError: training begins, and there is no such folder.
     """
 
     def __init__(

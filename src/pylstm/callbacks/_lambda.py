@@ -11,13 +11,17 @@ from pylstm._callback import Callback
 class LambdaCallback(Callback):
     """A callback from functions, given by the names of the methods they stand for.
 
+    Args:
+        functions: Each is called as the method of its name, without the callback; what it returns
+            is not looked at. None: nothing is called.
+
     Raises:
-        TypeError: a name that is not a callback's method.
+        TypeError: a name that is not a callback's method, or something that is no function.
 
     >>> callback = LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs["loss"]))
     """
 
-    def __init__(self, **functions: Callable[..., None] | None) -> None:
+    def __init__(self, **functions: Callable[..., object] | None) -> None:
         for name, function in functions.items():
             if not name.startswith("on_") or not hasattr(Callback, name):
                 known = [method for method in dir(Callback) if method.startswith("on_")]

@@ -14,14 +14,20 @@ class ReduceLROnPlateau(Monitor):
 
     Args:
         monitor: Name of the value.
-        factor: Below 1.
-        patience: Epochs to wait.
+        factor: From 0 to below 1.
+        patience: Epochs to wait, at least 0.
         verbose: 1 prints each change.
         mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
             with a UserWarning if nothing in the name tells.
-        min_delta: Least change that counts as better.
-        cooldown: Epochs after a change in which nothing is counted.
-        min_lr: Lower bound of the learning rate.
+        min_delta: Least change that counts as better; its sign does not matter.
+        cooldown: Epochs after a change in which nothing is counted, at least 0.
+        min_lr: Lower bound of the learning rate, at least 0.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: a number out of range, or an unknown mode.
+
+    Without the value, which a RuntimeWarning tells after each epoch, the rate stays as it is.
     """
 
     _without = "the rate stays as it is"
@@ -75,8 +81,15 @@ class LearningRateScheduler(Callback):
     """Set the learning rate at the start of each epoch.
 
     Args:
-        schedule: (epoch, learning_rate) → learning_rate, or (epoch) → learning_rate.
+        schedule: (epoch, learning_rate) → learning_rate, or (epoch) → learning_rate; epochs count
+            from 0.
         verbose: 1 prints each setting.
+
+    Raises:
+        TypeError: `schedule` is no function; while training, it gives no number.
+        ValueError: while training, it gives a number below 0, or one that is not finite.
+
+    >>> schedule = LearningRateScheduler(lambda epoch, rate: rate * 0.9)
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:

@@ -16,14 +16,22 @@ class EarlyStopping(Monitor):
 
     Args:
         monitor: Name of the value.
-        min_delta: Least change that counts as better.
-        patience: Epochs to wait.
+        min_delta: Least change that counts as better; its sign does not matter.
+        patience: Epochs to wait, at least 0.
         verbose: 1 prints when it stops.
         mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
             with a UserWarning if nothing in the name tells.
         baseline: Value to be beaten.
         restore_best_weights: Go back to the weights of the best epoch at the end.
-        start_from_epoch: Epochs before which nothing is compared.
+        start_from_epoch: Epochs before which nothing is compared, at least 0.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: a number out of range, or an unknown mode.
+
+    Without the value, which a RuntimeWarning tells after each epoch, training goes on to its end.
+
+    >>> stop = EarlyStopping("val_loss", patience=3, restore_best_weights=True)
     """
 
     _without = "training goes on to its end"
@@ -81,7 +89,14 @@ class EarlyStopping(Monitor):
 
 
 class TerminateOnNaN(Callback):
-    """Stop when the loss is NaN or infinite; `raise_error` raises RuntimeError instead."""
+    """Stop when the loss is NaN or infinite.
+
+    Args:
+        raise_error: Raise instead; Keras' default, False, prints a line and ends the training.
+
+    Raises:
+        RuntimeError: while training, with `raise_error`.
+    """
 
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = raise_error

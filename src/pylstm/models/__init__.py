@@ -11,8 +11,4 @@ __all__ = ["MemoryEstimate", "Sequential"]
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
-        if name == "load_model":  # where Keras has it too; `saving` needs this module first
-            from pylstm.saving import load_model
-
-            return load_model
         raise no_attribute(__name__, name, __all__)

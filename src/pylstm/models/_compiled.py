@@ -56,7 +56,7 @@ class Compiled:
         self._warned_of_padding = True
         warn(
             f"loss: {function.name} is not told which steps are padding, so they count; give it a "
-            f"third parameter, sample_weight, which is 0 there",
+            f"parameter sample_weight, which is 0 there",
         )
 
     def look_at_output(self, last: Layer) -> None:
