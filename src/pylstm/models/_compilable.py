@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core
+from pylstm.models._alone import alone
 from pylstm.models._compiled import Compiled
 from pylstm.models._predict import Predictor
 
@@ -20,6 +21,7 @@ class Compilable(Predictor):
     """Steps done and slots that wait for a network."""
     _counted: tuple[_core.Network, list[str]] | None = None
 
+    @alone
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -58,7 +60,6 @@ class Compilable(Predictor):
         _checks.unsupported("loss_weights", loss_weights, (None,))
         _checks.unsupported("weighted_metrics", weighted_metrics, (None, []))
         compiled = Compiled(optimizer, loss, metrics)
-        self._enter_idle()
         if self._layers:
             compiled.look_at_output(self._layers[-1])
         before, state = self._compiled, self._state_of_optimizer()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _core, _json, losses, metrics, optimizers
 from pylstm._warnings import warn
+from pylstm.models._alone import at_one_moment
 from pylstm.models._compiled import Compiled
 from pylstm.models._test_vector import test_input, test_output
 from pylstm.models._training import Trainer
@@ -26,13 +28,17 @@ def save_model(
     _checks.folder_of("filepath", path, "save the model")
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"filepath: {path!r} exists and overwrite is False")
-    model._enter()
-    network = model._network()
-    paths, _ = model._paths()
+    _core.write_model_file(
+        path, *at_one_moment(model, partial(_contents, model, include_optimizer))
+    )
+
+
+def _contents(
+    model: Trainer, include_optimizer: bool, network: _core.Network
+) -> tuple[dict[str, str], list[tuple[str, NDArray[Any]]]]:
+    """What is written: metadata and tensors."""
     test = test_input(model)
-    with model._lock:  # the output is that of the weights
-        tensors = list(zip(paths, network.get_weights(), strict=True))
-        output = test_output(model, test)
+    tensors = list(zip(model._paths()[0], network.get_weights(), strict=True))
     metadata = {
         "pylstm_version": _core.build_info()["version"],
         "config": _json.dumps(model.get_config()),
@@ -48,8 +54,8 @@ def save_model(
         if any(array.size for array in states):
             tensors += [(f"state/{mode}/{i}", array) for i, array in enumerate(states)]
     metadata["state"] = _json.dumps(state)
-    tensors += [("test/input", test), ("test/output", output)]
-    _core.write_model_file(path, metadata, tensors)
+    tensors += [("test/input", test), ("test/output", test_output(model, test))]
+    return metadata, tensors
 
 
 def read_weights(filepath: str | os.PathLike[str], paths: list[str]) -> list[NDArray[Any]]:

@@ -14,6 +14,7 @@ from pylstm.layers import Embedding, InputLayer, deserialize
 from pylstm.layers._plain import PlainLayer
 from pylstm.layers._recurrent import Recurrent
 from pylstm.layers._shapes import declared_shape
+from pylstm.models._alone import at_one_moment
 from pylstm.models._file import read_weights, save_model
 from pylstm.models._training import Trainer
 
@@ -139,7 +140,7 @@ class Sequential(Trainer):
         if ids.dtype.kind == "b":
             raise TypeError("prompt: expected integers, got dtype bool")
         rows = np.atleast_2d(ids)
-        self._check_room(rows, len(rows), "call")
+        self._check_room(rows, len(rows), "predict")
         return self._network().generate(
             ids,
             _checks.natural("max_new_tokens", max_new_tokens),
@@ -264,22 +265,23 @@ class Sequential(Trainer):
         return model
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._enter()
-        with self._lock:
-            weights = [layer.get_weights() if layer.built else None for layer in self._layers]
-        state: dict[str, Any] = {
-            "seed": self._seed,
-            "epochs": self._epochs_done,
-            "weights": weights,
-            "carried": self._carried_states(),
-            "optimizer": self._state_of_optimizer(),
-        }
+        state = at_one_moment(self, lambda _: self._kept()) if self.built else self._kept()
         if self._compiled is not None:
             compiled = copy.copy(self._compiled)
             compiled.optimizer = copy.copy(compiled.optimizer)
             compiled.metrics = [copy.copy(metric) for metric in compiled.metrics]
             state["compiled"] = compiled
         return _restore, (type(self), self.get_config(), state)
+
+    def _kept(self) -> dict[str, Any]:
+        """What `_put_back` takes, but for what `compile` was given."""
+        return {
+            "seed": self._seed,
+            "epochs": self._epochs_done,
+            "weights": [layer.get_weights() if layer.built else None for layer in self._layers],
+            "carried": self._carried_states(),
+            "optimizer": self._state_of_optimizer(),
+        }
 
     def _put_back(self, state: dict[str, Any]) -> None:
         """Take over what `__reduce__` or a file kept of a model of the same configuration."""
@@ -299,7 +301,8 @@ def _speak_of(cls: type) -> None:
     for base in cls.__mro__[1:-1]:
         for name, method in vars(base).items():
             if callable(method) and not name.startswith("_"):
-                method.__qualname__ = f"{cls.__name__}.{name}"
+                inside = getattr(method, "__wrapped__", method)
+                inside.__qualname__ = method.__qualname__ = f"{cls.__name__}.{name}"
                 method.__module__ = cls.__module__  # where pickle looks for that name
 
 

@@ -15,6 +15,7 @@ from pylstm.layers import InputLayer, Layer, serialize
 from pylstm.layers._names import layer_name
 from pylstm.layers._shapes import built_shape, engine_shape, open_shape
 from pylstm.layers._variables import Variable, check_weights, in_dtype, match_weights
+from pylstm.models._alone import BUSY, alone
 from pylstm.models._rules import (
     check_features,
     check_new,
@@ -27,7 +28,6 @@ from pylstm.models._rules import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BUSY = "the model is being trained"
 _STREAMS_PER_LAYER = 1 << 16
 
 
@@ -88,6 +88,7 @@ class Structure:
         """The layers, in order; changing the list does not change the model."""
         return list(self._layers)
 
+    @alone
     def add(self, layer: Any) -> None:
         """Put a layer on top. Weights of layers that are there stay; an optimizer begins anew.
 
@@ -97,7 +98,6 @@ class Structure:
                 to a model already; it gives more than one output.
             RuntimeError: the model is being trained.
         """
-        self._enter_idle()
         if isinstance(layer, InputLayer):
             self._declare(layer)
             return
@@ -121,6 +121,7 @@ class Structure:
         self._layers.append(layer)
         self._input_shape = shape
 
+    @alone
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the top layer off and return it; it keeps its weights. An optimizer begins anew.
 
@@ -128,7 +129,6 @@ class Structure:
             ValueError: there is no layer.
             RuntimeError: the model is being trained.
         """
-        self._enter_idle()
         if not self._layers:
             raise ValueError("pop: the model has no layers")
         self._keep_weights()
@@ -171,6 +171,7 @@ class Structure:
             shape = layer.compute_output_shape(shape)
         return shape
 
+    @alone
     def build(self, input_shape: Any = None) -> None:
         """Fix the shape of the input (rows first), as the first data otherwise does.
 
@@ -178,7 +179,6 @@ class Structure:
             ValueError: no layers; a layer cannot take its input; built for another shape already.
             RuntimeError: the model is being trained.
         """
-        self._enter_idle()
         if input_shape is None:
             self._known_shape()
             return
@@ -279,11 +279,10 @@ class Structure:
             RuntimeError: another thread is training the model.
         """
         self._enter()
-        paths, shapes = self._paths()
-        checked = match_weights(weights, paths, shapes)
-        converted = in_dtype(checked, paths, self.dtype)
         with self._lock:
-            self._network().set_weights(converted)
+            paths, shapes = self._paths()
+            checked = match_weights(weights, paths, shapes)
+            self._network().set_weights(in_dtype(checked, paths, self.dtype))
 
     def _paths(self) -> tuple[list[str], list[tuple[int, ...]]]:
         """Path and shape of each variable."""
@@ -303,14 +302,15 @@ class Structure:
 
     def _layer_weights(self, layer: Layer) -> list[NDArray[Any]]:
         self._enter()
-        first, last = self._span(layer)
-        return self._network().get_weights()[first:last]
+        with self._lock:
+            first, last = self._span(layer)
+            return self._network().get_weights()[first:last]
 
     def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None:
         self._enter()
-        first, last = self._span(layer)
-        converted = in_dtype(weights, self._paths()[0][first:last], self.dtype)
         with self._lock:
+            first, last = self._span(layer)
+            converted = in_dtype(weights, self._paths()[0][first:last], self.dtype)
             network = self._network()
             everything = network.get_weights()
             everything[first:last] = converted

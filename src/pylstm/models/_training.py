@@ -198,6 +198,7 @@ class Trainer(Compilable):
             MemoryError: a batch needs more than there is.
         """
         compiled = self._ready()
+        return_dict = _checks.boolean("return_dict", return_dict)
         callback_list = CallbackList(callbacks)
         progress = _progress.make(verbose)
         count = optional_count("steps", steps)
@@ -226,6 +227,7 @@ class Trainer(Compilable):
             MemoryError: the batch needs more than there is; the model is unchanged.
         """
         compiled = self._ready()
+        return_dict = _checks.boolean("return_dict", return_dict)
         self._enter_idle()
         with self._checking():
             rows = Preparer(self, compiled).rows(x, y, sample_weight, class_weight, "fit")
@@ -263,9 +265,10 @@ class Trainer(Compilable):
 
         It is no generator: a signal could raise between its first half and the block.
         """
-        network = self._network()
-        network.set_trainable(self._trainable_flags())
-        return network.start()
+        with self._lock:  # or the layers could change, and another network take the place of it
+            network = self._network()
+            network.set_trainable(self._trainable_flags())
+            return network.start()
 
 
 def _warn_of_skipped(tally: Tally, steps: int) -> None:
