@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import one_line_error
+from commands import TINY, one_line_error
 
 import pylstm
 from pylstm import Sequential, layers
@@ -157,3 +157,27 @@ def test_weights_that_are_no_numbers_are_one_line(
     model.save(tmp_path / "model.safetensors")
     generate = ["generate", str(tmp_path / "model.safetensors"), "--prompt", "It"]
     assert "its weights hold NaN" in one_line_error(capsys, generate)
+
+
+def test_layers_beyond_reason_are_refused(
+    text_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", str(text_file), "--layers", "100000"])
+    assert "--layers: expected at most 1000, got '100000'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*steps were not applied")
+def test_a_model_that_diverged_is_one_line(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(text_file), *TINY, "--learning-rate", "1e308"]
+    error = one_line_error(capsys, [*arguments, "-o", str(tmp_path / "model")])
+    assert "not finite: a smaller --learning-rate may help" in error
+
+
+def test_a_closed_output_is_no_error(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)  # as Python has it then
+    assert main(["info", str(trained)]) == 0

@@ -369,3 +369,8 @@ def test_copies_of_an_optimizer_have_its_settings_and_no_model(duplicate):
     assert optimizer.learning_rate == 0.5
     with pytest.raises(AttributeError, match="learning_rate"):
         twin.lr = 0.1
+
+
+def test_an_integer_that_is_no_float_is_named():
+    with pytest.raises(ValueError, match="learning_rate: expected a finite number, got 1000"):
+        optimizers.SGD(10**400)

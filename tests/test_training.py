@@ -216,3 +216,12 @@ def test_a_failed_compile_leaves_the_model_compiled_as_it_was():
         model.compile("adam", "mean_square_error")
     assert isinstance(model.optimizer, optimizers.SGD)
     fit(model)
+
+
+@pytest.mark.parametrize("call", ["train_on_batch", "evaluate", "test_on_batch"])
+def test_a_bad_return_dict_changes_nothing(call):
+    model = regression()
+    before = model.get_weights()
+    with pytest.raises(TypeError, match="return_dict: expected True or False"):
+        getattr(model, call)(X, Y, return_dict=np.zeros(2))
+    assert all(map(np.array_equal, model.get_weights(), before))

@@ -123,7 +123,7 @@ def make(verbose: Any, quiet_lines: bool = False) -> Progress:
     """
     if isinstance(verbose, bool):
         verbose = int(verbose)
-    if verbose not in ("auto", 0, 1, 2):
+    if not isinstance(verbose, str | int) or verbose not in ("auto", 0, 1, 2):
         raise ValueError(f'verbose: expected "auto", 0, 1 or 2, got {verbose!r}')
     if verbose == 0:
         return Progress()

@@ -11,6 +11,8 @@ from typing import TypeAlias
 from pylstm._checks import LARGEST, LARGEST_SEED
 from pylstm.cli._language_model import Settings
 
+MOST_LAYERS = 1000
+
 # argparse keeps the name of this class private; here only annotations need it
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -58,7 +60,7 @@ def add_training(parser: argparse.ArgumentParser, defaults: Settings, output: st
     count = whole_number(1)
     options: list[tuple[str, Callable[[str], object], str, str]] = [
         ("units", whole_number(1, LARGEST // 4), "N", "units of each LSTM layer"),
-        ("layers", count, "N", "LSTM layers"),
+        ("layers", whole_number(1, MOST_LAYERS), "N", "LSTM layers"),
         ("epochs", count, "N", "passes over the text"),
         ("batch-size", count, "N", "streams of text read side by side"),
         ("seq-length", count, "N", "bytes between two steps of the optimizer"),

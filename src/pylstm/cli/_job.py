@@ -115,11 +115,14 @@ def _compare(model: Sequential, job: Job) -> None:
 
 
 def _sample(model: Sequential, prompt: bytes, seed: int) -> None:
-    """Text that the model writes."""
+    """Text that the model writes; ValueError if its weights are not finite."""
     say("sample", f"temperature {SAMPLE_TEMPERATURE}, after {prompt.decode(errors='replace')!r}")
-    text = language_model.generate(
-        model, prompt, SAMPLE_BYTES, temperature=SAMPLE_TEMPERATURE, seed=seed
-    )
+    try:
+        text = language_model.generate(
+            model, prompt, SAMPLE_BYTES, temperature=SAMPLE_TEMPERATURE, seed=seed
+        )
+    except RuntimeError as error:  # probabilities are not finite
+        raise ValueError(f"{error}: a smaller --learning-rate may help") from None
     write("\n" + (prompt + text).decode(errors="replace") + "\n\n")
 
 

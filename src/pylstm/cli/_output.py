@@ -12,6 +12,8 @@ def say(label: str, text: str) -> None:
 
 def write(text: str) -> None:
     """Write text; characters that the output's encoding lacks come out as replacement marks."""
+    if sys.stdout is None:  # it was closed before the start
+        return
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
