@@ -180,6 +180,7 @@ class Engine final : public Network {
   void count_batch(const CallWork<T>& work, const StepResult& result, Totals& totals) const;
 
   // engine_run.cpp
+  void check_loss() const;
   void check_metrics() const;
   void check_windows(const RunRequest& request) const;
   StepResult train_window(CallWork<T>& work, Totals& totals);

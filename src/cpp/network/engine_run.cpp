@@ -11,6 +11,12 @@
 namespace pylstm {
 
 template <class T>
+void Engine<T>::check_loss() const {
+  pylstm::check(compiled_ && !loss_.external, "loss: the model was compiled again, with ",
+                compiled_ ? "one written in Python" : "none", ", while its data was looked at");
+}
+
+template <class T>
 void Engine<T>::check_metrics() const {
   for (const std::string& metric : metrics_) {
     const bool of_classes = metric == "sparse_categorical_accuracy" || metric == "categorical_accuracy";
@@ -69,6 +75,7 @@ template <class T>
 Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* interrupt) {
   const Reading reading(*settings_mutex_);
   pylstm::check(trains_here(), "run: call start for a fit first");
+  check_loss();
   check_metrics();
   check_windows(request);
   check_shapes(data, input_, target_shape(), Mode::kFit);
@@ -114,6 +121,7 @@ Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const R
 template <class T>
 Dim Engine<T>::evaluate_batches(Data& data, const RunRequest& request, Interrupt* interrupt) {
   const Reading reading(*settings_mutex_);
+  check_loss();
   check_metrics();
   const auto evaluate = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t*, Dim) {
     StepResult result;
