@@ -304,21 +304,28 @@ std::size_t DropoutLayer<T>::planned_work(const KernelTable<T>&, const PlannedCa
 }
 
 template <class T>
+void DropoutLayer<T>::drop(const CallContext<T>& context, const Rows<T>& in, const T* x, T* y) const {
+  constexpr Dim kAtOnce = Dim{1} << 22;  // tens of milliseconds
+  const Dim count = in.rows() * in.features, begin = context.first_row * in.features;
+  for (Dim first = 0; first < count && !stop_requested(context.interrupt); first += kAtOnce) {
+    dropout(random(context), rate_, begin + first, std::min(kAtOnce, count - first), x + first, y + first);
+  }
+}
+
+template <class T>
 Rows<T> DropoutLayer<T>::forward(const CallContext<T>& context, const LayerWeights*, LayerWork& work,
                                  const Rows<T>& in) const {
   if (!active(context)) return in;
   Rows<T> out = in.with(in.features);
   out.data = static_cast<DropoutWork<T>&>(work).y.reserve(in.rows() * in.features);
-  dropout(random(context), rate_, context.first_row * in.features, in.rows() * in.features, in.data, out.data);
+  drop(context, in, in.data, out.data);
   return out;
 }
 
 template <class T>
 T* DropoutLayer<T>::backward(const CallContext<T>& context, const LayerWeights*, LayerWork&, const Rows<T>& in, T* dy,
                              const std::vector<T*>&, Buffer<T>* dx) const {
-  if (active(context)) {
-    dropout(random(context), rate_, context.first_row * in.features, in.rows() * in.features, dy, dy);
-  }
+  if (active(context)) drop(context, in, dy, dy);
   return dx == nullptr ? nullptr : dy;
 }
 

@@ -93,6 +93,8 @@ class DropoutLayer final : public Layer<T> {
 
  private:
   bool active(const CallContext<T>& context) const { return context.training && rate_ > 0; }
+  // y of x, all of them unless an interrupt comes; y may be x.
+  void drop(const CallContext<T>& context, const Rows<T>& in, const T* x, T* y) const;
   Philox random(const CallContext<T>& context) const {
     return Philox(seed_.value_or(context.seed), Purpose::kDropout, this->index(), context.step);
   }
