@@ -215,3 +215,52 @@ def test_bad_data_does_not_unbuild_what_another_thread_has_used(bad):
             fit.result()
     assert model.built
     np.testing.assert_array_equal(model.predict(X), before)
+
+
+def half_squares(y, p):
+    return float(np.square(p - y).mean()) / 2, (p - y) / p.size
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_a_model_compiled_while_its_data_is_looked_at_is_refused(call):
+    """The engine has no loss then, and no targets."""
+    model = regression()
+
+    class Targets:
+        def __array__(self, dtype=None, copy=None):
+            model.compile("sgd", half_squares)
+            return Y
+
+    weights = model.get_weights()
+    with pytest.raises(ValueError, match="loss: the model was compiled again, with one written in"):
+        getattr(model, call)(X, Targets())
+    assert all(map(np.array_equal, model.get_weights(), weights))
+
+
+def test_a_network_that_lost_its_loss_in_a_callback_is_refused():
+    model = regression()
+
+    class Again(callbacks.Callback):
+        def set_model(self, model):
+            model.compile("sgd")
+            model.add(model.pop())
+
+    with pytest.raises(ValueError, match="loss: the model was compiled again, with none, while"):
+        model.evaluate(X, Y, verbose=0, callbacks=[Again()])
+
+
+def test_a_loss_that_sets_weights_is_refused():
+    """The gradients of the old ones would move the new ones."""
+    model = regression()
+    weights = [w * 0 for w in model.get_weights()]
+
+    def meddling(y, p):
+        model.set_weights(weights)
+        return half_squares(y, p)
+
+    model.compile("sgd", meddling)
+    with pytest.raises(ValueError, match="weights must not be set between forward and backward"):
+        model.fit(X, Y, verbose=0)
+    assert all(map(np.array_equal, model.get_weights(), weights))
+    model.compile("sgd", half_squares)
+    model.fit(X, Y, verbose=0)

@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh: accuracy on a dense sample, special values, and that an element's bits
+// exp, sigmoid, tanh and the logarithm: accuracy on a dense sample, special values, and that an element's bits
 // depend on nothing but its value.
 #include <algorithm>
 
@@ -158,6 +158,29 @@ void logits_accuracy(const KernelTable<T>& k) {
   }
 }
 
+// Half of the sample is where the logarithm is small, and below sqrt(1/2) a sum of parts that cancel; half is of all
+// normal numbers.
+template <class T>
+void log_accuracy(const KernelTable<T>& k, const Options& options) {
+  using Limits = std::numeric_limits<double>;
+  const auto look = [&](double x) {
+    const double distance = ulps<double>(k.log(x), std::log(static_cast<Wide<double>>(x)));
+    PYLSTM_EXPECT(distance <= 2.5, "log(", x, ") is ", k.log(x), ", ", distance, " ulp away");
+  };
+  for (long i = 0; kWider<double> && i < options.points; ++i) {
+    const double part = static_cast<double>(i) / static_cast<double>(options.points);
+    look(0.7 + 0.72 * part);
+    look(std::exp2(Limits::min_exponent - 1 + (Limits::max_exponent - Limits::min_exponent + 1) * part));
+  }
+  if (kWider<double>) {
+    // The last two are 2.02 and 2.03 ulp away.
+    for (const double x : {Limits::min(), Limits::max(), 0.70632331049072861, 0.70710678103970193}) look(x);
+  }
+  PYLSTM_EXPECT(k.log(1) == 0, "log(1) is ", k.log(1));
+  PYLSTM_EXPECT(k.log(Limits::infinity()) == Limits::infinity(), "log(inf) is ", k.log(Limits::infinity()));
+  PYLSTM_EXPECT(std::isnan(k.log(Limits::quiet_NaN())), "log(NaN) is ", k.log(Limits::quiet_NaN()));
+}
+
 // Any length, place, alias and neighbour: the same bits as alone. NaN stays in its own lane.
 template <class T>
 void array_laws(const KernelTable<T>& k, Random& random) {
@@ -233,10 +256,11 @@ void dense_activations(const KernelTable<T>& k, Random& random) {
 }  // namespace
 
 template <class T>
-void activation_laws(const KernelTable<T>& k, const Options&) {
+void activation_laws(const KernelTable<T>& k, const Options& options) {
   Random random(6);
   special_values(k);
   logits_accuracy(k);
+  log_accuracy(k, options);
   array_laws(k, random);
   dense_activations(k, random);
 }

@@ -55,7 +55,9 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* data, std::size_t size);  // throws FileError
-  void commit();  // to the disk, then into place; throws FileError. Nothing may follow it.
+  // To the disk, then into place; throws FileError. Nothing may follow it. If only the folder's own write to the disk
+  // fails, the new content is in place already, but may be gone after a crash of the system.
+  void commit();
 
  private:
   std::string path_;       // as given, for messages

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.hpp"
@@ -20,6 +21,8 @@ void aligned_release(void* memory) noexcept;
 
 template <class T>
 class Buffer {
+  static_assert(std::is_trivially_copyable_v<T>, "elements are copied as bytes and never destroyed");
+
  public:
   Buffer() = default;
   explicit Buffer(Dim count) { reserve(count); }

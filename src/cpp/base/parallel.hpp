@@ -15,9 +15,10 @@ int available_cores();         // affinity and cgroup quota, >= 1
 const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 
 // Runs body(index, size) on `threads` threads, or on as many as the system gives, index 0 on the caller. Inside a
-// region, beside another caller's, in a forked child and with threads <= 1 it runs body(0, 1). The first exception is
-// rethrown, after all; a body whose threads wait for each other must not throw. Threads stay for later regions, with
-// the affinity of the one that made them.
+// region, in a forked child, with threads <= 1 and with the back-end "none" it runs body(0, 1); with "pool" also beside
+// another caller's, where "openmp" has a team for each. The first exception is rethrown, after all; a body whose
+// threads wait for each other must not throw. Threads stay for later regions, those of "pool" with the affinity of the
+// one that made them.
 void parallel_region(int threads, const std::function<void(int index, int size)>& body);
 
 // Threads for cheap work of so many grains, each of some ten microseconds: at most one a grain, and besides those that

@@ -16,12 +16,12 @@ enum class Purpose : std::uint32_t {
   kInputDropout = 4,
   kRecurrentDropout = 5,
   kSample = 6,
-  kTestInput = 7,
 };
 
 class Philox {
  public:
-  // stream: the layer or another id; step: the optimizer step, epoch or position.
+  // stream: the layer or another id, below 2^24, above which the purpose stands; step: the optimizer step, epoch or
+  // position.
   Philox(std::uint64_t seed, Purpose purpose, std::uint32_t stream, std::uint32_t step)
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
         high_{step, (static_cast<std::uint32_t>(purpose) << 24) ^ stream} {}

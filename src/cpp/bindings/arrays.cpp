@@ -67,7 +67,8 @@ py::array to_numpy(OwnedArray array, bool is_double) {
   const std::vector<py::ssize_t> shape(owner->shape.begin(), owner->shape.end());
   const py::dtype dtype = is_double ? py::dtype::of<double>() : py::dtype::of<float>();
   void* data = owner->bytes.data();
-  py::capsule release(owner.release(), [](void* p) { delete static_cast<OwnedArray*>(p); });
+  const py::capsule release(owner.get(), [](void* p) { delete static_cast<OwnedArray*>(p); });
+  (void)owner.release();  // now the capsule's
   return data == nullptr ? py::array(dtype, shape) : py::array(dtype, shape, data, release);
 }
 

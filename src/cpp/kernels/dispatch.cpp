@@ -66,8 +66,9 @@ const Kernels& active_kernels() {
   if (current != nullptr) return *current;
   const std::string forced = environment("PYLSTM_ISA");
   const Kernels& chosen = forced.empty() ? best() : find(forced, "PYLSTM_ISA");
-  active.store(&chosen, std::memory_order_release);
-  return chosen;
+  // Not over what a use_isa of another thread has set meanwhile.
+  const bool first = active.compare_exchange_strong(current, &chosen, std::memory_order_acq_rel);
+  return first ? chosen : *current;
 }
 
 void use_isa(const std::string& name) { active.store(&find(name, "isa"), std::memory_order_release); }

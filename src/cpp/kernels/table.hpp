@@ -105,7 +105,8 @@ struct LstmStepArgs {
   T* h;             // [rows, units], row stride h_row
   Dim h_row;
   T* gates;  // [rows, 4 * units] i|f|c|o after their activation, or null
-  // Blocks of `width` units to run, -1: to the last; in falling order with `backwards`, which changes no bit.
+  // Blocks of `width` units to run, to the last if last_block is -1 or past the end; in falling order with
+  // `backwards`, which changes no bit.
   Dim first_block = 0, last_block = -1;
   bool backwards = false;
   Dim cut = 0;  // of the product, see GemmArgs
@@ -122,7 +123,7 @@ struct LstmCellsBackwardArgs {
   const T* c_prev;  // [rows, units] dense
   const T* c;       // [rows, units] dense
   T* gates;         // [rows, 4 * units] in: gate values, out: dL/dz
-  // Blocks of `width` units to run: nothing else is read or written. -1, or past the end: to the last.
+  // Blocks of `width` units to run, to the last if last_block is -1 or past the end; nothing else is read or written.
   Dim first_block = 0, last_block = -1;
 };
 
@@ -201,7 +202,7 @@ struct KernelTable {
   // Of each row's lanes.
   void (*largest_lanes)(Dim rows, const T* lanes, T* result);
   void (*sum_lanes)(Dim rows, const T* lanes, T* result);
-  double (*log)(double x);  // <= 2 ulp, for x positive and normal; NaN and inf stay
+  double (*log)(double x);  // <= 2.5 ulp, for x positive and normal; NaN and inf stay
 
   void (*add)(Dim n, const T* x, T* y);                       // y += x
   void (*scale)(Dim n, T factor, T* x);                       // x *= factor
@@ -217,7 +218,8 @@ struct KernelTable {
   void (*adam)(const UpdateArgs<T>& args);
 
   // Probes of the machine. fma_burst: `rounds` rounds of independent multiply-adds in registers, from
-  // sink[0..3); returns their floating-point operations. read_all: the sum of n elements, every one read.
+  // sink[0..3); returns their floating-point operations. read_all: the sum of n elements, every one read; of 8 vectors
+  // at a time, what is left over stays out.
   Dim (*fma_burst)(Dim rounds, T* sink);
   T (*read_all)(Dim n, const T* x);
 };

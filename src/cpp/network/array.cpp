@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include "base/check.hpp"
 
@@ -36,6 +38,16 @@ S element(const unsigned char* from, bool swapped) {
   return value;
 }
 
+template <class Out, class Value>
+Out converted(Value value) {
+  if constexpr (std::is_floating_point_v<Value> && std::is_integral_v<Out>) {
+    constexpr Value kEnd = static_cast<Value>(std::uint64_t{1} << std::numeric_limits<Out>::digits);
+    constexpr Value kFirst = std::is_signed_v<Out> ? -kEnd : Value(0);
+    if (!(value >= kFirst && value < kEnd)) return static_cast<Out>(-1);  // the language has no result for it
+  }
+  return static_cast<Out>(value);
+}
+
 template <class S, class Out>
 void read(const unsigned char* from, Dim stride, Dim count, bool swapped, Out* out) {
   if (!swapped && stride == static_cast<Dim>(sizeof(S))) {
@@ -43,11 +55,11 @@ void read(const unsigned char* from, Dim stride, Dim count, bool swapped, Out* o
       std::memcpy(out, from, static_cast<std::size_t>(count) * sizeof(S));
     } else {  // the loop below with constants, of which compilers make vectors
       constexpr Dim kStride = sizeof(S);
-      for (Dim i = 0; i < count; ++i) out[i] = static_cast<Out>(value_of(element<S>(from + i * kStride, false)));
+      for (Dim i = 0; i < count; ++i) out[i] = converted<Out>(value_of(element<S>(from + i * kStride, false)));
     }
     return;
   }
-  for (Dim i = 0; i < count; ++i) out[i] = static_cast<Out>(value_of(element<S>(from + i * stride, swapped)));
+  for (Dim i = 0; i < count; ++i) out[i] = converted<Out>(value_of(element<S>(from + i * stride, swapped)));
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ bool is_floating(ElementType type);
 std::size_t element_size(ElementType type);
 
 // Element i of `count` elements from byte address `from`, `stride` bytes apart, converted to Out. Integers that Out
-// cannot hold exactly are rounded; there is no range check.
+// cannot hold exactly are rounded. What is floating and not in an integral Out's range, and NaN, becomes -1; integers
+// have no range check.
 template <class Out>
 void read_elements(const ArrayView& array, const unsigned char* from, Dim stride, Dim count, Out* out);
 

@@ -14,7 +14,7 @@ Dim each_batch(const Data& data, const RunRequest& request, Interrupt* interrupt
   const FloatEnvironment guard;
   const Dim samples = request.order != nullptr ? request.order_count : data.samples();
   check(request.batch_size >= 1, "batch_size must be at least 1, got ", request.batch_size);
-  const Dim batches = (samples + request.batch_size - 1) / request.batch_size;
+  const Dim batches = samples == 0 ? 0 : (samples - 1) / request.batch_size + 1;  // of any size, without overflow
   check(request.first >= 0 && request.last <= batches && request.first <= request.last, "batches [", request.first,
         ", ", request.last, ") must lie in [0, ", batches, ")");
   const auto start = std::chrono::steady_clock::now();

@@ -13,6 +13,13 @@ Dim largest_index(const T* row, Dim columns) {
   return static_cast<Dim>(std::max_element(row, row + columns) - row);
 }
 
+// Those that are not masked.
+template <class T>
+Dim real_rows(const Rows<T>& rows) {
+  if (rows.mask == nullptr) return rows.rows();
+  return rows.rows() - std::count(rows.mask, rows.mask + rows.rows(), std::uint8_t{0});
+}
+
 }  // namespace
 
 template <class T>
@@ -37,7 +44,7 @@ void Engine<T>::open_context(CallWork<T>& work, const Kernels& kernels, Interrup
 template <class T>
 void Engine<T>::run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count,
                            T* const* results) const {
-  work.rows.resize(layers_.size() + 1);
+  work.rows.assign(layers_.size() + 1, {});  // those of an earlier call point at what may be gone
   work.rows[0] = work.batch.x;
   for (std::size_t i = 0; i < count; ++i) {
     work.context.repeats = i + 1 < count && layers_[i + 1]->takes_repeats();
@@ -117,21 +124,14 @@ Targets<T> Engine<T>::targets_of(const CallWork<T>& work) const {
   return targets;
 }
 
-// Rows of the batch without those that it masks, or its first layer, which alone makes a mask.
-template <class T>
-Dim real_rows(const CallWork<T>& work) {
-  const Rows<T>& first = work.rows.size() > 1 && work.batch.x.mask == nullptr ? work.rows[1] : work.batch.x;
-  if (first.mask == nullptr) return work.batch.x.rows();
-  return first.rows() - std::count(first.mask, first.mask + first.rows(), std::uint8_t{0});
-}
-
 // Loss, steps, and metrics over real steps of the batch that has just run. A fused loss leaves argmax and no outputs,
 // so that check_metrics refuses those that look at outputs.
 template <class T>
 void Engine<T>::count_batch(const CallWork<T>& work, const StepResult& result, Totals& totals) const {
   totals["loss"].first += result.loss;
   totals["loss"].second += result.weight;
-  totals["tokens"].first += static_cast<double>(real_rows(work));
+  // A layer that makes a mask is the first, of tokens: it has run, and joins the batch's own mask to its.
+  totals["tokens"].first += static_cast<double>(real_rows(work.rows[layers_.front()->makes_mask()]));
   if (metrics_.empty()) return;
   const Rows<T>& out = work.rows[layers_.size() - (fused_dense() != nullptr)];
   const Targets<T> targets = targets_of(work);

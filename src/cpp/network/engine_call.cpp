@@ -44,6 +44,8 @@ void read_time_major(const ArrayView& array, const Rows<T>& like, const char* na
 template <class T>
 OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) {
   const Reading reading(*settings_mutex_);
+  pylstm::check(request.last - 1 == request.first, "forward takes one batch, got [", request.first, ", ", request.last,
+                ")");
   OwnedArray result;
   const auto run = [&](CallWork<T>& work, const WeightsList<T>& weights, const std::int64_t*, Dim) {
     run_layers(work, weights);
@@ -78,6 +80,10 @@ bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
   const FloatEnvironment guard;
   pylstm::check(trains_here(), "backward: call start for a fit first");
   pylstm::check(awaits_backward_, "backward: call forward with training=True first");
+  // Gradients of the old weights would move the new ones; and what is packed may refer to the old ones, which are gone.
+  pylstm::check(training_version_ == version_,
+                "backward: weights must not be set between forward and backward, as by a loss or a metric: the "
+                "gradients are of the old ones; set them between steps");
   const Loan loan(*this, Mode::kFit);
   CallWork<T>& work = *loan;
   const Rows<T>& out = work.rows.back();
@@ -101,6 +107,7 @@ void Engine<T>::gather_all(const Data& data, const TargetShape& target, CallWork
 template <class T>
 std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data, Interrupt* interrupt) {
   const Reading reading(*settings_mutex_);
+  check_loss();
   check_shapes(data, input_, target_shape(), Mode::kFit);
   const FloatEnvironment guard;
   start();

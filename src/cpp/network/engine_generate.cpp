@@ -79,6 +79,14 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
   work->context.state = &work->state;
   work->context.only_stateful = false;
   std::vector<std::int32_t> output(at(checked_product({rows, count}, sizeof(std::int32_t))));
+  // Probabilities of the last step alone: the prompt's others would be rows times classes that nobody reads.
+  const std::size_t last = layers_.size() - 1;
+  const DenseLayer<T>* softmax = last_dense(DenseActivation::kSoftmax);
+  const Dim classes = output_.features;
+  Buffer<T> probabilities(checked_product({rows, classes}, sizeof(T)));
+  work->x_rows.resize(at(rows));
+  work->y_rows.resize(at(rows));
+  for (Dim r = 0; r < rows; ++r) work->y_rows[at(r)] = probabilities.data() + r * classes;
   SampleScratch<T> scratch;
   for (Dim position = 0; position < count && !stop_requested(interrupt); ++position) {
     Rows<T>& x = work->batch.x;
@@ -87,19 +95,23 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
     x.batch = rows;
     x.steps = static_cast<Dim>(input.size()) / rows;
     x.sequence = true;
-    run_layers(*work, snap->weights);
-    const Rows<T>& y = work->rows.back();
+    run_layers(*work, snap->weights, last, nullptr);
+    const Rows<T>& h = work->rows[last];
+    for (Dim r = 0; r < rows; ++r) work->x_rows[at(r)] = h.at(h.steps - 1, r);
+    softmax->write_probabilities(work->context, snap->weights[last].get(), *work->layers[last], work->x_rows.data(),
+                                 rows, work->y_rows.data(), false);
+    if (stop_requested(interrupt)) break;  // they may be anything then
     input.resize(at(rows));
     for (Dim r = 0; r < rows; ++r) {
-      const T* row = y.data + (y.rows() - rows + r) * y.features;
-      if (!std::all_of(row, row + y.features, [](T value) { return std::isfinite(value); })) {
+      const T* row = work->y_rows[at(r)];
+      if (!std::all_of(row, row + classes, [](T value) { return std::isfinite(value); })) {
         throw std::runtime_error(text("generate: the probabilities of row ", r,
                                       " are not finite: its weights hold NaN "
                                       "or infinity"));
       }
       const Philox random(options.seed, Purpose::kSample, static_cast<std::uint32_t>(r), 0);
       const double uniform = random.uniform(static_cast<std::uint64_t>(position));
-      const auto token = static_cast<std::int32_t>(sample(row, y.features, options, uniform, scratch));
+      const auto token = static_cast<std::int32_t>(sample(row, classes, options, uniform, scratch));
       output[at(r * count + position)] = input[at(r)] = token;
     }
   }

@@ -47,7 +47,7 @@ struct OwnedArray {
 
 struct RunRequest {
   const std::int64_t* order = nullptr;  // rows of Data; null: 0, 1, ...
-  Dim order_count = 0;                  // number of rows to visit
+  Dim order_count = 0;                  // of `order`; without one all rows are visited
   Dim batch_size = 32;
   Dim first = 0, last = 0;  // batches
   double budget_ms = 0;     // stop after the batch that exceeds it; 0: no limit
@@ -100,7 +100,8 @@ class Network {
   // next batch.
   virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
 
-  // A step in two halves for losses computed outside. dy has the shape of forward's result.
+  // A step in two halves for losses computed outside, of one batch: last is first + 1. dy has the shape of forward's
+  // result. backward throws std::invalid_argument if weights were set since forward.
   virtual OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) = 0;
   virtual bool backward(const ArrayView& dy, Interrupt* interrupt) = 0;  // false: not finite, nothing updated
 

@@ -47,7 +47,7 @@ class LstmWeights {
 template <class T>
 struct LstmDropout {             // masks with values 0 or 1 / (1 - rate), by sorted position; null: none
   const T* inputs = nullptr;     // [groups, batch, inputs]
-  const T* recurrent = nullptr;  // [groups, batch, units]
+  const T* recurrent = nullptr;  // [4, batch, units]; needs 4 groups
 };
 
 template <class T>

@@ -263,6 +263,7 @@ void lstm_forward(const LstmRun<T>& run, LstmScratch<T>& scratch) {
   const Dim batch = run.schedule->batch;
   check(run.gates == nullptr || (!run.two_steps && run.y == nullptr), "gates need h of all steps, and have no y");
   check(run.y == nullptr || run.schedule->dense, "y needs a dense schedule");
+  check(run.dropout.recurrent == nullptr || w.groups == 4, "recurrent dropout needs 4 groups, got ", w.groups);
   const Dim all_blocks = round_up(w.units, run.kernels->width) / run.kernels->width;
   const Pass pass = run.gates == nullptr ? Pass::kInference : Pass::kForward;
   const LstmThreads plan = lstm_threads(run, pass, run.kernels->width);

@@ -139,7 +139,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
   product.init = Init::kKeep;
   product.backwards = p.backwards;
   product.cut = p.cut;
-  const Dim end = p.last_block < 0 ? blocks : p.last_block;
+  const Dim end = p.last_block < 0 ? blocks : smaller(p.last_block, blocks);
   if (p.first_block >= end) return;
   const bool one_row = p.rows == 1 && p.recurrent != nullptr;
   if constexpr (kPanelsOfBlock == 1) {
