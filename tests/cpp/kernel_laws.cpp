@@ -19,6 +19,7 @@ void table_laws(const KernelTable<T>& k, const Options& options) {
   lstm_laws(k, options);
   cell_laws(k, options);
   sequence_laws(k, options);
+  lstm_backward_laws(k, options);
   lstm_share_laws(k, options);
   softmax_laws(k, options);
   dense_softmax_laws(k, options);

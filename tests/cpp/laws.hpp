@@ -74,6 +74,8 @@ void cell_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void sequence_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
+void lstm_backward_laws(const KernelTable<T>& k, const Options& options);
+template <class T>
 void lstm_share_laws(const KernelTable<T>& k, const Options& options);
 template <class T>
 void interrupt_laws(const KernelTable<T>& k, const Options& options);

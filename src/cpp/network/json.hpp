@@ -63,11 +63,11 @@ struct JsonLimits {
 };
 
 // The value of a whole text. Throws JsonError, naming the byte, for anything but strict JSON: also
-// for duplicate keys, lone surrogates, invalid UTF-8, numbers out of range and exceeded limits.
+// for duplicate keys, lone surrogates, invalid UTF-8, numbers too large and exceeded limits.
 // An integer is kept as int64 if it fits and as a double otherwise.
 JsonValue parse_json(std::string_view text, JsonLimits limits = {});
 
-// Compact JSON. Doubles are as short as they can be and still read back the same. Throws JsonError
+// Compact JSON. Doubles have 15 digits or as many more as they need to read back the same. Throws JsonError
 // for a number that is not finite and for a string that is not UTF-8.
 std::string to_json(const JsonValue& value);
 
