@@ -173,7 +173,8 @@ def test_a_model_that_diverged_is_one_line(
 ) -> None:
     arguments = ["train", str(text_file), *TINY, "--learning-rate", "1e308"]
     error = one_line_error(capsys, [*arguments, "-o", str(tmp_path / "model")])
-    assert "not finite: a smaller --learning-rate may help" in error
+    assert "not finite" in error
+    assert "a smaller --learning-rate may help" in error
 
 
 def test_a_closed_output_is_no_error(

@@ -114,10 +114,10 @@ def test_a_sequence_of_batches_is_shuffled_by_the_seed():
 
 def test_an_iterable_that_ends_too_early_ends_training():
     net = model()
-    with pytest.warns(RuntimeWarning, match="x: .* ran out; it had 0 more"):
+    with pytest.warns(RuntimeWarning, match="x: .* ran out: it had no batch for this pass"):
         history = net.fit(batches(), epochs=3, verbose=0)
     assert history.epoch == [0]
-    with pytest.warns(RuntimeWarning, match="x: .* ran out; it had 2 more"):
+    with pytest.warns(RuntimeWarning, match="x: .* ran out: it had 2 of 6 batches"):
         history = net.fit(batches(times=2), epochs=3, steps_per_epoch=6, verbose=0)
     assert history.epoch == [0, 1]
     assert net.optimizer.iterations == 4 + 8
@@ -136,7 +136,7 @@ def test_validation_batches_that_have_run_out_give_no_values():
 
     net = model()
     net.compile("sgd", "mse", metrics=[Share("share")])
-    with pytest.warns(RuntimeWarning, match="validation_data: .* ran out; it had 0"):
+    with pytest.warns(RuntimeWarning, match="validation_data: .* ran out: it had no batch"):
         history = net.fit(X, Y, epochs=2, validation_data=batches(), verbose=0).history
     assert [len(history[name]) for name in ("loss", "val_loss", "val_share")] == [2, 1, 1]
 

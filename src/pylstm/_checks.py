@@ -84,7 +84,7 @@ def number(argument: str, value: object, low: float = -math.inf, high: float = m
         value, int | float | np.integer | np.floating
     ):
         raise TypeError(f"{argument}: expected a number, got {value!r}")
-    result = float(value) if abs(value) < 2**1024 else math.inf  # an int may be no float
+    result = math.inf if isinstance(value, int) and abs(value) >= 2**1024 else float(value)
     if not math.isfinite(result):
         raise ValueError(f"{argument}: expected a finite number, got {value!r}")
     if not low <= result <= high:
