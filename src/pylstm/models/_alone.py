@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from pylstm import _core
-    from pylstm.models._structure import Structure
 
 BUSY = "the model is being trained"
 _ATTEMPTS = 100  # another thread may make a step in each
-Model = TypeVar("Model", bound="Structure")
+
+
+class Shared(Protocol):
+    """What is asked of a model."""
+
+    _lock: AbstractContextManager[Any]
+
+    def _enter(self) -> None: ...
+    def _enter_idle(self) -> None: ...
+    def _network(self) -> _core.Network: ...
+
+
+Model = TypeVar("Model", bound=Shared)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -32,7 +44,7 @@ def alone(
     return changed
 
 
-def at_one_moment(model: Structure, read: Callable[[_core.Network], Result]) -> Result:
+def at_one_moment(model: Shared, read: Callable[[_core.Network], Result]) -> Result:
     """What `read` gives of the model's network, without a step of another thread in between.
 
     Raises:
