@@ -15,7 +15,7 @@ from pylstm import _core
 
 def test_results_that_make_no_one_array_are_told_of():
     model = many_classes(4)
-    with pytest.raises(ValueError, match=r"batch 1 has rows of shape \(5, 4\), that of batch 0 of"):
+    with pytest.raises(ValueError, match=r"x: batch 1: its results have the shape \(5, 4\), those"):
         model.predict(np.zeros((1, steps, 3)) for steps in (2, 5))
 
 

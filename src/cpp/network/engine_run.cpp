@@ -12,8 +12,9 @@ namespace pylstm {
 
 template <class T>
 void Engine<T>::check_loss() const {
-  pylstm::check(compiled_ && !loss_.external, "loss: the model was compiled again, with ",
-                compiled_ ? "one written in Python" : "none", ", while its data was looked at");
+  pylstm::check(compiled_, "the model has no loss: call compile first");
+  pylstm::check(!loss_.external,
+                "loss: the model was compiled again, with one written in Python, while its data was looked at");
 }
 
 template <class T>

@@ -8,7 +8,9 @@ from pylstm.models._sequential import Sequential
 
 __all__ = ["MemoryEstimate", "Sequential"]
 
-if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
+if TYPE_CHECKING:  # the package puts it here, as `saving` needs this module
+    from pylstm.saving import load_model as load_model
+else:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
         raise no_attribute(__name__, name, __all__)

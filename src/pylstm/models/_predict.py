@@ -80,16 +80,16 @@ class Predictor(Estimated):
         x = _checks.array("x", x)
         size = BATCH_SIZE if batch_size is None else _checks.positive_int("batch_size", batch_size)
         count = len(x) if x.ndim else 0
+        if steps is not None:
+            count = min(count, _checks.positive_int("steps", steps) * size)
+        if x.ndim and count < len(x):
+            x = x[:count]
         if batch_size is None and count > size and any(e.stateful for e in self._layers):
             warn(
                 f"batch_size: the {count} rows of x make batches of {size}, and in a stateful "
                 f"model row i of a batch goes on from row i of the batch before it; of {count} "
                 f"streams side by side give batch_size={count}, else batch_size={size}"
             )
-        if steps is not None:
-            count = min(count, _checks.positive_int("steps", steps) * size)
-        if x.ndim and count < len(x):
-            x = x[:count]
         network, data, out = self._prepared(x, size)
         batches, done = -(-count // size), 0
         if callbacks is None and verbose in ("auto", 0):
@@ -166,6 +166,12 @@ class Predictor(Estimated):
                 with _checks.naming(f"x: batch {number}"):
                     x = item[0] if isinstance(item, tuple) else item
                     found.append(self.predict_on_batch(x))
+                    if found[-1].shape[1:] != found[0].shape[1:]:
+                        raise ValueError(
+                            f"its results have the shape {found[-1].shape[1:]}, those of batch 0 "
+                            f"{found[0].shape[1:]}, which make no one array; give batches of "
+                            f"another number of steps to predict_on_batch"
+                        )
                 callback_list.call("on_predict_batch_end", number, {})
                 amount.rows += len(found[-1])
                 if waits and time.monotonic() > until:
@@ -180,13 +186,6 @@ class Predictor(Estimated):
         finally:
             progress.close()
         callback_list.call("on_predict_end", None)
-        for number, result in enumerate(found):
-            if result.shape[1:] != found[0].shape[1:]:
-                raise ValueError(
-                    f"x: the result of batch {number} has rows of shape {result.shape[1:]}, that "
-                    f"of batch 0 of {found[0].shape[1:]}, which make no one array; give batches of "
-                    f"another number of steps to predict_on_batch"
-                )
         return np.concatenate(found)
 
     def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
