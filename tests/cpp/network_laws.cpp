@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/float_env.hpp"
 #include "base/index.hpp"
 #include "base/parallel.hpp"
 #include "check.hpp"
@@ -236,6 +237,30 @@ void out_of_range(ElementType type) {
   }
 }
 
+// Every number of half precision, as the standard says, also where denormals are taken for 0.
+template <class Out>
+void halves() {
+  const FloatEnvironment guard;
+  std::vector<std::uint16_t> bits(1 << 16);
+  std::iota(bits.begin(), bits.end(), std::uint16_t{0});
+  ArrayView array;
+  array.type = ElementType::kF16;
+  std::vector<Out> got(bits.size());
+  read_elements(array, reinterpret_cast<const unsigned char*>(bits.data()), 2, static_cast<Dim>(got.size()),
+                got.data());
+  Dim wrong = 0;
+  for (const std::uint16_t half : bits) {
+    const int exponent = (half >> 10) & 31, mantissa = half & 1023;
+    const double size = exponent == 31  ? (mantissa == 0 ? HUGE_VAL : std::nan(""))
+                        : exponent == 0 ? std::ldexp(mantissa, -24)
+                                        : std::ldexp(1024 + mantissa, exponent - 25);
+    const double want = (half & 0x8000) != 0 ? -size : size, found = static_cast<double>(got[half]);
+    const bool same = std::isnan(want) ? std::isnan(found) : found == want && std::signbit(found) == std::signbit(want);
+    wrong += !same;
+  }
+  PYLSTM_EXPECT(wrong == 0, wrong, " of 65536 halves are read as something else");
+}
+
 // At temperature 0 it goes on with the likeliest of what the network gives at the last step of all tokens so far.
 void generation(const std::string& dtype) {
   const char* config = R"({"layers": [
@@ -307,6 +332,8 @@ int main() {
   test::refusals();
   test::out_of_range<float, std::int32_t>(ElementType::kF32);
   test::out_of_range<double, std::int32_t>(ElementType::kF64);
+  test::halves<float>();
+  test::halves<double>();
   test::out_of_range<float, std::int64_t>(ElementType::kF32);
   test::out_of_range<double, std::int64_t>(ElementType::kF64);
   test::out_of_range<float, std::uint8_t>(ElementType::kF32);

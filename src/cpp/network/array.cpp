@@ -15,11 +15,23 @@ struct Half {
   std::uint16_t bits;
 };
 
-double value_of(Half half) {
-  const int exponent = (half.bits >> 10) & 31, mantissa = half.bits & 1023;
-  const double sign = (half.bits & 0x8000) != 0 ? -1.0 : 1.0;
-  if (exponent == 31) return mantissa != 0 ? std::nan("") : sign * HUGE_VAL;
-  return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
+float float_of(std::uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+// Exact, also where denormals are taken for 0; without calls or branches, so that compilers make vectors of it.
+float value_of(Half half) {
+  constexpr std::uint32_t kRebias = (127 - 15) << 23, kOne = 1 << 23;  // of exponents
+  const std::uint32_t exponent = half.bits & 0x7c00, magnitude = (half.bits & 0x7fffu) << 13;
+  const std::uint32_t sign = (half.bits & 0x8000u) << 16;
+  const float denormal = float_of(magnitude + kRebias + kOne) - float_of(kRebias + kOne);
+  const float other = float_of(magnitude + kRebias + (exponent == 0x7c00 ? kRebias : 0));
+  const float size = exponent == 0 ? denormal : other;
+  std::uint32_t bits;
+  std::memcpy(&bits, &size, sizeof(bits));
+  return float_of(bits | sign);
 }
 template <class S>
 S value_of(S value) {
