@@ -49,3 +49,18 @@ def test_no_copy_of_all_data_is_made(data, loss):
     for name, call in calls.items():
         # A mask of all numbers alone would be an eighth of their bytes.
         assert allocated(call) < BYTES / 8, name
+
+
+@pytest.mark.parametrize("shape", [(4200, 1003), (3, 1500, 1003), (2, 2_100_000, 1)], ids=str)
+def test_a_batch_that_is_read_in_parts_is_whole(shape):
+    """Parts of 4 million numbers: of rows, of steps of all rows, of steps that are one number."""
+    assert np.prod(shape) > 1 << 22
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float16)
+    y = np.random.default_rng(1).normal(size=(*shape[:-1], 1)).astype(np.float16)
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    found = model.predict_on_batch(x)
+    exact = x.astype(np.float64) @ model.get_weights()[0].astype(np.float64)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-4)
+    loss = model.evaluate(x, y, batch_size=shape[0], verbose=0)
+    assert loss == pytest.approx(((exact - y) ** 2).mean(), rel=1e-5)

@@ -147,6 +147,8 @@ void laws_of(const std::string& dtype) {
   fit(*network, text, &stopped);
   PYLSTM_EXPECT(network->iterations() == steps && weights_of(*network) == weights,
                 "an interrupted fit changed weights");
+  PYLSTM_EXPECT(network->call(text.data(), {}, false, &stopped).empty(), "an interrupted call has results");
+  PYLSTM_EXPECT(network->gradients(text.data(), &stopped).second.empty(), "interrupted gradients are there");
 }
 
 // Whether `call` throws std::invalid_argument or std::out_of_range whose message has `part`.

@@ -8,38 +8,48 @@
 namespace pylstm {
 namespace {
 
-// Elements that a thread reads in some microseconds.
-constexpr Dim kGatheredByThread = 16384;
+constexpr Dim kGatheredByThread = 16384;       // elements: some microseconds
+constexpr Dim kGatheredAtOnce = Dim{1} << 22;  // between two looks at an interrupt: tens of milliseconds
 
 Dim stride_of(const ArrayView& array, std::size_t dimension) {
   return dimension < array.strides.size() ? array.strides[dimension] : 0;
 }
 
-// One array of the batch: rows x steps x columns elements, time-major.
+// One array of the batch: rows x steps x columns elements, time-major. `interrupt`: of many numbers a step; one is soon
+// read.
 template <class Out>
 void gather(const ArrayView& array, const std::int64_t* rows, Dim count, Dim first, Dim last, bool sequence,
-            Dim columns, Out* out) {
+            Dim columns, Out* out, Interrupt* interrupt = nullptr) {
   const Dim step_stride = sequence ? stride_of(array, 1) : 0;
   const Dim column_stride = stride_of(array, sequence ? 2 : 1);
-  const Dim steps = last - first;
-  if (columns == 1 && steps > 1) {  // ids and labels: a run of steps is contiguous in the source
-    std::vector<Out> run(static_cast<std::size_t>(steps));
-    for (Dim b = 0; b < count; ++b) {
-      read_elements(array, array.data + rows[b] * array.strides[0] + first * step_stride, step_stride, steps,
-                    run.data());
-      for (Dim t = 0; t < steps; ++t) out[t * count + b] = run[static_cast<std::size_t>(t)];
-    }
-    return;
-  }
-  const Dim row_of_thread = (kGatheredByThread + steps * columns - 1) / std::max<Dim>(1, steps * columns);
-  parallel_for(count, row_of_thread, [&](Range some) {
-    for (Dim b = some.begin; b < some.end; ++b) {
-      for (Dim t = first; t < last; ++t) {
-        read_elements(array, array.data + rows[b] * array.strides[0] + t * step_stride, column_stride, columns,
-                      out + ((t - first) * count + b) * columns);
+  const Dim rows_at_once = std::min(count, std::max<Dim>(1, kGatheredAtOnce / columns));
+  const Dim steps_at_once = std::max<Dim>(1, kGatheredAtOnce / std::max<Dim>(1, rows_at_once * columns));
+  std::vector<Out> run(static_cast<std::size_t>(columns == 1 ? std::min(steps_at_once, last - first) : 0));
+  // Rows [row, end), steps [step, step + steps).
+  const auto gather_block = [&](Dim row, Dim end, Dim step, Dim steps) {
+    const auto from = [&](Dim b, Dim t) { return array.data + rows[b] * array.strides[0] + t * step_stride; };
+    Out* const to = out + (step - first) * count * columns;
+    if (columns == 1 && steps > 1) {  // as of ids and labels: a run of steps is contiguous in the source
+      for (Dim b = row; b < end; ++b) {
+        read_elements(array, from(b, step), step_stride, steps, run.data());
+        for (Dim t = 0; t < steps; ++t) to[t * count + b] = run[static_cast<std::size_t>(t)];
       }
+      return;
     }
-  });
+    parallel_for(end - row, (kGatheredByThread + steps * columns - 1) / (steps * columns), [&](Range some) {
+      for (Dim b = row + some.begin; b < row + some.end; ++b) {
+        for (Dim t = 0; t < steps; ++t) {
+          read_elements(array, from(b, step + t), column_stride, columns, to + (t * count + b) * columns);
+        }
+      }
+    });
+  };
+  for (Dim row = 0; row < count; row += rows_at_once) {
+    for (Dim step = first; step < last; step += steps_at_once) {
+      if (stop_requested(interrupt)) return;
+      gather_block(row, std::min(row + rows_at_once, count), step, std::min(steps_at_once, last - step));
+    }
+  }
 }
 
 // Consecutive samples of type T, features side by side, that a kernel can read as they are.
@@ -72,8 +82,9 @@ void clear_padding(const Rows<T>& x, Dim columns, Out* targets) {
 }  // namespace
 
 template <class T>
-void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target,
-                  const std::int64_t* rows, Dim count, Dim first, Dim last, bool in_place, Batch<T>& batch) {
+bool gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target,
+                  const std::int64_t* rows, Dim count, Dim first, Dim last, bool in_place, Interrupt* interrupt,
+                  Batch<T>& batch) {
   Rows<T>& x = batch.x;
   x = {};
   x.batch = count;
@@ -93,14 +104,16 @@ void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, co
              first * x.step_stride;
   } else {
     x.data = batch.values.reserve(x.rows() * x.features);
-    gather(data.x, rows, count, first, input.sequence ? last : first + 1, input.sequence, x.features, x.data);
+    gather(data.x, rows, count, first, input.sequence ? last : first + 1, input.sequence, x.features, x.data,
+           interrupt);
   }
   if (!data.mask.empty()) {
     std::uint8_t* mask = batch.mask.reserve(x.rows());
     gather(data.mask, rows, count, first, last, true, 1, mask);
     x.mask = mask;
   }
-  if (!target.present || data.y.empty()) return;
+  if (stop_requested(interrupt)) return false;
+  if (!target.present || data.y.empty()) return true;
   const Dim end = target.sequence ? last : first + 1, begin = first;
   const Dim target_rows = target.sequence ? x.rows() : count;
   if (target.labels) {
@@ -109,18 +122,19 @@ void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, co
     check_indices(batch.labels, target_rows, target.columns, "y");
   } else {
     gather(data.y, rows, count, begin, end, target.sequence, target.columns,
-           batch.targets.reserve(target_rows * target.columns));
+           batch.targets.reserve(target_rows * target.columns), interrupt);
     if (target.padding) clear_padding(x, target.columns, batch.targets.data());
   }
   batch.has_weights = !data.sample_weight.empty();
-  if (!batch.has_weights) return;
+  if (!batch.has_weights) return !stop_requested(interrupt);
   T* weights = batch.weights.reserve(target_rows);
   gather(data.sample_weight, rows, count, begin, end, target.sequence, 1, weights);
+  return !stop_requested(interrupt);
 }
 
-template void gather_batch<float>(const Data&, const SampleShape&, Dim, const TargetShape&, const std::int64_t*, Dim,
-                                  Dim, Dim, bool, Batch<float>&);
-template void gather_batch<double>(const Data&, const SampleShape&, Dim, const TargetShape&, const std::int64_t*, Dim,
-                                   Dim, Dim, bool, Batch<double>&);
+template bool gather_batch<float>(const Data&, const SampleShape&, Dim, const TargetShape&, const std::int64_t*, Dim,
+                                  Dim, Dim, bool, Interrupt*, Batch<float>&);
+template bool gather_batch<double>(const Data&, const SampleShape&, Dim, const TargetShape&, const std::int64_t*, Dim,
+                                   Dim, Dim, bool, Interrupt*, Batch<double>&);
 
 }  // namespace pylstm

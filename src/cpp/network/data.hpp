@@ -60,9 +60,11 @@ struct Batch {
 };
 
 // Samples rows[0..count), steps [first_step, last_step) of sequences. y is gathered when `target.present`. in_place:
-// x may stay where it is, with strides, if it is of type T and the samples are consecutive.
+// x may stay where it is, with strides, if it is of type T and the samples are consecutive. False if
+// `interrupt` asked to stop: the batch is incomplete then.
 template <class T>
-void gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target,
-                  const std::int64_t* rows, Dim count, Dim first_step, Dim last_step, bool in_place, Batch<T>& batch);
+bool gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, const TargetShape& target,
+                  const std::int64_t* rows, Dim count, Dim first_step, Dim last_step, bool in_place,
+                  Interrupt* interrupt, Batch<T>& batch);
 
 }  // namespace pylstm

@@ -163,7 +163,7 @@ class Engine final : public Network {
   void open_state(CallWork<T>& work, State<T> state, Dim batch, bool windows) const;
 
   // engine_batch.cpp
-  void gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
+  bool gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
               Dim last_step, CallWork<T>& work) const;
   void open_context(CallWork<T>& work, const Kernels& kernels, Interrupt* interrupt) const;
   void run_layers(CallWork<T>& work, const WeightsList<T>& weights, std::size_t count,
@@ -189,8 +189,8 @@ class Engine final : public Network {
                    const ReadBatch& body);
 
   // engine_call.cpp
-  void gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const;
-  void run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
+  bool gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const;
+  bool run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
                 const std::vector<ArrayView>& states) const;
 
   std::size_t plan_workspace(const KernelTable<T>& kernels, Dim batch, Dim steps,

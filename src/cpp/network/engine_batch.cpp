@@ -22,11 +22,12 @@ Dim real_rows(const Rows<T>& rows) {
 
 }  // namespace
 
+// In an open context; false when interrupted.
 template <class T>
-void Engine<T>::gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
+bool Engine<T>::gather(const Data& data, const TargetShape& target, const std::int64_t* rows, Dim count, Dim first_step,
                        Dim last_step, CallWork<T>& work) const {
-  gather_batch(data, input_, vocabulary_, target, rows, count, first_step, last_step, layers_.front()->reads_in_place(),
-               work.batch);
+  return gather_batch(data, input_, vocabulary_, target, rows, count, first_step, last_step,
+                      layers_.front()->reads_in_place(), work.context.interrupt, work.batch);
 }
 
 // For layers without dropout that keep nothing and begin with zeros.

@@ -64,9 +64,12 @@ OwnedArray Engine<T>::forward(const Data& data, const RunRequest& request, bool 
   CallWork<T>& work = *loan;
   const WeightsList<T>& weights = training_weights();
   each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-    // A copy, never in place: backward reads it again, and the caller's array may have changed or gone until then.
-    gather_batch(data, input_, vocabulary_, TargetShape{}, rows, count, 0, steps_of(data), false, work.batch);
     open_context(work, *training_kernels_, interrupt);
+    // A copy, never in place: backward reads it again, and the caller's array may have changed or gone until then.
+    if (!gather_batch(data, input_, vocabulary_, TargetShape{}, rows, count, 0, steps_of(data), false, interrupt,
+                      work.batch)) {
+      return false;
+    }
     work.context.training = work.context.keep = true;
     open_state(work, carried_state(Mode::kFit, false), count, false);
     return awaits_backward_ = run(work, weights, rows, count);
@@ -98,10 +101,10 @@ bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
 }
 
 template <class T>
-void Engine<T>::gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const {
+bool Engine<T>::gather_all(const Data& data, const TargetShape& target, CallWork<T>& work) const {
   std::vector<std::int64_t> rows(at(data.samples()));
   std::iota(rows.begin(), rows.end(), std::int64_t{0});
-  gather(data, target, rows.data(), data.samples(), 0, steps_of(data), work);
+  return gather(data, target, rows.data(), data.samples(), 0, steps_of(data), work);
 }
 
 template <class T>
@@ -116,24 +119,26 @@ std::pair<double, std::vector<OwnedArray>> Engine<T>::gradients(const Data& data
   CallWork<T>& work = *loan;
   work.gradients.reserve_zeroed(flat_count_);
   const WeightsList<T>& weights = training_weights();
-  gather_all(data, target_shape(), work);
   open_context(work, *training_kernels_, interrupt);
+  if (!gather_all(data, target_shape(), work)) return {};
   work.context.training = work.context.keep = true;
   StepResult result;
   loss_of_batch(work, weights, true, result);
   return {result.weight > 0 ? result.loss / result.weight : 0.0, variables_of(work.gradients)};
 }
 
-// The layers on all of `data`, in an open context, from `states` or zeros; what they end with is in work.state.
+// The layers on all of `data`, in an open context, from `states` or zeros; what they end with is in work.state. False
+// if the batch was not even gathered.
 template <class T>
-void Engine<T>::run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
+bool Engine<T>::run_call(CallWork<T>& work, const WeightsList<T>& weights, const Data& data,
                          const std::vector<ArrayView>& states) const {
-  gather_all(data, TargetShape{}, work);
+  if (!gather_all(data, TargetShape{}, work)) return false;
   work.state = empty_state();
   if (!states.empty()) read_states(states, data.samples(), "states", 0, work.state);
   work.context.state = &work.state;
   work.context.only_stateful = false;
   run_layers(work, weights);
+  return true;
 }
 
 template <class T>
@@ -146,7 +151,7 @@ std::vector<OwnedArray> Engine<T>::call(const Data& data, const std::vector<Arra
   const Loan work(*this);
   open_context(*work, *snap->kernels, interrupt);
   work->context.training = training;
-  run_call(*work, snap->weights, data, states);
+  if (!run_call(*work, snap->weights, data, states)) return {};
   std::vector<OwnedArray> arrays = own_states(work->state);
   arrays.insert(arrays.begin(), batch_major(work->rows.back()));
   return arrays;
@@ -169,7 +174,7 @@ Network::CallGradients Engine<T>::call_gradients(const Data& data, const std::ve
   open_context(*work, kernels, interrupt);
   work->context.training = training;
   work->context.keep = true;
-  run_call(*work, weights, data, states);
+  if (!run_call(*work, weights, data, states)) return {};
   const Rows<T>& out = work->rows.back();
   State<T> state_gradient = empty_state();
   pylstm::check(dy.size() == 1 || dy.size() == 1 + 2 * state_gradient.size(), "dy must be a list of 1 or ",

@@ -91,7 +91,7 @@ Dim Engine<T>::train_batches(Data& data, const RunRequest& request, Interrupt* i
     work.context.training = work.context.keep = true;
     State<T> state = carried_state(Mode::kFit, windows);  // goes on from window to window
     for (Dim first = 0; first < steps; first += window) {
-      gather(data, target_shape(), rows, count, first, std::min(first + window, steps), work);
+      if (!gather(data, target_shape(), rows, count, first, std::min(first + window, steps), work)) return false;
       open_state(work, state, count, windows);
       work.context.first_row = first * count;
       const StepResult result = train_window(work, data.totals);
@@ -110,8 +110,8 @@ Dim Engine<T>::read_batches(const Data& data, const TargetShape& target, const R
   const std::shared_ptr<const Snapshot<T>> snap = snapshot();
   const Loan work(*this);
   return each_batch(data, request, interrupt, [&](const std::int64_t* rows, Dim count) {
-    gather(data, target, rows, count, 0, steps_of(data), *work);
     open_context(*work, *snap->kernels, interrupt);
+    if (!gather(data, target, rows, count, 0, steps_of(data), *work)) return false;
     open_state(*work, carried_state(Mode::kPredict, false), count, false);
     if (!body(*work, snap->weights, rows, count)) return false;
     if (work->context.state != nullptr) keep_state(Mode::kPredict, work->state);

@@ -61,7 +61,7 @@ struct MemoryUse {
   std::size_t workspace = 0;       // one batch, its way through the layers, and the loss
 };
 
-// When an `interrupt` asks to stop, a call ends early and its result is incomplete, but the network is whole.
+// When an `interrupt` asks to stop, a call ends early and its result is incomplete or empty, but the network is whole.
 class Network {
  public:
   // input_shape: see build.hpp; dtype "float32" or "float64".
