@@ -284,7 +284,14 @@ T* DenseLayer<T>::backward(const CallContext<T>& context, const LayerWeights* we
       kernels.softmax_backward(range.end - range.begin, units_, own.y.data() + first, dy + first, dy + first);
     });
   } else if (activation_ != DenseActivation::kLinear) {
-    kernels.activate_backward(kernel_activation(activation_), rows * units_, own.y.data(), dy, dy);
+    parallel_for(
+        rows * units_, kActivationGrain,
+        [&](Range range) {
+          T* d = dy + range.begin;
+          kernels.activate_backward(kernel_activation(activation_), range.end - range.begin, own.y.data() + range.begin,
+                                    d, d);
+        },
+        kernels.width);
   }
   T* d_in = dx == nullptr ? nullptr : dx->reserve(rows * in.features);
   dense_backward(kernels, static_cast<const DenseLayerWeights<T>*>(weights)->dense, in.data, dy, rows, false,
