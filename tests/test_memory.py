@@ -45,6 +45,10 @@ def padded():
     return [layers.Embedding(300, 24, mask_zero=True), lstm, layers.Dense(300, "softmax")]
 
 
+def dropped_first():
+    return [layers.Input((None, 150)), layers.Dropout(0.2), layers.LSTM(20), layers.Dense(3)]
+
+
 def one_row():
     lstm = layers.LSTM(128, return_sequences=True)
     return [layers.Input((None, 16)), lstm, layers.Dense(2, "tanh")]
@@ -57,6 +61,7 @@ MODELS = {
     "language_model": (language_model, "float32", SCC, 20, 35),
     "dropout_float64": (dropped, "float64", SCC, 12, 20),
     "padded": (padded, "float32", SCC, 20, 35),
+    "dropout_first": (dropped_first, "float32", "mse", 20, 35),
     "one_row": (one_row, "float64", "mse", 1, 50),
 }
 

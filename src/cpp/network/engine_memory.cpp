@@ -78,10 +78,12 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
   LayerScratchSizes scratch;
   std::vector<Dim> dx;  // of the layers that run backward
   Dim features = input_.features;
+  bool trained = false;  // a layer below
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer<T>& layer = *layers_[i];
     const SampleShape out = layer.output_shape();
-    call.want_dx = call.training && i > 0;
+    call.want_dx = call.training && trained;
+    trained = trained || !layer.variables().empty();
     call.repeats = i + 1 < layers_.size() && layers_[i + 1]->takes_repeats();
     call.results = i + 1 == layers_.size() && mode == Mode::kPredict;
     if (i + 1 < layers_.size() || !unwritten) {
