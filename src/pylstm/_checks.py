@@ -279,27 +279,26 @@ def _as_array(argument: str, value: Any) -> NDArray[Any]:
         raise TypeError(f"{argument}: got a masked array; fill it first: {argument}.filled(...)")
     if isinstance(value, np.ndarray):
         return value
-    if isinstance(value, list | tuple):
-        _rectangular(argument, value)
-    elif not hasattr(value, "__array__"):
+    if not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
         raise TypeError(f"{argument}: expected an array, got {type(value).__name__}")
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        if isinstance(value, list | tuple):
+            _rectangular(argument, value)
+        raise
 
 
 def _rectangular(argument: str, rows: Sequence[Any]) -> None:
     """Raise if nested lists are ragged, naming the first row that differs from row 0."""
-    first: tuple[int, ...] | None = None
     for i, row in enumerate(rows):
         try:
-            shape = np.shape(row)
+            shape, first = np.shape(row), np.shape(rows[0])
         except ValueError:
             raise ValueError(f"{argument}: row {i} is ragged itself; {_PADDING_ADVICE}") from None
-        if first is None:
-            first = shape
-        elif shape != first:
-            raise ValueError(
-                f"{argument}: row {i} has shape {shape}, row 0 has {first}; {_PADDING_ADVICE}"
-            )
+        if shape != first:
+            text = f"row {i} has shape {shape}, row 0 has {first}"
+            raise ValueError(f"{argument}: {text}; {_PADDING_ADVICE}")
 
 
 def shape_text(shape: Shape) -> str:
