@@ -198,10 +198,12 @@ def test_a_metric_function_does_not_count_masked_steps():
     for function, expected in [
         (lambda y, p: STEPS, STEPS[:, :4].mean()),
         (lambda y, p: STEPS[..., None] + np.arange(9), STEPS[:, :4].mean() + 4),
-        (lambda y, p: np.arange(22), 10.5),
     ]:
         model = language(mask_zero=True, metrics=[function])
         assert model.evaluate(ids, NEXT, 22, verbose=0)[1] == pytest.approx(expected, rel=1e-12)
+    model = language(mask_zero=True, metrics=[lambda y, p: np.arange(22)])
+    with pytest.warns(UserWarning, match="one number for a row"):
+        assert model.evaluate(ids, NEXT, 22, verbose=0)[1] == pytest.approx(10.5, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -284,11 +286,12 @@ def test_a_metric_cannot_change_what_others_see():
         model.evaluate(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
 
 
-def test_one_number_for_a_batch_with_padding_is_told():
+@pytest.mark.parametrize(("axis", "what"), [(None, "a batch"), ((1, 2), "a row")])
+def test_one_number_for_several_steps_with_padding_is_told(axis, what):
     model = Sequential([layers.Embedding(5, 3, mask_zero=True), layers.Dense(1)])
-    model.compile("sgd", "mse", metrics=[lambda y, p: float(np.abs(p - y).mean())])
+    model.compile("sgd", "mse", metrics=[lambda y, p: np.abs(p - y).mean(axis)])
     x, y = np.array([[1, 2, 0], [3, 0, 0]]), np.zeros((2, 3, 1))
-    with pytest.warns(UserWarning, match="one number for a batch, so steps that are padding count"):
+    with pytest.warns(UserWarning, match=f"one number for {what}, so steps that are padding count"):
         model.evaluate(x, y, verbose=0)
     model.evaluate(np.ones((2, 3), int), y, verbose=0)
 

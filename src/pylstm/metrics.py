@@ -117,13 +117,14 @@ class FunctionMetric(Metric):
         """
         shape = y_pred.shape
         values = _checks.returned(f"metrics: {self.name}", self.function(y_true, y_pred))
+        coarse = sample_weight is not None and values.ndim < sample_weight.ndim
+        if coarse and not self._warned and not sample_weight.all():
+            self._warned = True
+            warn(
+                f"metrics: {self.name} returns one number for a {'row' if values.ndim else 'batch'}"
+                f", so steps that are padding count; return one for each step",
+            )
         if values.ndim == 0:
-            if sample_weight is not None and not self._warned and not sample_weight.all():
-                self._warned = True
-                warn(
-                    f"metrics: {self.name} returns one number for a batch, so steps that are "
-                    f"padding count; return one for each step",
-                )
             self._sum += float(values) * len(y_pred)
             self._count += len(y_pred)
             return
@@ -133,7 +134,7 @@ class FunctionMetric(Metric):
                 f"metrics: {self.name} returned an array of shape {values.shape}, expected a "
                 f"number or one of the shapes {', '.join(map(str, expected))}"
             )
-        if sample_weight is not None and values.ndim >= sample_weight.ndim:
+        if sample_weight is not None and not coarse:
             values = values[sample_weight]
         self._sum += float(values.sum(dtype=np.float64))
         self._count += values.size
