@@ -37,6 +37,7 @@ from pylstm import Sequential, initializers, layers, optimizers
             "embeddings_constraint mask_zero weights",
         ),
         (layers.Dropout, "rate noise_shape seed"),
+        (layers.Masking, "mask_value"),
         (layers.Input, "shape batch_size dtype name batch_shape"),
         (layers.InputLayer, "shape batch_size dtype name batch_shape"),
     ],
@@ -124,6 +125,7 @@ def test_a_cell_written_in_python_is_refused():
         layers.Dense(3, activation="relu", bias_initializer=initializers.Constant(0.5)),
         layers.Embedding(7, 3, mask_zero=True, trainable=False),
         layers.Dropout(0.5, name="drop"),
+        layers.Masking(-1.0),
     ],
     ids=lambda layer: type(layer).__name__,
 )

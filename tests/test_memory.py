@@ -49,6 +49,11 @@ def dropped_first():
     return [layers.Input((None, 150)), layers.Dropout(0.2), layers.LSTM(20), layers.Dense(3)]
 
 
+def masked(value=-1.5):
+    lstm = layers.LSTM(20, return_sequences=True)
+    return [layers.Input((None, 150)), layers.Masking(value), lstm, layers.Dense(3, "tanh")]
+
+
 def one_row():
     lstm = layers.LSTM(128, return_sequences=True)
     return [layers.Input((None, 16)), lstm, layers.Dense(2, "tanh")]
@@ -61,6 +66,8 @@ MODELS = {
     "language_model": (language_model, "float32", SCC, 20, 35),
     "dropout_float64": (dropped, "float64", SCC, 12, 20),
     "padded": (padded, "float32", SCC, 20, 35),
+    "masking": (masked, "float32", "mse", 20, 35),
+    "masking_zero": (lambda: masked(0), "float64", "mse", 20, 35),
     "dropout_first": (dropped_first, "float32", "mse", 20, 35),
     "one_row": (one_row, "float64", "mse", 1, 50),
 }
@@ -79,6 +86,8 @@ def problem(name):
         x[: batch // 2, 1:] = 0
     else:
         x = rng.normal(size=(batch, steps, first.input_shape[-1])).astype(dtype)
+    if isinstance(first, layers.Masking):
+        x[0, 0] = first.mask_value
     if loss == SCC:
         return model, x, rng.integers(0, 50, (batch, *shape[:-1]))
     if loss == CC:

@@ -71,7 +71,7 @@ def test_installed_version_is_the_same() -> None:
 
 EXTRAS = ["tqdm", "h5py", "sklearn", "matplotlib", "mypy", "pytest"]
 SLOW = ["threading", "dataclasses", "string"]  # milliseconds each
-UNUSED = ["pylstm.callbacks", "pylstm.cli", "pylstm._bench", "pylstm.reference"]
+UNUSED = [f"pylstm.{name}" for name in ("callbacks", "cli", "utils", "_bench", "reference")]
 
 
 @pytest.mark.parametrize("name", [*EXTRAS, *SLOW, *UNUSED])
@@ -111,7 +111,10 @@ def test_every_exported_name_exists() -> None:
 
 
 def test_modules_that_wait_for_their_use_are_found() -> None:
-    program = "import pylstm; print('callbacks' in dir(pylstm), pylstm.callbacks.EarlyStopping())"
+    program = (
+        "import pylstm; print({'callbacks', 'utils'} < {*dir(pylstm)}, "
+        "pylstm.callbacks.EarlyStopping(), pylstm.utils.pad_sequences([]))"
+    )
     shown = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert shown.startswith("True <pylstm.callbacks.")
 

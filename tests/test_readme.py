@@ -15,7 +15,16 @@ from pylstm import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROOMS = ("callbacks", "initializers", "layers", "losses", "metrics", "optimizers", "pylstm")
+ROOMS = (
+    "callbacks",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "pylstm",
+    "utils",
+)
 
 
 def blocks(language: str) -> list[str]:

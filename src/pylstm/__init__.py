@@ -53,16 +53,22 @@ __all__ = [
     "set_seed",
     "show_config",
     "use_isa",
+    "utils",
 ]
 
 
 if TYPE_CHECKING:
-    from pylstm import callbacks
+    from pylstm import callbacks, utils
 else:  # a type checker takes a module that has this to have every name
 
     def __getattr__(name: str) -> Any:
-        if name == "callbacks":  # imported when used, which many programs never do
+        # Imported when used, which many programs never do.
+        if name == "callbacks":
             import pylstm.callbacks as module
+
+            return module
+        if name == "utils":
+            import pylstm.utils as module
 
             return module
         for module in (layers, losses, metrics, optimizers, initializers):

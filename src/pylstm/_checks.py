@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ Shape = tuple[int | None, ...]
 """A shape as Keras writes it: rows first; None where the size is open."""
 
 _PADDING_ADVICE = (
-    "pad the rows to one length first: token ids with 0, which Embedding(mask_zero=True) leaves "
-    "out; or give batches whose rows have one length each, by an iterable of batches"
+    "pad the rows to one length first, with utils.pad_sequences(…, dtype='float32') and Masking, "
+    "or of token ids Embedding(mask_zero=True); or give batches of one length each, by a generator"
 )
 _CHECKED_AT_ONCE = 1 << 16  # numbers, but a row at least
 _OLD_NAMES = {"lr": "learning_rate"}  # short names that earlier versions of Keras had
@@ -377,15 +377,16 @@ def between(
     low: float,
     high: float,
     reason: str,
-    besides: NDArray[Any] | None = None,
+    besides: Callable[[], NDArray[np.bool_]] | None = None,
 ) -> None:
     """Raise ValueError, naming the first bad one, unless `values` are in [low, high]; where
-    `besides`, of their leading axes, is true, they may be anything."""
+    `besides()`, of their leading axes, is true, they may be anything."""
     if values.min() >= low and values.max() <= high:
         return
     good = (values >= low) & (values <= high)
     if besides is not None:
-        good |= besides.reshape(besides.shape + (1,) * (values.ndim - besides.ndim))
+        where = besides()
+        good |= where.reshape(where.shape + (1,) * (values.ndim - where.ndim))
         if good.all():
             return
     at = first_bad(good)

@@ -72,10 +72,7 @@ _DENSE = "layers.Dense has the argument activation"
 _LSTM = "layers.LSTM is the recurrent layer here"
 _METRIC = "a metric may be a function, or a subclass of metrics.Metric"
 _SHAPE = "shape the arrays with NumPy before fit; " + _NOTHING
-_MASK = (
-    "pad token ids with 0 and use layers.Embedding(mask_zero=True); give other rows in batches "
-    "of one length each, by an iterable of batches"
-)
+_PAD = "pylstm.utils.pad_sequences is it"
 _RATE = "callbacks.LearningRateScheduler takes any function of the epoch"
 
 INSTEAD = {
@@ -102,7 +99,6 @@ INSTEAD = {
     "GlobalMaxPooling1D": _NOTHING,
     "Lambda": _SHAPE,
     "LayerNormalization": _NOTHING,
-    "Masking": _MASK,
     "MaxPooling1D": _NOTHING,
     "Model": "models are a stack of layers: pylstm.Sequential",
     "MultiHeadAttention": _NOTHING,
@@ -122,15 +118,14 @@ INSTEAD = {
     "TopKCategoricalAccuracy": _METRIC,
     "clone_model": "Sequential.from_config(model.get_config()) makes a new one like it",
     "ops": "losses and metrics of yours are NumPy",
-    "pad_sequences": _MASK,
-    "preprocessing": _MASK,
+    "pad_sequences": _PAD,
+    "preprocessing": "utils.pad_sequences pads rows; map words to integers yourself",
     "regularizers": "the optimizers have weight_decay",
     "schedules": _RATE,
+    "set_random_seed": "it is pylstm.set_seed",
     "to_categorical": "losses.SparseCategoricalCrossentropy takes integer labels",
-    "utils": "pylstm.set_seed; losses.SparseCategoricalCrossentropy takes integer labels; pad rows "
-    "with NumPy",
 }
-"""By names that Keras has and pylstm has not: what to do."""
+"""By names that Keras has and pylstm has not, or not there: what to do."""
 
 _INSTEAD_IN = {
     "pylstm.losses": "a loss may be a function that returns the mean over the batch and its "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     LossFunction = Callable[..., tuple[float | np.floating[Any], NDArray[Any]]]
+    Padding = Callable[[], NDArray[np.bool_]]
 
 __all__ = [
     "BinaryCrossentropy",
@@ -56,12 +57,12 @@ class Loss:
         """The activation that makes what the loss takes for y_pred; None if any number will do."""
         return None
 
-    def check_targets(self, y: NDArray[Any], padding: NDArray[Any] | None) -> None:
+    def check_targets(self, y: NDArray[Any], padding: Padding | None) -> None:
         """Raise ValueError if targets are not what the loss is defined for.
 
         Args:
             y: Of any shape, rows first; finite where there is no padding.
-            padding: (rows, steps), True where targets may be anything; None: nowhere.
+            padding: Gives (rows, steps), True where targets may be anything; None: nowhere.
         """
 
     def classes(self, outputs: int) -> int | None:
@@ -137,7 +138,7 @@ class BinaryCrossentropy(_Crossentropy):
     engine_name = "binary_crossentropy"
     _activation = "sigmoid"
 
-    def check_targets(self, y: NDArray[Any], padding: NDArray[Any] | None) -> None:
+    def check_targets(self, y: NDArray[Any], padding: Padding | None) -> None:
         """Raise ValueError, naming the first one, if a target is outside [0, 1]."""
         _checks.between("y", y, 0.0, 1.0, self.engine_name, padding)
 

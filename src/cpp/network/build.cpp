@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "network/lstm_layers.hpp"
+#include "network/masking_layer.hpp"
 #include "network/simple_layers.hpp"
 
 namespace pylstm {
@@ -100,6 +101,12 @@ std::unique_ptr<Layer<T>> build_layer(const JsonView& entry, std::uint32_t index
                                                config.bool_or("mask_zero", false), in);
   }
   need_values();
+  if (type == "Masking") {
+    check(index == 0, name, ": a Masking must be the first layer");
+    check(in.sequence, name, ": Masking needs samples of shape (steps, features), got ", shape_text(in.dims()));
+    const double value = config.double_or("mask_value", 0);
+    return std::make_unique<MaskingLayer<T>>(name, index, value, in);
+  }
   if (type == "Dense") {
     return std::make_unique<DenseLayer<T>>(name, index, config.at("units").as_int(1, kMaxDim), dense_activation(config),
                                            config.bool_or("use_bias", true), in);
@@ -112,7 +119,7 @@ std::unique_ptr<Layer<T>> build_layer(const JsonView& entry, std::uint32_t index
   check(type != "Bidirectional" || in.sequence, name, ": Bidirectional needs samples of shape (steps, features), got ",
         shape_text(in.dims()));
   if (type == "Bidirectional") return bidirectional<T>(name, index, config, in);
-  entry.at("class_name").fail("one of \"Embedding\", \"LSTM\", \"Bidirectional\", \"Dense\", \"Dropout\"");
+  entry.at("class_name").fail("one of \"Embedding\", \"Masking\", \"LSTM\", \"Bidirectional\", \"Dense\", \"Dropout\"");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "base/parallel.hpp"
+#include "network/padding.hpp"
 
 namespace pylstm {
 namespace {
@@ -71,14 +72,6 @@ void check_indices(const Buffer<std::int32_t>& values, Dim count, Dim limit, con
     throw std::out_of_range(text(name, " changed while it was in use: it must hold numbers from 0 to ", limit - 1));
 }
 
-// 0 where the token is 0.
-template <class T, class Out>
-void clear_padding(const Rows<T>& x, Dim columns, Out* targets) {
-  for (Dim m = 0; m < x.rows(); ++m) {
-    if (x.ids[m] == 0) std::fill_n(targets + m * columns, columns, Out(0));
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -118,12 +111,12 @@ bool gather_batch(const Data& data, const SampleShape& input, Dim vocabulary, co
   const Dim target_rows = target.sequence ? x.rows() : count;
   if (target.labels) {
     gather(data.y, rows, count, begin, end, target.sequence, 1, batch.labels.reserve(target_rows));
-    if (target.padding) clear_padding(x, 1, batch.labels.data());
+    if (target.padding) clear_padding(x, T(*target.padding), {0, x.rows()}, 1, batch.labels.data());
     check_indices(batch.labels, target_rows, target.columns, "y");
   } else {
     gather(data.y, rows, count, begin, end, target.sequence, target.columns,
            batch.targets.reserve(target_rows * target.columns), interrupt);
-    if (target.padding) clear_padding(x, target.columns, batch.targets.data());
+    if (target.padding) clear_padding(x, T(*target.padding), {0, x.rows()}, target.columns, batch.targets.data());
   }
   batch.has_weights = !data.sample_weight.empty();
   if (!batch.has_weights) return !stop_requested(interrupt);

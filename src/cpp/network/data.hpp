@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/buffer.hpp"
@@ -19,7 +20,7 @@ struct TargetShape {
   bool labels = false;   // integer class labels below `columns`; else values [.., columns]
   bool sequence = false;
   Dim columns = 0;
-  bool padding = false;  // of a sequence: where the token is 0 the step is masked, and y may be anything
+  std::optional<double> padding;  // of a sequence: Layer::padding; such steps are masked, and y may be anything
 };
 
 // Sums of one call, to be divided by the second number: loss by weight, metrics by count.

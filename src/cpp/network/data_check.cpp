@@ -91,28 +91,37 @@ bool finite_run(const ArrayView& array, const unsigned char* from, Dim stride, D
   return true;
 }
 
-// Steps whose token is 0, where targets may be anything; asked of those that are wrong alone.
+// Steps of x that are padding, where targets may be anything; asked of those that are wrong alone.
+template <class T>
 class Padding {
  public:
   Padding() = default;
-  explicit Padding(const ArrayView& tokens) : tokens_(&tokens) {}
+  Padding(const ArrayView& x, double value) : x_(&x), value_(static_cast<T>(value)) {}
 
   // For element i of the run (n, t) of `array`.
   bool has(const ArrayView& array, Dim n, Dim t, std::size_t i) const {
-    if (tokens_ == nullptr) return false;
+    if (x_ == nullptr) return false;
     const Dim step = array.rank() == 2 ? static_cast<Dim>(i) : t;
-    std::int64_t token = 0;
-    read_elements(*tokens_, tokens_->data + n * tokens_->strides[0] + step * tokens_->strides[1], 0, 1, &token);
-    return token == 0;
+    const unsigned char* from = x_->data + n * x_->strides[0] + step * x_->strides[1];
+    const bool token = x_->rank() == 2;
+    const Dim features = token ? 1 : x_->shape[2], stride = token ? 0 : x_->strides[2];
+    bool padding = true;
+    for (Dim f = 0; f < features && padding; ++f) {
+      T value;
+      read_elements(*x_, from + f * stride, stride, 1, &value);
+      padding = value == value_;
+    }
+    return padding;
   }
 
  private:
-  const ArrayView* tokens_ = nullptr;
+  const ArrayView* x_ = nullptr;
+  T value_ = 0;
 };
 
 // A double beyond the range of float is infinite to a network of floats.
 template <class T>
-void check_finite(const ArrayView& array, const char* name, const Padding& padding, Scan& scan) {
+void check_finite(const ArrayView& array, const char* name, const Padding<T>& padding, Scan& scan) {
   if (!is_floating(array.type)) return;
   const auto size = static_cast<Dim>(element_size(array.type));
   const Dim inner = array.rank() >= 2 ? array.shape.back() : 1,
@@ -135,8 +144,9 @@ void check_finite(const ArrayView& array, const char* name, const Padding& paddi
 }
 
 // Ids and labels: whole numbers in [0, limit).
+template <class T>
 void check_whole(const ArrayView& array, const char* name, const char* what, Dim limit, bool steps,
-                 const Padding& padding, Scan& scan) {
+                 const Padding<T>& padding, Scan& scan) {
   const auto where = [&](Dim n, Dim t, std::size_t i) {
     const std::vector<Dim> index = index_of(array, n, t, i);
     if (steps && index.size() >= 2) return text("row ", index[0], ", step ", index[1]);
@@ -230,12 +240,12 @@ void check_data(const Data& data, const SampleShape& input, Dim vocabulary, cons
   check_shapes(data, input, target, mode);
   Scan scan(interrupt);
   if (input.tokens) {
-    check_whole(data.x, "x", "a token id", vocabulary, true, {}, scan);
+    check_whole<T>(data.x, "x", "a token id", vocabulary, true, {}, scan);
   } else if (mode != Mode::kPredict) {
     check_finite<T>(data.x, "x", {}, scan);
   }
   if (mode == Mode::kPredict || !target.present) return;
-  const Padding padding = target.padding ? Padding(data.x) : Padding();
+  const Padding<T> padding = target.padding ? Padding<T>(data.x, *target.padding) : Padding<T>();
   if (target.labels) {
     check_whole(data.y, "y", "a class label", target.columns, target.sequence, padding, scan);
   } else {

@@ -153,7 +153,7 @@ const DenseLayer<T>* Engine<T>::last_dense(DenseActivation activation) const {
 template <class T>
 TargetShape Engine<T>::target_shape() const {
   const bool labels = loss_.kind == Loss::kSparseCategoricalCrossentropy;
-  const bool padding = output_.sequence && layers_.front()->makes_mask();
+  const std::optional<double> padding = output_.sequence ? layers_.front()->padding() : std::nullopt;
   return {compiled_ && !loss_.external, labels, output_.sequence, output_.features, padding};
 }
 

@@ -131,8 +131,8 @@ template <class T>
 void Engine<T>::count_batch(const CallWork<T>& work, const StepResult& result, Totals& totals) const {
   totals["loss"].first += result.loss;
   totals["loss"].second += result.weight;
-  // A layer that makes a mask is the first, of tokens: it has run, and joins the batch's own mask to its.
-  totals["tokens"].first += static_cast<double>(real_rows(work.rows[layers_.front()->makes_mask()]));
+  // A layer that makes a mask is the first: it has run, and joins the batch's own mask to its.
+  totals["tokens"].first += static_cast<double>(real_rows(work.rows[layers_.front()->padding() ? 1 : 0]));
   if (metrics_.empty()) return;
   const Rows<T>& out = work.rows[layers_.size() - (fused_dense() != nullptr)];
   const Targets<T> targets = targets_of(work);

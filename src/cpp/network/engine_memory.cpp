@@ -93,7 +93,7 @@ std::size_t Engine<T>::plan_workspace(const KernelTable<T>& kernels, Dim batch, 
     }
     if (i + 1 == layers_.size()) break;
     call.distinct = call.repeats ? layer.most_repeats(call.rows()) : 0;
-    call.masked = (call.masked || layer.makes_mask()) && out.sequence;
+    call.masked = (call.masked || layer.padding()) && out.sequence;
     if (!out.sequence) call.steps = 1;
     features = out.features;
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -142,7 +143,8 @@ class Layer {
   // What such a call reserves in CallContext::scratch at most, and in backward's `dx` [elements].
   virtual LayerScratchSizes planned_scratch(const KernelTable<T>&, const PlannedCall&) const { return {}; }
   virtual Dim planned_dx(const PlannedCall&) const { return 0; }
-  virtual bool makes_mask() const { return false; }
+  // What makes a step of the input padding, a token or the value of all features; none: the layer makes no mask.
+  virtual std::optional<double> padding() const { return std::nullopt; }
   virtual Dim most_repeats(Dim /*rows*/) const { return 0; }  // Rows::repeats of its results at most
 
   // The result points into `work` or `in` and lives until the next call with the same work, or is in context.results.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/index.hpp"
+#include "network/padding.hpp"
 #include "ops/dense_softmax.hpp"
 #include "ops/dropout.hpp"
 #include "ops/embedding.hpp"
@@ -140,8 +141,8 @@ Rows<T> EmbeddingLayer<T>::forward(const CallContext<T>& context, const LayerWei
     embedding_forward(table, output_dim_, in.ids, rows, out.data);
   }
   if (mask_zero_) {
-    std::uint8_t* mask = own.mask.reserve(in.rows());
-    for (Dim m = 0; m < in.rows(); ++m) mask[m] = in.ids[m] != 0 && (in.mask == nullptr || in.mask[m] != 0);
+    std::uint8_t* mask = own.mask.reserve(rows);
+    mask_padding(in, T(0), {0, rows}, mask);
     out.mask = mask;
   }
   return out;

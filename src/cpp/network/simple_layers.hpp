@@ -21,7 +21,7 @@ class EmbeddingLayer final : public Layer<T> {
   std::size_t planned_weights(const KernelTable<T>&, PackedFor) const override;
   std::unique_ptr<LayerWork> make_work() const override;
   std::size_t planned_work(const KernelTable<T>&, const PlannedCall&) const override;
-  bool makes_mask() const override { return mask_zero_; }
+  std::optional<double> padding() const override { return mask_zero_ ? std::optional<double>(0) : std::nullopt; }
   Dim most_repeats(Dim rows) const override;
   Rows<T> forward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&) const override;
   T* backward(const CallContext<T>&, const LayerWeights*, LayerWork&, const Rows<T>&, T*, const std::vector<T*>&,

@@ -12,6 +12,7 @@ from pylstm.layers._dense import Dense, Dropout
 from pylstm.layers._embedding import Embedding
 from pylstm.layers._input import Input, InputLayer
 from pylstm.layers._lstm import LSTM, RNN, LSTMCell
+from pylstm.layers._masking import Masking
 from pylstm.layers._variables import Variable
 
 __all__ = [
@@ -25,12 +26,13 @@ __all__ = [
     "InputLayer",
     "LSTMCell",
     "Layer",
+    "Masking",
     "Variable",
 ]
 
 # The closed table that files are read with: a name that is not here makes no object.
 _CLASSES: dict[str, type[Layer]] = {
-    c.__name__: c for c in (Bidirectional, Dense, Dropout, Embedding, LSTM)
+    c.__name__: c for c in (Bidirectional, Dense, Dropout, Embedding, LSTM, Masking)
 }
 
 

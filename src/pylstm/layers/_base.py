@@ -19,7 +19,7 @@ from pylstm._keras_names import snake_case
 from pylstm._runtime import draw_seed
 from pylstm.layers._call import Called, Caller
 from pylstm.layers._names import layer_name
-from pylstm.layers._shapes import built_shape, declared_shape, open_shape
+from pylstm.layers._shapes import built_shape, declared_shape, open_shape, steps_mask
 from pylstm.layers._variables import (
     Spec,
     Undrawn,
@@ -149,6 +149,15 @@ class Layer(ABC):
             advice = "; for one feature a step write x[..., None]"
             advice = advice if self._ranks == (3,) and len(shape) == 2 else ""
             raise ValueError(f"x: expected {expected}, got {shape}{advice}")
+
+    @property
+    def makes_mask(self) -> bool:
+        """Whether steps of the input may be padding that the layers after this one leave out."""
+        return False
+
+    def compute_mask(self, x: Any, mask: Any = None) -> NDArray[np.bool_] | None:
+        """(rows, steps) mask of the output for `x`, which has the mask `mask`; None: all real."""
+        return None if mask is None else steps_mask(mask, np.shape(x))
 
     # ---- configuration
 
@@ -365,8 +374,7 @@ class Layer(ABC):
         else:
             self.build(shape)
         if mask is not None:
-            mask = _checks.array("mask", mask).astype(bool, copy=False)
-            _checks.same_shape("mask", mask.shape, x.shape[:2])
+            mask = steps_mask(mask, x.shape)
         dtype = self.dtype or "float32"
         if states is not None:
             states = [np.asarray(state, dtype=dtype) for state in states]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
 from pylstm.layers._plain import PlainLayer
+from pylstm.layers._shapes import steps_mask
 from pylstm.layers._variables import Spec
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -80,7 +82,14 @@ class Embedding(PlainLayer):
             )
         return (*input_shape, self.output_dim)
 
-    def compute_mask(self, x: Any) -> NDArray[np.bool_] | None:
-        """(rows, steps): False where `x` is padding; None unless `mask_zero`."""
-        ids: NDArray[Any] = _checks.array("x", x)
-        return ids != 0 if self.mask_zero else None
+    @property
+    def makes_mask(self) -> bool:
+        """`mask_zero`."""
+        return self.mask_zero
+
+    def compute_mask(self, x: Any, mask: Any = None) -> NDArray[np.bool_] | None:
+        """(rows, steps): with `mask_zero`, False where `x` is padding, or `mask` False already."""
+        if not self.mask_zero:
+            return super().compute_mask(x, mask)
+        real: NDArray[np.bool_] = _checks.array("x", x) != 0
+        return real if mask is None else real & steps_mask(mask, np.shape(x))

@@ -9,6 +9,7 @@ from pylstm import _checks
 from pylstm.layers._base import Layer
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -59,6 +60,10 @@ class Recurrent(Layer):
         if self.stateful:
             self.states = states
         return [output, *states]
+
+    def compute_mask(self, x: Any, mask: Any = None) -> NDArray[np.bool_] | None:
+        """`mask` with `return_sequences`, else None: the output has no steps."""
+        return super().compute_mask(x, mask) if self.return_sequences else None
 
     def reset_state(self) -> None:
         """Forget the state that a stateful layer carries, in direct calls and in its model.

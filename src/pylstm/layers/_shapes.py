@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks
 from pylstm._checks import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def built_shape(input_shape: Any) -> Shape:
@@ -42,6 +46,13 @@ def open_shape(shape: tuple[int, ...], token_ids: bool) -> Shape:
     if token_ids:
         return (None, *(None for _ in shape[1:]))
     return (None, *(None for _ in shape[1:-1]), shape[-1])
+
+
+def steps_mask(mask: Any, x_shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """`mask` as an array for an x of this shape: (rows, steps)."""
+    found = _checks.array("mask", mask).astype(bool, copy=False)
+    _checks.same_shape("mask", found.shape, x_shape[:2])
+    return found
 
 
 def engine_shape(shape: Shape) -> tuple[int, ...]:

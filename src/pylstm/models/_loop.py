@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks
-from pylstm.layers import Embedding
 from pylstm.models._compiled import Compiled, Tally
 from pylstm.models._data import Segment, Source
 from pylstm.models._prepare import BUDGET_MS
@@ -28,10 +27,8 @@ class Loop:
         self.network = model._network()
         self._model, self._compiled = model, compiled
         self._outputs = model.output_shape
-        first = model.layers[0]
-        self._token_ids = first.token_ids
-        padded = isinstance(first, Embedding) and first.mask_zero
-        self._masked = padded and len(self._outputs) == 3
+        self._first = model.layers[0]
+        self._masked = self._first.makes_mask and len(self._outputs) == 3
         self._stateful = any(layer.stateful for layer in model.layers)
         if self._masked:
             compiled.look_at_padding()
@@ -42,7 +39,7 @@ class Loop:
             sparse=y.ndim < len(self._outputs), outputs=self._outputs[-1] or 1
         )
         self._model._count(sorted(set(counted.values())))
-        return Tally(self._compiled, counted, self._token_ids)
+        return Tally(self._compiled, counted, self._first.token_ids)
 
     def walk(
         self,
@@ -184,5 +181,4 @@ class Loop:
         """(rows, steps) mask of one batch's outputs; None if nothing is masked."""
         if not self._masked:
             return None
-        mask: NDArray[np.bool_] = x[members] != 0
-        return mask
+        return self._first.compute_mask(x[members])

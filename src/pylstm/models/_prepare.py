@@ -19,10 +19,11 @@ from pylstm.models._data import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from pylstm.layers import Layer
-    from pylstm.losses import Loss
+    from pylstm.losses import Loss, Padding
     from pylstm.models._compiled import Compiled
     from pylstm.models._estimated import Estimated
 
@@ -111,9 +112,21 @@ class Preparer:
         weight = self._weight(x, y, sample_weight, class_weight, loss)
         rows = self._view(x, y, weight)
         self._model._network().check(rows.data, "fit")
-        pads = getattr(self._model.layers[0], "mask_zero", False)
-        loss.check_targets(given, x == 0 if pads and len(self._model.output_shape) == 3 else None)
+        loss.check_targets(given, self._padding_of(x))
         return rows
+
+    def _padding_of(self, x: NDArray[Any]) -> Padding | None:
+        """What tells where targets may be anything; None: nowhere."""
+        first = self._model.layers[0]
+        if not first.makes_mask or len(self._model.output_shape) != 3:
+            return None
+
+        def padding() -> NDArray[np.bool_]:
+            mask = first.compute_mask(x)
+            assert mask is not None
+            return ~mask
+
+        return padding
 
     def _view(self, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> Rows:
         """The arrays and the engine's view of them; a loss written in Python has y and the weights

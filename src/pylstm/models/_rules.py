@@ -6,7 +6,7 @@ from typing import Any
 
 from pylstm import _checks
 from pylstm._checks import Shape
-from pylstm.layers import Embedding, Layer
+from pylstm.layers import Embedding, Layer, Masking
 from pylstm.layers._recurrent import Recurrent
 
 
@@ -25,8 +25,10 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
             f"from_config(layer.get_config()), build the model that it is for, and copy its "
             f"weights with set_weights"
         )
-    if layers and isinstance(layer, Embedding):
-        raise ValueError(f"layer {layer.name!r}: an Embedding must be the first layer")
+    if layers and isinstance(layer, Embedding | Masking):
+        kind = "an Embedding" if isinstance(layer, Embedding) else "a Masking"
+        instead = "; give the Embedding mask_zero=True" if isinstance(layers[0], Masking) else ""
+        raise ValueError(f"layer {layer.name!r}: {kind} must be the first layer{instead}")
     if isinstance(layer, Recurrent) and layer.several_outputs:
         raise ValueError(
             f"layer {layer.name!r} has more than one output (return_state=True or "

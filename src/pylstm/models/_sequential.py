@@ -10,8 +10,7 @@ import numpy as np
 
 from pylstm import _checks
 from pylstm._runtime import draw_seed
-from pylstm.layers import Embedding, InputLayer, deserialize
-from pylstm.layers._plain import PlainLayer
+from pylstm.layers import InputLayer, deserialize
 from pylstm.layers._recurrent import Recurrent
 from pylstm.layers._shapes import declared_shape
 from pylstm.models._alone import at_one_moment
@@ -82,12 +81,7 @@ class Sequential(Trainer):
         with self._checking():
             self._build_for(y)
         for layer in self._layers:
-            if isinstance(layer, Recurrent):
-                y = layer(y, mask=mask, training=True)
-                mask = mask if layer.return_sequences else None
-            elif isinstance(layer, PlainLayer):
-                mask = layer.compute_mask(y) if isinstance(layer, Embedding) else mask
-                y = layer(y, training=True)
+            y, mask = layer(y, mask=mask, training=True), layer.compute_mask(y, mask)
         return y
 
     def generate(
