@@ -1,11 +1,12 @@
-"""Helpers for data, with Keras' names and arguments."""
+"""Helpers: for rows of several lengths, and for losses of one's own."""
 
 from typing import TYPE_CHECKING, Any
 
+from pylstm._gradient_check import check_gradient
 from pylstm._keras_names import no_attribute
 from pylstm._padding import pad_sequences
 
-__all__ = ["pad_sequences"]
+__all__ = ["check_gradient", "pad_sequences"]
 
 
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name
