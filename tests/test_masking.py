@@ -108,7 +108,7 @@ def test_a_masked_step_is_0_and_so_is_its_gradient(
     assert same_bits(got[1], np.where(mask[..., None], plain[1], plain[1].dtype.type(0)))
 
 
-def test_the_value_is_compared_in_the_dtype_of_the_model(rng: np.random.Generator) -> None:
+def test_the_value_is_compared_in_the_dtype_of_the_model() -> None:
     """0.1 of float32 is not 0.1 of float64; 1e-60 is 0 to a network of floats."""
     third = np.full((1, 1, 2), np.float32(0.1))
     for dtype, masked in (("float32", True), ("float64", False)):
@@ -127,15 +127,23 @@ def test_the_value_is_compared_in_the_dtype_of_the_model(rng: np.random.Generato
         row = np.concatenate([np.ones((1, 1, 2)), x], axis=1)
         after = layers.LSTM(3, dtype=dtype, return_sequences=True, zero_output_for_mask=True)
         assert (Sequential([layer, after], dtype=dtype).predict(row)[0, 1] == 0).all() == masked
-    assert not layers.Masking().compute_mask(np.zeros((2, 3, 1)), np.ones((2, 3))).any()
-    for layer, x in (
-        (layers.Masking(), np.zeros((2, 3, 1))),
-        (layers.Embedding(3, 2, mask_zero=True), np.zeros((2, 3), int)),
-        (layers.LSTM(3, return_sequences=True), np.zeros((2, 3, 1))),
-        (layers.Dense(3), np.zeros((2, 3, 1))),
-    ):
-        with pytest.raises(ValueError, match=r"mask: expected shape \(2, 3\), got \(1, 3\)"):
-            layer.compute_mask(x, np.ones((1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (layers.Masking(), np.ones((2, 3, 1))),
+        (layers.Embedding(3, 2, mask_zero=True), np.ones((2, 3), int)),
+        (layers.LSTM(3, return_sequences=True), np.ones((2, 3, 1))),
+        (layers.Dense(3), np.ones((2, 3, 1))),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_layer_hands_a_mask_on(layer: layers.Layer, x: Array) -> None:
+    mask = np.array([[1, 0, 1], [0, 1, 1]])
+    assert np.array_equal(layer.compute_mask(x, mask), mask == 1)
+    with pytest.raises(ValueError, match=r"mask: expected shape \(2, 3\), got \(1, 3\)"):
+        layer.compute_mask(x, np.ones((1, 3)))
 
 
 def tagged() -> Sequential:

@@ -1,6 +1,5 @@
 #include "network/array.hpp"
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <type_traits>

@@ -16,8 +16,8 @@ Dim stride_of(const ArrayView& array, std::size_t dimension) {
   return dimension < array.strides.size() ? array.strides[dimension] : 0;
 }
 
-// One array of the batch: rows x steps x columns elements, time-major. `interrupt`: of many numbers a step; one is soon
-// read.
+// One array of the batch: rows x steps x columns elements, time-major. Incomplete when `interrupt` asks to stop; what
+// must be whole to be looked at, such as labels, has none.
 template <class Out>
 void gather(const ArrayView& array, const std::int64_t* rows, Dim count, Dim first, Dim last, bool sequence,
             Dim columns, Out* out, Interrupt* interrupt = nullptr) {
