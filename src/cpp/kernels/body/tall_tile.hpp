@@ -6,7 +6,7 @@
 // Steps of the inner sum between two branches of the loop. Tiles that ask for a quarter of a line a step ask for a
 // whole one at every fourth step.
 constexpr int kSteps = 4;
-static_assert(kSteps % 4 == 0, "");
+static_assert(kSteps == 4, "as many as the loop is unrolled by");
 static_assert(kTileRows <= 6, "rows have two addresses of three each");
 
 // Where a tile finds the elements of A of one step after another.
@@ -19,11 +19,10 @@ class StepsOfA<T, RowsOfA> {
  public:
   PYLSTM_INLINE StepsOfA(const T* a, RowsOfA layout)
       : low_(a), high_(opaque(a + 3 * layout.row)), row_(layout.row * Dim(sizeof(T))) {}
-  // Element i steps ahead.
-  template <int kRow>
-  PYLSTM_INLINE T at(Dim i) const {
-    const T* row = kRow < 3 ? low_ : high_;
-    return *(reinterpret_cast<const T*>(reinterpret_cast<const char*>(row) + kRow % 3 * row_) + i);
+  // Of row r, the element i steps ahead: constants once the loops are unrolled.
+  PYLSTM_INLINE T at(int r, Dim i) const {
+    const T* row = r < 3 ? low_ : high_;
+    return *(reinterpret_cast<const T*>(reinterpret_cast<const char*>(row) + r % 3 * row_) + i);
   }
   // Before a step reads: the compiler would else hold the address of each row at each step in a register.
   PYLSTM_INLINE void step() { __asm__("" : "+r"(row_)); }
@@ -41,10 +40,7 @@ template <class T>
 class StepsOfA<T, TilesOfA> {
  public:
   PYLSTM_INLINE StepsOfA(const T* a, TilesOfA) : a_(a) {}
-  template <int kRow>
-  PYLSTM_INLINE T at(Dim i) const {
-    return a_[i * kTileRows + kRow];
-  }
+  PYLSTM_INLINE T at(int r, Dim i) const { return a_[i * kTileRows + r]; }
   PYLSTM_INLINE void step() {}
   PYLSTM_INLINE void move(Dim steps) { a_ = opaque(a_ + steps * kTileRows); }
 
@@ -75,32 +71,38 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
   // Zen 5.
   if (init == Start::kKeep) {
     const T* from = c;
-    each<MR>([&](auto r) PYLSTM_INLINED {
-      each<NV>([&](auto v) PYLSTM_INLINED { acc[r.value][v.value] = load(from + v.value * W); });
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) acc[r][v] = load(from + v * W);
       from = opaque(from + c_row);
-    });
+    }
   } else {
     const T* from = init == Start::kBias ? bias : kZeros<T>;
-    each<NV>([&](auto v) PYLSTM_INLINED {
-      const V<T> first = load(from + v.value * W);
-      each<MR>([&](auto r) PYLSTM_INLINED { acc[r.value][v.value] = first; });
-    });
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) {
+      const V<T> first = load(from + v * W);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) acc[r][v] = first;
+    }
   }
   StepsOfA<T, Layout> rows(a, layout);
   // With two lines a step the second line is asked for in the middle of the step: asked for side by side, two
   // gained a Xeon no more than one. Lines of a row of c are asked for side by side.
   const auto ask = [&](Dim line) PYLSTM_INLINED { __builtin_prefetch(ahead.b + line * kLine<T>, 0, 2); };
-  const auto step = [&](Dim i, auto asks) PYLSTM_INLINED {
+  const auto step = [&](Dim i, bool asks) PYLSTM_INLINED {
     rows.step();
-    if (asks.value && i * kQuarterLines % 4 == 0) ask(i * kQuarterLines / 4);
+    if (asks && i * kQuarterLines % 4 == 0) ask(i * kQuarterLines / 4);
     V<T> row[NV];
-    each<NV>([&](auto v) PYLSTM_INLINED { row[v.value] = load(b + (i * NV + v.value) * W); });
-    each<MR>([&](auto r) PYLSTM_INLINED {
-      if (asks.value && kQuarterLines == 8 && r.value == MR / 2) ask(i * 2 + 1);
-      const V<T> x = splat<T>(rows.template at<r.value>(i));
-      each<NV>([&](auto v)
-                   PYLSTM_INLINED { acc[r.value][v.value] = fma_in_place(x, row[v.value], acc[r.value][v.value]); });
-    });
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) row[v] = load(b + (i * NV + v) * W);
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      if (asks && kQuarterLines == 8 && r == MR / 2) ask(i * 2 + 1);
+      const V<T> x = splat<T>(rows.at(r, i));
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) acc[r][v] = fma_in_place(x, row[v], acc[r][v]);
+    }
   };
   const auto move = [&](Dim steps) PYLSTM_INLINED {
     b = opaque(b + steps * NV * W);
@@ -117,33 +119,38 @@ PYLSTM_INLINE void tall_tile(const T* a, Layout layout, const T* b, T* c, Dim c_
     inner -= count;
 #pragma GCC unroll 1
     for (Dim n = count / kSteps; n > 0; --n) {
-      each<kSteps>([&](auto i) PYLSTM_INLINED { step(i.value, Constant<(kQuarterLines > 0)>()); });
+#pragma GCC unroll 4
+      for (int i = 0; i < kSteps; ++i) step(i, kQuarterLines > 0);
       if (kQuarterLines > 0) ahead.b = opaque(ahead.b + kQuarterLines * kSteps / 4 * kLine<T>);
       move(kSteps);
     }
 #pragma GCC unroll 1
     for (Dim n = count % kSteps; n > 0; --n) {
-      step(0, Constant<false>());
+      step(0, false);
       move(1);
     }
     rows.move(runs.jump);
   } while (inner > 0);
   const bool add = init == Start::kAdd;
   T* out = opaque(c);
-  each<MR>([&](auto r) PYLSTM_INLINED {
-    each<NV>([&](auto v) PYLSTM_INLINED {
-      T* at = out + v.value * W;
-      V<T>& sum = acc[r.value][v.value];
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) {
+      T* at = out + v * W;
+      V<T>& sum = acc[r][v];
       if (add) sum = load(at) + sum;
       store(at, sum);
-    });
+    }
     out = opaque(out + c_row);
-  });
+  }
   if (largest == nullptr) return;
-  each<MR>([&](auto r) PYLSTM_INLINED {
-    T* lanes = largest + r.value * W;
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+    T* lanes = largest + r * W;
     V<T> best = load(lanes);
-    each<NV>([&](auto v) PYLSTM_INLINED { best = larger_of(acc[r.value][v.value], best); });
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) best = larger_of(acc[r][v], best);
     store(lanes, best);
-  });
+  }
 }
