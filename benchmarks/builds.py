@@ -3,7 +3,8 @@
 A revision is what git calls one; "." is the working tree without untracked files. What it holds is
 built once, in build/builds. A ratio is the time before over the time after. Both run in processes
 that are started anew some times, in turn the one and the other first: what memory a process gets,
-and when, makes one build differ from itself.
+and when, makes one build differ from itself. The interval counts that too; of few starts it is
+still too narrow.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def _python(revision: str) -> Path:
 def line(problem: Problem, threads: int, pythons: list[Path], plan: argparse.Namespace) -> str:
     """A row of the table, of the builds before and after; their answers are compared first."""
     times: list[tuple[float, float]] = []
+    starts: list[int] = []
     same = True
     for start in range(plan.starts):
         with contextlib.ExitStack() as stack:
@@ -73,8 +75,11 @@ def line(problem: Problem, threads: int, pythons: list[Path], plan: argparse.Nam
             grid.compare(after, before)
             same = same and all(np.array_equal(after[name], before[name]) for name in after)
             duel = Duel(ours=workers[1], peer=workers[0], seconds=plan.seconds, times=times)
-            duel.fight(max(1, plan.pairs * (start + 1) // plan.starts))
-    result, ours = duel.result(), np.median([ours for ours, _ in times])
+            pairs = max(1, plan.pairs * (start + 1) // plan.starts)
+            if pairs > len(times):
+                starts.append(len(times))
+            duel.fight(pairs)
+    result, ours = duel.result(starts), np.median([ours for ours, _ in times])
     low, high = result["interval"]
     return (
         f"| {problem.name} | {threads} | {1e3 * result['seconds']:.3f} ms | {1e3 * ours:.3f} ms "

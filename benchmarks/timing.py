@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.remote import Moment, Worker
 from pylstm._bench.timing import repeats_for
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 DRAWS = 2000  # of the bootstrap
+
+
+def interval(ratios: NDArray[np.float64], starts: Sequence[int] = (0,)) -> list[float]:
+    """The 95 % bootstrap interval of the median.
+
+    `starts`: the first pair of each start of the processes. What one start differs from another
+    counts too: starts are drawn, and of each drawn one its pairs.
+    """
+    of_starts = np.split(ratios, starts[1:])
+    random = np.random.default_rng(0)
+    medians = []
+    for _ in range(DRAWS):
+        drawn = random.integers(0, len(of_starts), len(of_starts))
+        pairs = [random.choice(of_starts[i], len(of_starts[i])) for i in drawn]
+        medians.append(np.median(np.concatenate(pairs)))
+    return [float(bound) for bound in np.percentile(medians, [2.5, 97.5])]
 
 
 @dataclass
@@ -40,15 +60,13 @@ class Duel:
         a, b = np.array(self.times).T
         return float(np.median(b / a))
 
-    def result(self) -> dict[str, Any]:
-        """Medians in seconds, the median ratio and its 95 % bootstrap interval."""
+    def result(self, starts: Sequence[int] = (0,)) -> dict[str, Any]:
+        """Medians in seconds, the median ratio and its interval; `starts` as in `interval`."""
         a, b = np.array(self.times).T
-        draws = np.random.default_rng(0).integers(0, len(a), (DRAWS, len(a)))
-        low, high = np.percentile(np.median((b / a)[draws], axis=1), [2.5, 97.5])
         return {
             "seconds": float(np.median(b)),
             "ratio": self.ratio,
-            "interval": [float(low), float(high)],
+            "interval": interval(b / a, starts),
             "pairs": len(a),
         }
 

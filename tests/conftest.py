@@ -141,7 +141,7 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     if not (ROOT / "benchmarks").is_dir():
         pytest.skip("benchmarks/ is not beside the tests")
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import adapters, builds, grid, peers, readme, remote, report, soak, wire
+    from benchmarks import adapters, builds, grid, peers, readme, remote, report, soak, timing, wire
 
     return SimpleNamespace(
         adapters=adapters,
@@ -152,5 +152,6 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         remote=remote,
         report=report,
         soak=soak,
+        timing=timing,
         wire=wire,
     )

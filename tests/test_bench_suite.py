@@ -102,6 +102,13 @@ def test_a_build_beside_itself_has_the_same_bits(
     assert row.endswith("| the same |")
 
 
+def test_an_interval_counts_what_starts_of_a_process_differ(suite: SimpleNamespace) -> None:
+    ratios = np.repeat([0.9, 1.0, 1.0, 1.1], 10)
+    assert suite.timing.interval(ratios) == [1.0, 1.0]
+    low, high = suite.timing.interval(ratios, [0, 10, 20, 30])
+    assert low < 1.0 < high
+
+
 def test_padding_is_compared_with_ourselves(suite: SimpleNamespace) -> None:
     running = bench(suite, ["numpy"])
     try:
