@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -305,9 +306,12 @@ def test_info_tells_what_the_file_holds(trained: Path, capsys: pytest.CaptureFix
         "lstm/recurrent_kernel",
         "(8, 32)",
         "float32",
-        "return_sequences",
     ):
         assert text in output
+    assert main(["info", str(trained), "--config"]) == 0
+    more = capsys.readouterr().out.removeprefix(output)
+    config = json.loads(more.partition("config")[2])
+    assert config == pylstm.load_model(trained).get_config()
 
 
 # ---- the program

@@ -24,6 +24,9 @@ def add_parser(commands: _arguments.Commands) -> None:
         description="Check a model file and print its versions, layers, tensors and sizes.",
     )
     parser.add_argument("model", metavar="MODEL", help="file that pylstm saved")
+    parser.add_argument(
+        "--config", action="store_true", help="print every argument of every layer too, as JSON"
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -57,8 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     width = max(len(name) for name, _ in tensors)
     for name, tensor in tensors:
         say("", f"{name:<{width}}  {tensor.dtype.name} {tensor.shape}, {tensor.nbytes:,} bytes")
-    say("config", "")
-    write(json.dumps(json.loads(metadata["config"]), indent=2) + "\n")
+    if arguments.config:
+        say("config", "")
+        write(json.dumps(json.loads(metadata["config"]), indent=2) + "\n")
     return 0
 
 
