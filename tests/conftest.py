@@ -103,6 +103,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             folders[compiler] = Path(kept) / name if kept else tmp_path_factory.mktemp("build")
             switches = ["PYTHON=OFF", "TESTS=ON", f"WERROR={'ON' if kept else 'OFF'}"]
             command = ["cmake", "-S", str(ROOT), "-B", str(folders[compiler])]
+            command += ["-UCMAKE_MAKE_PROGRAM"]  # where pip built first, its own is gone
             command += [f"-DPYLSTM_{switch}" for switch in switches]
             run([*command, f"-DCMAKE_CXX_COMPILER={compiler}"])
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count()))
