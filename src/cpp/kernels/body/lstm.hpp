@@ -15,7 +15,9 @@ struct Cells {
     x += row * stride + block * width;
     return X::each([&](int j) { return kWhole ? load(x + j * step) : load_n(x + j * step, n); });
   }
-  PYLSTM_INLINE X pre_activation(const LstmStepArgs<T>& p, Dim gate) const {
+  // Args, here and below: LstmStepArgs or CellArgs.
+  template <class Args>
+  PYLSTM_INLINE X pre_activation(const Args& p, Dim gate) const {
     constexpr Dim W = Vec<T>::width;
     if (p.z_gate > 0) return read(p.z + gate * p.z_gate, p.z_row);
     if (kWhole) return read(p.z + gate * W, p.z_row, 4 * W);
@@ -51,13 +53,17 @@ PYLSTM_INLINE void each_cells(Dim rows, Dim units, Dim first, Dim last, F f) {
   const Dim whole = smaller(last, units / W);
   if (rows < N) {
     for (Dim row = 0; row < rows; ++row)
-      in_groups<N>(first, whole, [&](Dim block, auto n) { f(Cells<T, n.value, true>{row, block, W, true}); });
+      in_groups<N>(first, whole, [&](Dim block, auto n) PYLSTM_INLINED {
+        f(Cells<T, n.value, true>{row, block, W, true});
+      });
   } else {
     for (Dim block = first; block < whole; ++block)
-      in_groups<N>(0, rows, [&](Dim row, auto n) { f(Cells<T, n.value, true>{row, block, W, false}); });
+      in_groups<N>(0, rows, [&](Dim row, auto n) PYLSTM_INLINED { f(Cells<T, n.value, true>{row, block, W, false}); });
   }
   if (whole == last) return;
-  in_groups<N>(0, rows, [&](Dim row, auto n) { f(Cells<T, n.value, false>{row, whole, units - whole * W, false}); });
+  in_groups<N>(0, rows, [&](Dim row, auto n) PYLSTM_INLINED {
+    f(Cells<T, n.value, false>{row, whole, units - whole * W, false});
+  });
 }
 
 // Asks for the lines that these rows of cells write in block `next` of units, while its product runs: one in each of
@@ -79,27 +85,86 @@ PYLSTM_INLINE void ask_for_block(const LstmStepArgs<T>& p, const Cells<T, N, kWh
   }
 }
 
-template <class T, int N, bool kWhole>
-PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
+// To where backward finds it.
+template <class T, int N, bool kWhole, class Args>
+PYLSTM_INLINE void keep_gate(const Args& p, const Cells<T, N, kWhole>& cells, Dim gate, const Many<V<T>, N>& value) {
+  if (p.gates != nullptr) cells.write(p.gates + gate * p.units, 4 * p.units, value);
+}
+
+// The new c. In this order registers hold nearly all of it.
+template <class T, int N, bool kWhole, class Args>
+PYLSTM_INLINE Many<V<T>, N> next_c(const Args& p, const Cells<T, N, kWhole>& cells) {
   using X = Many<V<T>, N>;
-  const auto z = [&](Dim gate) { return cells.pre_activation(p, gate); };
-  const auto keep = [&](Dim gate, const X& value) {
-    if (p.gates != nullptr) cells.write(p.gates + gate * p.units, 4 * p.units, value);
-  };
-  // In this order registers hold nearly all of it.
-  const X i = vector_sigmoid<T>(z(0));
-  keep(0, i);
-  const X g = vector_tanh<T>(z(2));
-  keep(2, g);
-  const X ig = i * g, f = vector_sigmoid<T>(z(1));
-  keep(1, f);
+  const X i = vector_sigmoid<T>(cells.pre_activation(p, 0));
+  keep_gate(p, cells, 0, i);
+  const X g = vector_tanh<T>(cells.pre_activation(p, 2));
+  keep_gate(p, cells, 2, g);
+  const X ig = i * g, f = vector_sigmoid<T>(cells.pre_activation(p, 1));
+  keep_gate(p, cells, 1, f);
   const X c = fma(f, cells.read(p.c_prev, p.units), ig);
   cells.write(p.c, p.units, c);
-  const X o = vector_sigmoid<T>(z(3));
-  keep(3, o);
+  return c;
+}
+
+template <class T, int N, bool kWhole, class Args>
+PYLSTM_INLINE void next_h(const Args& p, const Cells<T, N, kWhole>& cells, const Many<V<T>, N>& c) {
+  using X = Many<V<T>, N>;
+  const X o = vector_sigmoid<T>(cells.pre_activation(p, 3));
+  keep_gate(p, cells, 3, o);
   const X h = o * vector_tanh<T>(c);
   cells.write(p.h, p.h_row, h);
   if (p.y != nullptr) cells.write(p.y, p.y_first, h);
+}
+
+template <class T, int N, bool kWhole>
+PYLSTM_INLINE void cells_forward(const LstmStepArgs<T>& p, const Cells<T, N, kWhole>& cells) {
+  next_h(p, cells, next_c(p, cells));
+}
+
+// A copy of what cells use of LstmStepArgs, which a compiler can keep in registers: it loads what is behind a reference
+// again after each store of a vector, which might have changed it.
+template <class T>
+struct CellArgs {
+  Dim units, z_row, z_gate, h_row, y_first;
+  const T *z, *c_prev;
+  T *c, *h, *gates;
+  T* const* y;
+};
+
+// Where one vector of cells runs at a time, c of so many, or of all rows of a block, is computed before their h. h
+// waits for c, and a processor looks no farther ahead than a cell is long: in two passes it finds the next one's. With
+// AVX2, on a Zen 3, 32 rows of 17 units gain 16 % forward, of 128 units 3 %.
+constexpr Dim kFewCells = 32;
+
+template <class T, class F>
+PYLSTM_INLINE void run_passes(const CellArgs<T> p, Dim rows, Dim first, Dim last, F then) {
+  const Dim blocks = rows < kFewCells ? kFewCells / rows : 1;
+  for (Dim block = first; block < last; block += blocks) {
+    const Dim end = smaller(block + blocks, last);
+    each_cells<T, 1>(rows, p.units, block, end, [&](const auto& cells) PYLSTM_INLINED { next_c(p, cells); });
+    each_cells<T, 1>(rows, p.units, block, end, [&](const auto& cells) PYLSTM_INLINED {
+      next_h(p, cells, cells.read(p.c, p.units));
+      then(cells);
+    });
+  }
+}
+
+// Blocks [first, last) of units of all rows; then(cells) after each.
+template <class T, class F>
+PYLSTM_INLINE void run_cells(const LstmStepArgs<T>& p, Dim first, Dim last, F then) {
+  if constexpr (kVectorsTogether > 1) {
+    each_cells<T, kVectorsTogether>(p.rows, p.units, first, last, [&](const auto& cells) {
+      cells_forward(p, cells);
+      then(cells);
+    });
+  } else {
+    CellArgs<T> own = {p.units, p.z_row, p.z_gate, p.h_row, p.y_first, p.z, p.c_prev, p.c, p.h, p.gates, p.y};
+    if (p.z_gate > 0) return run_passes<T>(own, p.rows, first, last, then);
+    own.z_gate = 0;  // known to the compiler, as gates are below: these loops do not test it
+    if (p.gates != nullptr) return run_passes<T>(own, p.rows, first, last, then);
+    own.gates = nullptr;
+    run_passes<T>(own, p.rows, first, last, then);
+  }
 }
 
 constexpr Dim kPanelsOfBlock = 4 / kPanelVectors;
@@ -161,8 +226,7 @@ void lstm_step(const LstmStepArgs<T>& p) {
     } else if (p.recurrent != nullptr) {
       gemm_panels<T>(product, panel, last_panel);
     }
-    each_cells<T, kVectorsTogether>(p.rows, p.units, block, last, [&](const auto& cells) {
-      cells_forward<T>(p, cells);
+    run_cells(p, block, last, [&](const auto& cells) PYLSTM_INLINED {
       if (next >= 0) ask_for_block<T>(p, cells, next);
     });
   }
