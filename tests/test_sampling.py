@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pylstm import Sequential, layers
+from pylstm import Sequential, initializers, layers
 
 VOCABULARY = 97
 ROWS, TOKENS = 200, 100
@@ -87,3 +87,25 @@ def test_options_that_leave_nothing_out_change_nothing():
     model = model_of(np.full(VOCABULARY, 1 / VOCABULARY), "float32")
     plain = model.generate([1], 300, seed=5)
     assert np.array_equal(model.generate([1], 300, seed=5, top_k=VOCABULARY), plain)
+
+
+@pytest.mark.parametrize("zero_output_for_mask", [False, True])
+def test_drawing_the_token_of_padding_goes_on_as_the_whole_text_would(zero_output_for_mask):
+    wide = initializers.RandomNormal(stddev=3.0, seed=29)
+    lstms = [
+        layers.LSTM(5, kernel_initializer=wide, return_sequences=True, seed=2),
+        layers.LSTM(5, return_sequences=True, zero_output_for_mask=zero_output_for_mask, seed=3),
+    ]
+    top = layers.Dense(3, activation="softmax", kernel_initializer=wide)
+    embedding = layers.Embedding(3, 4, embeddings_initializer=wide, mask_zero=True)
+    model = Sequential([embedding, *lstms, top])
+    model.build((None, None))
+    kernel, _ = top.get_weights()
+    top.set_weights([kernel, [0, 0, 1]])  # after a step without output comes token 2
+    texts = np.array([[1, 2, 1], [2, 0, 1], [0, 0, 0], [1, 1, 0]])
+    drawn = model.generate(texts, 12, temperature=0.0)
+    for step in range(12):
+        expected = model.predict(texts)[:, -1].argmax(axis=-1)
+        assert np.array_equal(drawn[:, step], expected)
+        texts = np.concatenate([texts, expected[:, None]], axis=1)
+    assert (drawn[:, :-1] == 0).any()

@@ -1,6 +1,7 @@
 // Sampling of token ids.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "base/float_env.hpp"
@@ -84,9 +85,16 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
   const DenseLayer<T>* softmax = last_dense(DenseActivation::kSoftmax);
   const Dim classes = output_.features;
   Buffer<T> probabilities(checked_product({rows, classes}, sizeof(T)));
-  work->x_rows.resize(at(rows));
-  work->y_rows.resize(at(rows));
-  for (Dim r = 0; r < rows; ++r) work->y_rows[at(r)] = probabilities.data() + r * classes;
+  work->x_rows.reserve(at(rows));
+  work->y_rows.reserve(at(rows));
+  // A token drawn that is padding only holds the state, and most often the last output: then its row keeps the
+  // probabilities that it had.
+  const std::optional<double> padding = layers_.front()->padding();
+  bool holding = false;
+  for (const auto& layer : layers_) holding = layer->state_blocks() > 0 ? layer->holds_outputs() : holding;
+  const auto is_held = [&](Dim position, Dim r) {
+    return holding && position > 0 && padding && input[at(r)] == *padding;
+  };
   SampleScratch<T> scratch;
   for (Dim position = 0; position < count && !stop_requested(interrupt); ++position) {
     Rows<T>& x = work->batch.x;
@@ -97,13 +105,19 @@ std::vector<std::int32_t> Engine<T>::generate(const ArrayView& prompt, Dim count
     x.sequence = true;
     run_layers(*work, snap->weights, last, nullptr);
     const Rows<T>& h = work->rows[last];
-    for (Dim r = 0; r < rows; ++r) work->x_rows[at(r)] = h.at(h.steps - 1, r);
+    work->x_rows.clear();
+    work->y_rows.clear();
+    for (Dim r = 0; r < rows; ++r) {
+      if (is_held(position, r)) continue;
+      work->x_rows.push_back(h.at(h.steps - 1, r));
+      work->y_rows.push_back(probabilities.data() + r * classes);
+    }
     softmax->write_probabilities(work->context, snap->weights[last].get(), *work->layers[last], work->x_rows.data(),
-                                 rows, work->y_rows.data(), false);
+                                 static_cast<Dim>(work->x_rows.size()), work->y_rows.data(), false);
     if (stop_requested(interrupt)) break;  // they may be anything then
     input.resize(at(rows));
     for (Dim r = 0; r < rows; ++r) {
-      const T* row = work->y_rows[at(r)];
+      const T* row = probabilities.data() + r * classes;
       if (!std::all_of(row, row + classes, [](T value) { return std::isfinite(value); })) {
         throw std::runtime_error(text("generate: the probabilities of row ", r,
                                       " are not finite: its weights hold NaN "

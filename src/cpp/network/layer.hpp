@@ -125,6 +125,7 @@ class Layer {
   virtual Dim state_blocks() const { return 0; }  // entries in State
   virtual bool stateful() const { return false; }
   virtual bool reversed() const { return false; }        // reads time backwards: no streaming, no windows
+  virtual bool holds_outputs() const { return false; }   // of a masked step, gives what it gave before it
   virtual bool reads_in_place() const { return false; }  // takes input rows with strides
   virtual bool takes_repeats() const { return false; }   // gains from Rows::repeats
   virtual void set_first_state(Dim) {}

@@ -18,6 +18,7 @@ class LstmLayer final : public Layer<T> {
   Dim state_blocks() const override { return 1; }
   bool stateful() const override { return direction_.config().stateful; }
   bool reversed() const override { return direction_.config().go_backwards; }
+  bool holds_outputs() const override { return !direction_.config().zero_output_for_mask; }
   bool reads_in_place() const override { return true; }
   bool takes_repeats() const override { return direction_.takes_repeats(); }
   void set_first_state(Dim first) override { first_state_ = first; }
