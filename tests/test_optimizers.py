@@ -25,8 +25,8 @@ RTOL = 1e-12  # float64; a few operations of 1e-16 a step
 # ---- the update rules, on a linear model whose gradient is known
 
 
-def model(optimizer):
-    net = Sequential([layers.Input((3,)), layers.Dense(2)], dtype="float64")
+def model(optimizer, dtype="float64"):
+    net = Sequential([layers.Input((3,)), layers.Dense(2)], dtype=dtype)
     net.set_weights([np.arange(6.0).reshape(3, 2) / 5, np.array([0.5, -0.5])])
     net.compile(optimizer, "mse")
     return net
@@ -122,6 +122,21 @@ def test_an_optimizer_follows_its_rule(kind, rule, settings):
         for ours, expected in zip(net.get_weights(), weights, strict=True):
             np.testing.assert_allclose(ours, expected, rtol=RTOL, atol=RTOL)
     assert optimizer.iterations == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"), [(optimizers.Adam, "beta_2"), (optimizers.RMSprop, "rho")]
+)
+def test_a_decay_near_1_leaves_what_it_should_in_float32(kind, setting):
+    """1 - beta is not that of the beta that float32 holds, which is 1 at last."""
+    found = []
+    for dtype in ("float32", "float64"):
+        net = model(kind(0.1, **{setting: 1 - 2**-26}), dtype)
+        before = net.get_weights()
+        net.train_on_batch(X, Y)
+        found.append([a - b for a, b in zip(net.get_weights(), before, strict=True)])
+    for ours, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5)
 
 
 def test_the_learning_rate_may_be_set_at_any_time():

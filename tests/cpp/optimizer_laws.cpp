@@ -47,7 +47,6 @@ template <class T>
 void compare(const Variant& variant, const UpdateArgs<T>& a, Dim i, Wide<T> p, Wide<T> g, Wide<T> m, Wide<T> v,
              Wide<T> u) {
   const double roundings = 8 * kEps<T>;
-  const Wide<T> one = 1;
   p -= p * a.decay;
   if (variant.kind == Kind::kSgd) {
     if (!variant.momentum) {
@@ -60,15 +59,15 @@ void compare(const Variant& variant, const UpdateArgs<T>& a, Dim i, Wide<T> p, W
     return;
   }
   if (variant.kind == Kind::kAdam) {
-    close(variant, "m", a.m[i], m + (g - m) * (one - a.beta_1), roundings);
-    close(variant, "v", a.v[i], v + (g * g - v) * (one - a.beta_2), roundings);
+    close(variant, "m", a.m[i], m + (g - m) * a.rest_1, roundings);
+    close(variant, "v", a.v[i], v + (g * g - v) * a.rest_2, roundings);
     close(variant, "p", a.p[i], p - a.rate * a.m[i] / (std::sqrt(static_cast<Wide<T>>(a.v[i])) + a.epsilon), roundings);
     return;
   }
-  close(variant, "v", a.v[i], a.beta_2 * v + (one - a.beta_2) * g * g, roundings);
+  close(variant, "v", a.v[i], a.beta_2 * v + a.rest_2 * g * g, roundings);
   Wide<T> spread = static_cast<Wide<T>>(a.v[i]) + a.epsilon;
   if (variant.centered) {
-    close(variant, "u", a.u[i], a.beta_2 * u + (one - a.beta_2) * g, roundings);
+    close(variant, "u", a.u[i], a.beta_2 * u + a.rest_2 * g, roundings);
     spread -= static_cast<Wide<T>>(a.u[i]) * a.u[i];
   }
   const Wide<T> step = a.rate * g / std::sqrt(spread);
@@ -105,6 +104,8 @@ void update_case(const KernelTable<T>& k, const Variant& variant, Dim n, Random&
   args.decay = static_cast<T>(variant.decay);
   args.beta_1 = static_cast<T>(0.9);
   args.beta_2 = static_cast<T>(variant.kind == Kind::kSgd ? 0 : 0.99);
+  args.rest_1 = static_cast<T>(1 - 0.9);
+  args.rest_2 = static_cast<T>(1 - 0.99);
   args.epsilon = static_cast<T>(1e-7);
   args.nesterov = variant.nesterov;
   args.centered = variant.centered;

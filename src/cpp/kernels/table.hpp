@@ -143,6 +143,7 @@ struct UpdateArgs {
   T rate;            // SGD, RMSprop: learning rate; Adam: lr * sqrt(1 - beta2^t) / (1 - beta1^t)
   T decay;           // p -= p * decay first (learning rate times weight decay)
   T beta_1, beta_2;  // SGD: momentum, unused; RMSprop: momentum, rho
+  T rest_1, rest_2;  // 1 - beta_1, 1 - beta_2, each rounded once: 1 - float(0.9999999) is 19 % too large
   T epsilon;
   bool nesterov, centered;
 };

@@ -120,8 +120,11 @@ void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config
   all.clip_value = static_cast<T>(config.clipvalue);
   all.rate = static_cast<T>(rate);
   all.decay = static_cast<T>(config.learning_rate * config.weight_decay);
-  all.beta_1 = static_cast<T>(adam ? config.beta_1 : config.momentum);
-  all.beta_2 = static_cast<T>(adam ? config.beta_2 : config.rho);
+  const double beta_1 = adam ? config.beta_1 : config.momentum, beta_2 = adam ? config.beta_2 : config.rho;
+  all.beta_1 = static_cast<T>(beta_1);
+  all.beta_2 = static_cast<T>(beta_2);
+  all.rest_1 = static_cast<T>(1 - beta_1);
+  all.rest_2 = static_cast<T>(1 - beta_2);
   all.epsilon = static_cast<T>(config.epsilon);
   all.nesterov = config.nesterov;
   all.centered = config.centered;

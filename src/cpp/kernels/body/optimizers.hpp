@@ -31,11 +31,11 @@ void rmsprop(const UpdateArgs<T>& p) {
     const V<T> g = clipped_gradient<T>(p, i, n);
     V<T> w = get(p.p + i, n);
     w = w - w * p.decay;
-    const V<T> v = get(p.v + i, n) * p.beta_2 + g * g * (1 - p.beta_2);
+    const V<T> v = get(p.v + i, n) * p.beta_2 + g * g * p.rest_2;
     put(p.v + i, v, n);
     V<T> spread = v + p.epsilon;
     if (p.centered) {
-      const V<T> u = get(p.u + i, n) * p.beta_2 + g * (1 - p.beta_2);
+      const V<T> u = get(p.u + i, n) * p.beta_2 + g * p.rest_2;
       put(p.u + i, u, n);
       spread = at_least<T>(spread - p.epsilon - u * u, T(0)) + p.epsilon;  // rounding can take it below 0
     }
@@ -56,8 +56,8 @@ void adam(const UpdateArgs<T>& p) {
     V<T> w = get(p.p + i, n);
     w = w - w * p.decay;
     V<T> m = get(p.m + i, n), v = get(p.v + i, n);
-    m = m + (g - m) * (1 - p.beta_1);
-    v = v + (g * g - v) * (1 - p.beta_2);
+    m = m + (g - m) * p.rest_1;
+    v = v + (g * g - v) * p.rest_2;
     put(p.m + i, m, n);
     put(p.v + i, v, n);
     put(p.p + i, w - m * p.rate / (root(v) + p.epsilon), n);
