@@ -227,6 +227,8 @@ def test_arguments_are_keras(kind, names):
         ),
         (lambda: setattr(optimizers.AdamW(), "weight_decay", None), "weight_decay: "),
         (lambda: optimizers.SGD(momentum=2), "momentum"),
+        (lambda: optimizers.Adam(epsilon=0), "epsilon: .* at least 1.17549e-38, got 0"),
+        (lambda: optimizers.RMSprop(epsilon=1e-40), "epsilon"),
         (lambda: optimizers.get("adamm"), "did you mean 'adam'"),
     ],
 )

@@ -28,6 +28,8 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get",
 
 AnyOptimizer = TypeVar("AnyOptimizer", bound="Optimizer")
 
+# float32's least normal number: with an epsilon of 0, weights without a gradient would become NaN.
+_LEAST_EPSILON = 2.0**-126
 _COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 _INNER = ("_learning_rate", "_networks", "_last")
 
@@ -217,7 +219,7 @@ class RMSprop(Optimizer):
         learning_rate: At least 0; 0.001 by default.
         rho: From 0 to below 1; 0.9 by default.
         momentum: From 0 to 1; 0 by default.
-        epsilon: At least 0; 1e-7 by default.
+        epsilon: At least 2**-126 (1.2e-38); 1e-7 by default.
         centered: False by default.
         weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs: As in `Optimizer`.
 
@@ -249,7 +251,7 @@ class RMSprop(Optimizer):
         )
         self.rho = _checks.below_one("rho", rho)
         self.momentum = _checks.number("momentum", momentum, 0.0, 1.0)
-        self.epsilon = _checks.number("epsilon", epsilon, 0.0)
+        self.epsilon = _checks.number("epsilon", epsilon, _LEAST_EPSILON)
         self.centered = _checks.boolean("centered", centered)
 
 
@@ -264,7 +266,7 @@ class Adam(Optimizer):
         learning_rate: At least 0; 0.001 by default.
         beta_1: From 0 to below 1; 0.9 by default.
         beta_2: From 0 to below 1; 0.999 by default.
-        epsilon: At least 0; 1e-7 by default, as in Keras.
+        epsilon: At least 2**-126 (1.2e-38); 1e-7 by default, as in Keras.
         amsgrad: Not supported; must be False.
         weight_decay, clipnorm, clipvalue, global_clipnorm, **kwargs: As in `Optimizer`.
 
@@ -297,7 +299,7 @@ class Adam(Optimizer):
         _checks.unsupported("amsgrad", amsgrad, (False,))
         self.beta_1 = _checks.below_one("beta_1", beta_1)
         self.beta_2 = _checks.below_one("beta_2", beta_2)
-        self.epsilon = _checks.number("epsilon", epsilon, 0.0)
+        self.epsilon = _checks.number("epsilon", epsilon, _LEAST_EPSILON)
 
 
 class AdamW(Adam):
