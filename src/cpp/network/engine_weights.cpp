@@ -31,7 +31,10 @@ void Engine<T>::set_weights(const std::vector<ArrayView>& weights) {
     readers_version_ = ++version_;
   }
   const std::lock_guard<std::mutex> lock(snapshot_mutex_);
-  publish(active_kernels());
+  try {
+    publish(active_kernels());
+  } catch (const std::bad_alloc&) {  // the weights are set; the next reader packs them
+  }
 }
 
 template <class T>

@@ -14,7 +14,7 @@ namespace {
 
 // What a meeting costs each thread, with all else that is not split: a step of batch 1 with 128 units takes 1.93 us
 // on one thread and 1.18 on two, 0.21 more than half, in which a core could do 58000 operations.
-constexpr Dim kFlopsOfMeeting = 65536;
+constexpr double kFlopsOfMeeting = 65536;
 // Reading a weight takes as long as its 2 operations for each of 4 rows: threads with no more rows of their own, each
 // reading all weights, would wait for them ...
 constexpr Dim kFewRows = 4;
@@ -37,7 +37,7 @@ constexpr Dim kUneven = 32;
 constexpr double kTrainingGrain = 3.5;
 // Operations of a thread in a step that are worth a cache line which another one writes too: there, a second thread
 // made 4 rows of 17 units, forward, 0.83 times as fast, 16 rows 1.3 times.
-constexpr Dim kFlopsOfLine = 16000;
+constexpr double kFlopsOfLine = 16000;
 
 // Operations of gradients that are worth sending to others what one thread has written: a second core of a Xeon with
 // 2 MiB of second level made training with a row of 150 steps 0.82 times as fast with 64 units, 0.90 with 100
@@ -50,7 +50,7 @@ int threads_for_rows(const LstmRun<T>& run, int wanted) {
   const auto worth_it = [&](Dim rows) {
     const Dim row = w.units * static_cast<Dim>(sizeof(T));
     const bool divides_line = rows * row % 64 != 0 || run.schedule->batch * row % 64 != 0;
-    return !divides_line || 8 * rows * w.units * (w.inputs + w.units) >= kFlopsOfLine;
+    return !divides_line || product_flops(rows, w.inputs + w.units, 4 * w.units) >= kFlopsOfLine;
   };
   Dim threads = std::max<Dim>(1, std::min<Dim>(wanted, run.schedule->batch));
   while (threads > 1 && !worth_it(run.schedule->batch / threads)) --threads;
@@ -89,7 +89,7 @@ UnitThreads threads_for_units(const LstmRun<T>& run, Pass pass, int threads, Dim
   const bool even = (largest_share(w, threads, parts, lends) * threads - all) * kUneven <= all;
   const bool few = batch < threads || (batch <= kFewRows * threads && bytes >= kLargeWeights);
   const bool far = pass != Pass::kBackward && bytes > kLargeWeights && even;
-  const bool small = 8 * batch * w.units * w.units < kFlopsOfMeeting * threads;
+  const bool small = product_flops(batch, w.units, 4 * w.units) < kFlopsOfMeeting * threads;
   if (!plain || small || !(few || far)) return {1, false};
   return {static_cast<int>(std::min<Dim>(threads, parts)), lends};
 }
