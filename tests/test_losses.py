@@ -136,6 +136,26 @@ def test_a_function_is_given_the_weights_with_0_at_masked_steps(kind):
         np.testing.assert_allclose(python, engine, rtol=1e-9, atol=1e-12)
 
 
+def test_a_batch_of_padding_alone_is_no_step():
+    """Nor does it count in a mean; but states go on."""
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(1, 4, (8, 2)), rng.normal(size=(8, 2, 1))
+    x[2:4] = 0
+    found = []
+    for loss in ("mse", _weighted_square):
+        set_seed(2)
+        embedding = layers.Embedding(4, 2, mask_zero=True)
+        lstm = layers.LSTM(3, return_sequences=True, stateful=True)
+        model = Sequential([embedding, lstm, layers.Dense(1)], dtype="float64")
+        model.compile(optimizers.SGD(0.1, momentum=0.9), loss)
+        settings = {"batch_size": 2, "verbose": 0}
+        history = model.fit(x, y, shuffle=False, epochs=2, **settings).history
+        assert model.optimizer.iterations == 6
+        found.append([*model.get_weights(), history["loss"], model.evaluate(x, y, **settings)])
+    for engine, python in zip(*found, strict=True):
+        np.testing.assert_allclose(python, engine, rtol=1e-9, atol=1e-12)
+
+
 def test_a_function_that_takes_no_weights_is_told_so():
     x, y = np.array([[1, 2, 0], [3, 0, 0]]), np.ones((2, 3, 1))
     lstm = layers.LSTM(3, return_sequences=True)

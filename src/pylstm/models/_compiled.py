@@ -166,7 +166,7 @@ class Tally:
         self._data: Data | None = None
         self._earlier: dict[str, tuple[float, float]] = {}
         self._python_loss = 0.0
-        self._python_skipped = 0
+        self._python_rows = self._python_skipped = 0
         self.rows = 0
         # Of a function's mean each pass has one of its own: several threads may evaluate at once.
         self._own = {
@@ -206,9 +206,10 @@ class Tally:
         """Values so far, by name, sorted as Keras sorts them."""
         totals = self._totals()
         if self._compiled.function is None:
+        self._python_rows += rows
             loss = _ratio(totals, "loss")
         else:
-            loss = self._python_loss / self.rows if self.rows else 0.0
+            loss = self._python_loss / self._python_rows if self._python_rows else 0.0
         found = {"loss": loss}
         for metric in self._compiled.metrics:
             found[metric.name] = self._value(metric, totals, loss)

@@ -130,7 +130,14 @@ class Loop:
             segment.rows.data, segment.order, segment.batch_size, batch, training
         )
         y_true = self._show(segment, batch, y_pred, tally)
-        weights = self._weights(segment, batch) if function.takes_weights else None
+        weights = None
+        if function.takes_weights:
+            mask = self._padding(segment.rows.x, segment.members(batch))
+            if mask is not None and not mask.any():  # no step, as with the engine's losses
+                if training:
+                    self.network.backward(None)
+                return
+            weights = self._weights(segment, batch, mask)
         loss, gradient = function(y_true, y_pred, weights)
         if not np.isfinite(loss):
             gradient = np.full_like(gradient, np.nan)  # the engine applies no step of such
@@ -166,10 +173,11 @@ class Loop:
         tally.add_batch(y_true, y_pred, self._padding(segment.rows.x, members))
         return y_true
 
-    def _weights(self, segment: Segment, batch: int) -> NDArray[Any] | None:
-        """Of one batch: its sample weights, 0 at masked steps; None if all are 1."""
-        members, weight = segment.members(batch), segment.rows.weight
-        mask = self._padding(segment.rows.x, members)
+    def _weights(
+        self, segment: Segment, batch: int, mask: NDArray[np.bool_] | None
+    ) -> NDArray[Any] | None:
+        """Of one batch: its sample weights, 0 where `mask` is False; None if all are 1."""
+        weight = segment.rows.weight
         if weight is None:
             return None if mask is None else mask.astype(np.float32)
         weights: NDArray[Any] = weight[members]
