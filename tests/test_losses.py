@@ -238,6 +238,13 @@ def test_configurations_make_the_same_object():
         assert losses.get(name).engine_name in losses._CLASSES
     metric = metrics.get({"class_name": "Accuracy", "config": {"name": "hits"}})
     assert metric.name == "hits"
+    things = [losses.MeanSquaredError(name="a"), loss, metric, optimizers.SGD(0.5)]
+    things += [initializers.HeNormal(1), layers.LSTMCell(3, dtype="float64", trainable=False)]
+    for thing in things:
+        config = thing.get_config()
+        assert type(thing).from_config(config).get_config() == config
+    assert things[0].get_config() == {"name": "a", "reduction": "sum_over_batch_size"}
+    assert things[-1].get_config()["dtype"] == "float64"
 
 
 def test_classes_of_losses_and_metrics_stand_for_objects():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pylstm
-from pylstm import Sequential, layers, optimizers
+from pylstm import Sequential, _configured, layers, optimizers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3))
@@ -293,7 +293,7 @@ def test_annotations_can_be_looked_up():
             if callable(member):
                 assert "return" in typing.get_type_hints(member), (kind, name)
     hints = typing.get_type_hints(optimizers.Adam.from_config)
-    assert hints["return"] == optimizers.AnyOptimizer
+    assert hints["return"] == _configured.AnyConfigured
     assert typing.get_type_hints(optimizers.get)["return"] is optimizers.Optimizer
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+from pylstm._configured import Configured
+
+Kind = TypeVar("Kind", bound=Configured)
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -53,3 +57,27 @@ def find_function(
             f"custom_objects: expected a function for {config['custom']!r}, got {function!r}"
         )
     return cast("Callable[..., Any]", function)
+
+
+def find_class(
+    argument: str,
+    config: dict[str, Any],
+    known: Mapping[str, Any] | None,
+    bases: tuple[type[Kind], ...],
+) -> type[Kind]:
+    """`find`, of what must be a class that inherits one of `bases`."""
+    kind = find(argument, config, known)
+    if not (isinstance(kind, type) and issubclass(kind, bases)):
+        raise TypeError(f"custom_objects: expected a class of {argument}, got {kind!r}")
+    return kind
+
+
+def made_of(kind: type[Kind], config: dict[str, Any]) -> Kind:
+    """An object of a class of the user from what its `get_config` gave."""
+    try:
+        return kind.from_config(config)
+    except Exception as error:
+        raise TypeError(
+            f"custom_objects: {kind.__name__} cannot be made of what its get_config gave, "
+            f"{config!r}: {error}"
+        ) from error

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _core
+from pylstm._configured import Configured
 from pylstm._keras_names import no_attribute
 from pylstm._runtime import draw_seed
 
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 
-class Initializer(ABC):
+class Initializer(Configured, ABC):
     """Base of all initializers: `initializer(shape)` gives an array; a subclass defines `draw`.
 
     >>> Constant(2.0)((3,)).tolist()
@@ -70,10 +71,6 @@ class Initializer(ABC):
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
         """Values for one variable, of `shape`; the same for the same `seed` and `stream`, which an
         initializer with a seed of its own leaves aside."""
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {}
 
     def _random(
         self, kind: str, shape: tuple[int, ...], a: float, b: float, seed: int, stream: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _custom, _json
+from pylstm._configured import Configured
 from pylstm._keras_names import no_attribute
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-class Loss:
+class Loss(Configured):
     """Base of all losses: the mean over rows and steps, as Keras' "sum_over_batch_size".
 
     Raises:
@@ -47,10 +48,13 @@ class Loss:
     ) -> None:
         _checks.unsupported("reduction", reduction, ("sum_over_batch_size",))
         _checks.unsupported("dtype", dtype, (None,))
-        self.name = name or self.engine_name
+        self.name = self.engine_name if name is None else _checks.text("name", name)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """The constructor's arguments, ready for JSON."""
+        return {"name": self.name, "reduction": "sum_over_batch_size", **self._own_arguments()}
+
+    def _own_arguments(self) -> dict[str, Any]:
         return {argument: getattr(self, argument) for argument in self._arguments}
 
     def expected_activation(self) -> str | None:
@@ -71,7 +75,7 @@ class Loss:
 
     def engine_text(self) -> str:
         """The loss as the engine reads it."""
-        return _json.dumps({"name": self.engine_name, **self.get_config()})
+        return _json.dumps({"name": self.engine_name, **self._own_arguments()})
 
 
 class MeanSquaredError(Loss):
@@ -116,7 +120,7 @@ class CategoricalCrossentropy(_Crossentropy):
         label_smoothing: Share of each target spread evenly over all classes.
         axis: Must be -1.
         reduction: Must be "sum_over_batch_size".
-        name: Accepted.
+        name: Of the object; in logs every loss is "loss".
         dtype: Must be None.
     """
 
@@ -131,7 +135,7 @@ class BinaryCrossentropy(_Crossentropy):
         label_smoothing: Share of each target that becomes 1/2.
         axis: Must be -1.
         reduction: Must be "sum_over_batch_size".
-        name: Accepted.
+        name: Of the object; in logs every loss is "loss".
         dtype: Must be None.
     """
 
@@ -155,7 +159,7 @@ class SparseCategoricalCrossentropy(Loss):
         ignore_class: Not supported; must be None.
         reduction: Must be "sum_over_batch_size".
         axis: Must be -1.
-        name: Accepted.
+        name: Of the object; in logs every loss is "loss".
         dtype: Must be None.
     """
 
@@ -210,6 +214,10 @@ class FunctionLoss(Loss):
         super().__init__(name=name or _custom.name_of(function))
         self.function = function
         self.takes_weights = _has_parameter(function, "sample_weight")
+
+    def get_config(self) -> dict[str, Any]:
+        """The name; a function cannot be written down."""
+        return {"name": self.name}
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: NDArray[Any] | None = None
@@ -326,7 +334,7 @@ def deserialize(
         return FunctionLoss(function, config["custom"])
     if name not in _BY_NAME:
         raise _checks.unknown("loss", name, filter(str.islower, _BY_NAME))
-    return _BY_NAME[name](**arguments)
+    return _BY_NAME[name].from_config(arguments)
 
 
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pylstm import _checks, _custom
+from pylstm._configured import Configured
 from pylstm._keras_names import no_attribute
 from pylstm._warnings import warn
 
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-class Named:
+class Named(Configured):
     """Base of everything that `compile(metrics=…)` takes: it has a name in logs."""
 
     _default_name = "metric"
@@ -375,23 +376,11 @@ def deserialize(
         function = _custom.find_function("metrics", config, custom_objects)
         return FunctionMetric(function, config["custom"])
     if name == Metric.__name__:
-        return _made_of(_custom.find("metrics", config, custom_objects), arguments)
+        kind = _custom.find_class("metrics", config, custom_objects, _USABLE)
+        return _custom.made_of(kind, arguments)
     if name not in _BY_CLASS:
         raise _checks.unknown("metrics", name, [*_CLASSES, *_ALIASES])
-    return _BY_CLASS[name](**arguments)
-
-
-def _made_of(kind: object, arguments: dict[str, Any]) -> Named:
-    """A metric of a class of the user."""
-    if not (isinstance(kind, type) and issubclass(kind, _USABLE)):
-        raise TypeError(f"custom_objects: expected a class of metrics, got {kind!r}")
-    try:
-        return kind(**arguments)
-    except Exception as error:
-        raise TypeError(
-            f"custom_objects: {kind.__name__} cannot be made of what its get_config gave, "
-            f"{arguments!r}: {error}"
-        ) from error
+    return _BY_CLASS[name].from_config(arguments)
 
 
 if not TYPE_CHECKING:  # a type checker takes a module that has this to have every name

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, _json
+from pylstm._configured import Configured
 from pylstm._core import Network
 from pylstm._keras_names import no_attribute
 
@@ -26,15 +27,13 @@ else:  # Python 3.10 has no Unpack; `typing.get_type_hints` finds these
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "serialize"]
 
-AnyOptimizer = TypeVar("AnyOptimizer", bound="Optimizer")
-
+_COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 # float32's least normal number: with an epsilon of 0, weights without a gradient would become NaN.
 _LEAST_EPSILON = 2.0**-126
-_COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
 _INNER = ("_learning_rate", "_networks", "_last")
 
 
-class Optimizer:
+class Optimizer(Configured):
     """Base of all optimizers.
 
     A step clips the gradient g, subtracts learning_rate * weight_decay * w from each weight w, then
@@ -148,11 +147,6 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({settings})"
-
-    @classmethod
-    def from_config(cls: type[AnyOptimizer], config: dict[str, Any]) -> AnyOptimizer:
-        """A new optimizer from what `get_config` gave; raises as the constructor does."""
-        return cls(**config)
 
     def engine_text(self) -> str:
         """The optimizer as the engine reads it."""

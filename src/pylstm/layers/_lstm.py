@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pylstm import _checks, initializers
 from pylstm._checks import Shape
+from pylstm._configured import Configured
 from pylstm.layers._recurrent import Recurrent
 from pylstm.layers._variables import Spec
 
@@ -206,7 +207,7 @@ class LSTM(Recurrent):
         return found
 
 
-class LSTMCell:
+class LSTMCell(Configured):
     """One step of an LSTM: give it to `RNN`, or call it.
 
     The arguments are those of `LSTM` up to `seed`. `RNN(LSTMCell(8), …)` makes the very layer
@@ -294,7 +295,9 @@ class LSTMCell:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, ready for JSON."""
         config = self.layer.get_config()
-        return {argument: config[argument] for argument in _CELL_ARGUMENTS}
+        if self.layer.auto_named:
+            del config["name"]
+        return {key: config[key] for key in (*_OF_LAYER, *_CELL_ARGUMENTS) if key in config}
 
     def get_weights(self) -> list[NDArray[Any]]:
         """Copies of kernel, recurrent_kernel and bias."""
@@ -333,11 +336,10 @@ def RNN(
         )
     if cell.wrapped:
         raise ValueError("cell: it already belongs to another layer; make a new LSTMCell")
-    kwargs = {"trainable": cell.layer.trainable, "dtype": cell.layer.dtype, **kwargs}
-    if not cell.layer.auto_named:
-        kwargs.setdefault("name", cell.layer.name)
+    config = cell.get_config()
+    kwargs = {**{key: config.pop(key) for key in _OF_LAYER if key in config}, **kwargs}
     layer = LSTM(
-        **cell.get_config(),
+        **config,
         return_sequences=return_sequences,
         return_state=return_state,
         go_backwards=go_backwards,
