@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from watched import Fake, X, Y, feed, fit, model
 
-from pylstm import callbacks
+from pylstm import callbacks, metrics
 
 
 class Recorder(callbacks.Callback):
@@ -21,7 +21,7 @@ class Recorder(callbacks.Callback):
 
 def _note(name):
     def method(self, *args):
-        self.calls.append((name, *args[:-1], None if args[-1] is None else sorted(args[-1])))
+        self.calls.append((name, *args[:-1], sorted(args[-1])))
 
     return method
 
@@ -37,12 +37,12 @@ for _name in dir(callbacks.Callback):
 def test_calls_come_in_keras_order():
     recorder, net = Recorder(), model()
     fit(net, recorder, epochs=1, validation_data=(X[:7], Y[:7]))
-    batch = [["on_train_batch_begin", None], ["on_train_batch_end", ["loss"]]]
-    test = [["on_test_batch_begin", None], ["on_test_batch_end", ["loss"]]]
-    expected = [("on_train_begin", None), ("on_epoch_begin", 0, None)]
+    batch = [["on_train_batch_begin", []], ["on_train_batch_end", ["loss"]]]
+    test = [["on_test_batch_begin", []], ["on_test_batch_end", ["loss"]]]
+    expected = [("on_train_begin", []), ("on_epoch_begin", 0, [])]
     for i in range(4):
         expected += [(name, i, logs) for name, logs in batch]
-    expected += [("on_test_begin", None)]
+    expected += [("on_test_begin", [])]
     for i in range(2):
         expected += [(name, i, logs) for name, logs in test]
     expected += [
@@ -66,11 +66,40 @@ def test_evaluate_and_predict_call_too():
     recorder = Recorder()
     found = net.predict(X, 15, verbose=0, callbacks=[recorder])
     assert np.array_equal(found, net.predict(X))
-    assert [call[0] for call in recorder.calls] == [
-        "on_predict_begin",
-        *["on_predict_batch_begin", "on_predict_batch_end"] * 2,
-        "on_predict_end",
-    ]
+    expected = [("on_predict_begin", [])]
+    for i in range(2):
+        expected += [("on_predict_batch_begin", i, []), ("on_predict_batch_end", i, ["outputs"])]
+    assert recorder.calls == [*expected, ("on_predict_end", [])]
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_callback_sees_the_outputs_of_a_batch_and_may_stop(batches):
+    class Two(callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append(logs["outputs"].copy())
+            self.model.stop_predicting = batch == 1
+
+        def on_test_batch_end(self, batch, logs=None):
+            seen.append(logs)
+            self.model.stop_evaluating = batch == 1
+
+    net, seen = model(), []
+    parts = [X[i : i + 8] for i in (0, 8, 16)]
+    whole = net.predict(X)
+    x, settings = (iter(parts), {}) if batches else (X, {"batch_size": 8})
+    found = net.predict(x, verbose=0, callbacks=[Two()], **settings)
+    assert np.array_equal(found, whole[:16])
+    assert np.array_equal(np.concatenate(seen), found)
+    assert np.array_equal(net.predict(X, verbose=0, callbacks=[Recorder()]), whole)
+    seen.clear()
+    pairs = [(part, Y[8 * i : 8 * i + 8]) for i, part in enumerate(parts)]
+    x, settings = (iter(pairs), {}) if batches else (X, {"y": Y, "batch_size": 8})
+    loss = net.evaluate(x, verbose=0, callbacks=[Two()], **settings)
+    assert len(seen) == 2
+    assert loss == net.evaluate(X[:16], Y[:16], 8, verbose=0)
+    settings = {"epochs": 1, "validation_data": (X, Y), "validation_batch_size": 8}
+    history = fit(net, Two(), **settings).history
+    assert history["val_loss"] == [net.evaluate(X[:16], Y[:16], 8, verbose=0)]
 
 
 def test_watching_batches_changes_nothing():
@@ -95,6 +124,28 @@ def test_only_callbacks_that_override_them_are_called_for_batches():
     assert callbacks.TerminateOnNaN().wants_batches("train")
     assert not callbacks.ModelCheckpoint("x").wants_batches("train")
     assert callbacks.ModelCheckpoint("x", save_freq=3).wants_batches("train")
+    assert not callbacks.ModelCheckpoint("x", save_freq=3).wants_batches("test")
+
+    class Both(callbacks.ModelCheckpoint):
+        on_train_batch_end = on_test_batch_begin = Old.on_batch_end
+
+    assert Both("x").wants_batches("train")
+    assert Both("x").wants_batches("test")
+    assert not Both("x").wants_batches("predict")
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 3])
+def test_methods_of_a_checkpoint_of_ones_own_are_called_for_batches(save_freq, tmp_path):
+    class Counting(callbacks.ModelCheckpoint):
+        batches = 0
+
+        def on_batch_end(self, batch, logs=None):
+            self.batches += 1
+
+    counting = Counting(tmp_path / "m.safetensors", save_freq=save_freq)
+    fit(model(), counting, epochs=2)
+    assert counting.batches == 8
+    assert (tmp_path / "m.safetensors").exists()
     assert callbacks.LambdaCallback(on_train_batch_end=print).wants_batches("train")
     assert not callbacks.LambdaCallback(on_epoch_end=print).wants_batches("train")
 
@@ -145,7 +196,8 @@ def test_only_callbacks_are_accepted():
         ({"patience": 2}, [3, 2, 2.5, 1.9, 2, 2, 2], 6),
         ({"min_delta": 0.5, "patience": 1}, [3, 2.7, 2.6, 1], 2),
         ({"mode": "max"}, [1, 2, 3, 3, 4], 4),
-        ({"baseline": 2.5, "patience": 2}, [3, 2.9, 2.8], 2),
+        ({"baseline": 2.5, "patience": 2}, [3, 2.9, 2.95, 2.8], 3),
+        ({"baseline": 2.5, "patience": 2}, [3, 2.9, 2.8, 2.4, 2.5], 5),
         ({"baseline": 2.5, "patience": 2}, [3, 2.4, 2.5, 2.5, 2.5], 4),
         ({"start_from_epoch": 3}, [1, 2, 3, 4, 5, 6], 5),
         ({}, [math.nan, math.nan, 1], 2),
@@ -159,6 +211,27 @@ def test_early_stopping_knows_what_is_better_by_name():
     assert feed(callbacks.EarlyStopping("val_accuracy"), [1, 2, 3, 2], "val_accuracy")[0] == 4
     assert feed(callbacks.EarlyStopping("acc"), [1, 2, 3, 2], "acc")[0] == 4
     assert feed(callbacks.EarlyStopping("val_loss"), [1, 2, 3])[0] == 2
+
+
+def test_a_metric_of_the_model_tells_what_is_better():
+    class Misses(metrics.FunctionMetric):
+        _direction = "down"
+
+    names = {"hits": [1, 2, 3, 2], "error_free": [1, 2, 3, 2], "acc": [3, 2, 1, 2]}
+    fake = Fake()
+    fake.metrics = [
+        metrics.Accuracy(name="hits"),
+        metrics.BinaryAccuracy(name="error_free"),
+        Misses(lambda y, p: 0.0, name="acc"),
+    ]
+    for name, values in names.items():
+        for monitor in (name, f"val_{name}"):
+            assert feed(callbacks.EarlyStopping(monitor), values, monitor, fake)[0] == 4
+            fake.stop_training = False
+    assert feed(callbacks.EarlyStopping("hits", mode="min"), [3, 2, 1, 2], "hits", fake)[0] == 4
+    net = model(metrics=["mse", metrics.Accuracy(name="hits")])
+    assert [m.name for m in net.metrics] == ["mse", "hits"]
+    assert isinstance(net.metrics[0], metrics.MeanSquaredError)
 
 
 def test_early_stopping_restores_the_best_weights():

@@ -358,6 +358,22 @@ def test_an_error_beside_a_loss_of_classes_is_counted_in_python():
 
 def test_a_metric_of_ones_own_has_its_value_whoever_counts():
     mine = metrics.MeanSquaredError()
+def test_a_model_tells_the_metrics_that_it_was_given():
+    class Around(metrics.FunctionMetric):
+        """Has a metric, but is itself the one that was given."""
+
+        def __init__(self, name=None):
+            super().__init__(lambda y, p: 0.0, name)
+            self.metric = metrics.Accuracy()
+
+    given = [metrics.MeanSquaredError(), Around("around"), metrics.Accuracy()]
+    for loss in ("mse", lambda y, p: (0.0, p)):
+        model = regression(metrics=given)
+        model.compile("sgd", loss, metrics=given)
+        assert all(a is b for a, b in zip(model.metrics, given, strict=True))
+    assert Sequential().metrics == []
+
+
     model = regression(metrics=[mine])
     told = model.evaluate(X, Y, verbose=0, return_dict=True)
     assert mine.result() == told["mean_squared_error"] > 0

@@ -9,10 +9,11 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Base of all callbacks; override what is needed.
+    """Base of all callbacks; override what is needed. `logs` is a dict, empty if nothing is told.
 
     Attributes:
-        model: The model, from before `on_train_begin` on.
+        model: The model, from before `on_train_begin` on. Its `stop_training`, `stop_evaluating`
+            and `stop_predicting`, set to True, end the call after the batch.
         params: {"verbose", "epochs", "steps"} of the call.
     """
 
@@ -74,16 +75,20 @@ class Callback:
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of it."""
 
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch of it."""
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After a batch of it; `logs["outputs"]` are its results."""
 
     def wants_batches(self, kind: str) -> bool:
         """Whether a method for the batches of `kind` ("train", "test", "predict") is overridden."""
+        return self._overrides(Callback, kind)
+
+    def _overrides(self, base: type[Callback], kind: str) -> bool:
+        """Whether it has methods for these batches that are not those of `base`."""
         names = [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"]
         if kind == "train":
             names += ["on_batch_begin", "on_batch_end"]
         return any(
-            name in self.__dict__ or getattr(type(self), name) is not getattr(Callback, name)
+            name in self.__dict__ or getattr(type(self), name) is not getattr(base, name)
             for name in names
         )
 

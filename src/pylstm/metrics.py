@@ -45,6 +45,8 @@ class Named(Configured):
     """Base of everything that `compile(metrics=…)` takes: it has a name in logs."""
 
     _default_name = "metric"
+    _direction: str | None = None
+    """Whether higher values are better, "up", or lower ones, "down"; callbacks ask, as in Keras."""
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         _checks.unsupported("dtype", dtype, (None,))
@@ -148,6 +150,8 @@ class FunctionMetric(Metric):
 class _MeanError(FunctionMetric):
     """A mean of errors, which the engine counts where the loss has the same targets."""
 
+    _direction = "down"
+
     def in_engine(self) -> EngineMetric | None:
         """The same, counted by the engine; None of a subclass, which may count in its own way."""
         return _CountedByEngine(self) if type(self) in _CLASSES.values() else None
@@ -183,6 +187,8 @@ def _absolute_error(y_true: NDArray[Any], y_pred: NDArray[Any]) -> Any:
 
 class EngineMetric(Named):
     """A metric that the engine counts."""
+
+    _direction = "up"
 
     def engine_name(self, sparse: bool, binary: bool) -> str:
         """The engine's name of it: `sparse` targets are labels, `binary` ones a single output."""
@@ -274,6 +280,7 @@ class Perplexity(Named):
     """exp(loss), for a categorical crossentropy: the number of equally likely choices."""
 
     _default_name = "perplexity"
+    _direction = "down"
 
 
 _CLASSES: dict[str, type[Named]] = {
@@ -349,11 +356,15 @@ def _made(kind: type) -> Named:
     raise TypeError(f"metrics: expected a metric, not the class {name}")
 
 
+def given(metric: Named) -> Named:
+    """The metric that `compile` was given, of the one that counts in its place."""
+    return metric.metric if isinstance(metric, _CountedInPython | _CountedByEngine) else metric
+
+
 def serialize(metric: Named) -> dict[str, Any]:
     """`metric` as {"class_name": …, "config": {…}}; a function of the user as the metric's name,
     a class of theirs as its own, beside "custom"."""
-    if isinstance(metric, _CountedInPython | _CountedByEngine):
-        metric = metric.metric
+    metric = given(metric)
     kind, config = type(metric), metric.get_config()
     if kind in _CLASSES.values():
         return {"class_name": kind.__name__, "config": config}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pylstm import _checks
-from pylstm._callback import Logs
+from pylstm._callback import Callback, Logs
 from pylstm._warnings import warn
 from pylstm.callbacks._monitor import Monitor
 
@@ -24,8 +24,9 @@ class ModelCheckpoint(Monitor):
         verbose: 1 prints each save.
         save_best_only: Save only when the value has become better.
         save_weights_only: Leave the optimizer out.
-        mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
-            with a UserWarning if nothing in the name tells.
+        mode: "min", "max", or "auto": what the model's metric of this name says, as Keras' do by
+            `_direction`; else "max" for names that end in acc, accuracy or auc; else "min", with a
+            UserWarning if nothing in the name tells.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: Value to be beaten by the first save.
 
@@ -70,8 +71,9 @@ class ModelCheckpoint(Monitor):
         self.best = threshold
 
     def wants_batches(self, kind: str) -> bool:
-        """Only if it saves every so many batches."""
-        return kind == "train" and self.save_freq != "epoch"
+        """Only if it saves every so many batches, or a subclass has methods for them."""
+        base = ModelCheckpoint if self.save_freq == "epoch" else Callback
+        return self._overrides(base, kind)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Count from 0; look whether saving can go well."""
@@ -98,6 +100,7 @@ class ModelCheckpoint(Monitor):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save if the number of batches is reached."""
+        super().on_train_batch_end(batch, logs)
         self._batches += 1
         if isinstance(self.save_freq, int) and self._batches % self.save_freq == 0:
             self._save(self._epoch, {**(logs or {}), "batch": batch + 1})

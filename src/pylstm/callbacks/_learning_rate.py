@@ -17,8 +17,9 @@ class ReduceLROnPlateau(Monitor):
         factor: From 0 to below 1.
         patience: Epochs to wait, at least 0.
         verbose: 1 prints each change.
-        mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
-            with a UserWarning if nothing in the name tells.
+        mode: "min", "max", or "auto": what the model's metric of this name says, as Keras' do by
+            `_direction`; else "max" for names that end in acc, accuracy or auc; else "min", with a
+            UserWarning if nothing in the name tells.
         min_delta: Least change that counts as better; its sign does not matter.
         cooldown: Epochs after a change in which nothing is counted, at least 0.
         min_lr: Lower bound of the learning rate, at least 0.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pylstm import _checks
 from pylstm._callback import Callback, Logs
 from pylstm._warnings import warn
 
-_FALLING = ("loss", "error", "perplexity", "mse", "mae", "entropy")  # known to be better if lower
+_RISING = ("acc", "accuracy", "auc")  # names that end so are better if higher ...
+_FALLING = ("loss", "error", "perplexity", "mse", "mae", "entropy")  # ... and with these, if lower
 
 
 class Monitor(Callback):
@@ -19,12 +21,25 @@ class Monitor(Callback):
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         self.monitor = _checks.text("monitor", monitor)
-        _checks.choice("mode", mode, ("auto", "min", "max"))
-        up = mode == "max" or (mode == "auto" and monitor.endswith(("acc", "accuracy", "auc")))
-        self._sign = 1.0 if up else -1.0
-        known = up or any(word in monitor for word in _FALLING)
-        self._guesses = mode == "auto" and not known
+        self.mode = _checks.choice("mode", mode, ("auto", "min", "max"))
         self.min_delta = abs(_checks.number("min_delta", min_delta))
+        self._look(None)
+
+    def set_model(self, model: Any) -> None:
+        """Look which of the model's metrics is watched, which may know what is better."""
+        super().set_model(model)
+        name = self.monitor.removeprefix("val_")
+        watched = next((m for m in getattr(model, "metrics", ()) if m.name == name), None)
+        self._look(getattr(watched, "_direction", None))
+
+    def _look(self, direction: str | None) -> None:
+        """Take note of what is better: `mode`, or else `direction`, or else what the name tells."""
+        if self.mode == "auto" and direction is None and self.monitor.endswith(_RISING):
+            direction = "up"
+        up = self.mode == "max" or (self.mode == "auto" and direction == "up")
+        self._sign = 1.0 if up else -1.0
+        named = any(word in self.monitor for word in _FALLING)
+        self._guesses = self.mode == "auto" and direction is None and not named
 
     def value(self, logs: Logs | None) -> float | None:
         """The monitored value; warns if there is none."""

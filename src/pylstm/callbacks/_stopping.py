@@ -19,9 +19,11 @@ class EarlyStopping(Monitor):
         min_delta: Least change that counts as better; its sign does not matter.
         patience: Epochs to wait, at least 0.
         verbose: 1 prints when it stops.
-        mode: "min", "max", or "auto": "max" for names that end in acc, accuracy or auc, else "min",
-            with a UserWarning if nothing in the name tells.
-        baseline: Value to be beaten.
+        mode: "min", "max", or "auto": what the model's metric of this name says, as Keras' do by
+            `_direction`; else "max" for names that end in acc, accuracy or auc; else "min", with a
+            UserWarning if nothing in the name tells.
+        baseline: Value to be beaten: epochs count as waiting until one is better. Training stops
+            in none that is better than those before it.
         restore_best_weights: Go back to the weights of the best epoch at the end.
         start_from_epoch: Epochs before which nothing is compared, at least 0.
 
@@ -74,7 +76,7 @@ class EarlyStopping(Monitor):
                 self.best_weights = self.model.get_weights()
             if self.baseline is None or self.better(value, self.baseline):
                 self.wait = 0
-                return
+            return
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch, self.model.stop_training = epoch, True
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Compilable(Predictor):
     """A model that can be compiled."""
 
+    stop_evaluating = False
+    """Set by a callback, it ends an evaluation after the batch."""
     _compiled: Compiled | None = None
     _optimizer_state: tuple[int, list[NDArray[Any]]] | None = None
     """Steps done and slots that wait for a network."""
@@ -88,6 +90,11 @@ class Compilable(Predictor):
     def loss(self) -> Any:
         """The `losses.Loss`; None before `compile`."""
         return None if self._compiled is None else self._compiled.loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of `compile`; an empty list before."""
+        return [] if self._compiled is None else self._compiled.given()
 
     @property
     def metrics_names(self) -> list[str]:

@@ -136,6 +136,10 @@ class Compiled:
     @property
     def function(self) -> losses.FunctionLoss | None:
         """The loss if it is written in Python."""
+    def given(self) -> list[metrics.Named]:
+        """The metrics as `compile` was given them."""
+        return [metrics.given(m) for m in self.metrics]
+
         return self.loss if isinstance(self.loss, losses.FunctionLoss) else None
 
     @property

@@ -63,7 +63,7 @@ class Loop:
             batch = segment.first
             while batch < segment.last:
                 if single:
-                    callbacks.call(f"on_{kind}_batch_begin", step, None)
+                    callbacks.call(f"on_{kind}_batch_begin", step, {})
                 with _checks.naming(segment.rows.place):
                     reached = self.run(segment, batch, mode, tally, single, tbptt)
                 step += reached - batch
@@ -80,10 +80,19 @@ class Loop:
     ) -> dict[str, float]:
         """Loss and metrics over `source`; nothing if it gives no batch any more."""
         tally = self.tally(source.first().y)
-        callbacks.call("on_test_begin", None)
+        self._model.stop_evaluating = False
+        callbacks.call("on_test_begin", {})
         try:
             progress.begin("", source.steps, tally)
-            steps = self.walk(source, 0, "evaluate", tally, progress, callbacks)
+            steps = self.walk(
+                source,
+                0,
+                "evaluate",
+                tally,
+                progress,
+                callbacks,
+                lambda: self._model.stop_evaluating,
+            )
             logs = tally.logs() if steps else {}
             progress.end(steps, logs)
         finally:
@@ -180,7 +189,7 @@ class Loop:
         weight = segment.rows.weight
         if weight is None:
             return None if mask is None else mask.astype(np.float32)
-        weights: NDArray[Any] = weight[members]
+        weights: NDArray[Any] = weight[segment.members(batch)]
         if mask is None:
             return weights
         return np.where(mask, weights if weights.ndim == 2 else weights[:, None], 0)

@@ -35,6 +35,8 @@ _LARGE = 1 << 18  # elements of a result whose memory NumPy would get from the s
 class Predictor(Estimated):
     """A model that can be applied to data."""
 
+    stop_predicting = False
+    """Set by a callback, it ends a prediction after the batch."""
     _last: tuple[_core.Network, Any, tuple[int, ...], int, tuple[int, ...]] | None = None
     """Of the last call, if its result is small: the network, the model's input shape, the shape of
     x, the batch size and the shape of the result. A call like it is checked for its values only."""
@@ -59,7 +61,8 @@ class Predictor(Estimated):
                 UserWarning tells of more than 32 rows without it.
             verbose: As in `fit`; "auto" shows a bar, and only if it takes long.
             steps: Batches to predict; all if not given.
-            callbacks: A list of `callbacks.Callback`.
+            callbacks: A list of `callbacks.Callback`. One that sets `model.stop_predicting` ends
+                the prediction after the batch; the result has the rows done.
 
         Returns:
             (rows, …) as the last layer gives it, in the model's dtype.
@@ -95,8 +98,8 @@ class Predictor(Estimated):
         if callbacks is None and verbose in ("auto", 0):
             done = network.predict(data, size, 0, batches, BUDGET_MS, out)
         if done < batches:
-            self._predict_slowly(data, size, done, batches, out, verbose, callbacks)
-        return out
+            done = self._predict_slowly(data, size, done, batches, out, verbose, callbacks)
+        return out if done == batches else out[: done * size]
 
     def predict_on_batch(self, x: Any) -> NDArray[Any]:
         """`predict` of one batch of any number of rows; it raises what `predict` raises."""
@@ -119,29 +122,36 @@ class Predictor(Estimated):
         out: NDArray[Any],
         verbose: Any,
         callbacks: Any,
-    ) -> None:
-        """Write batches `done` … `batches` - 1 into `out`, with a bar and callbacks."""
+    ) -> int:
+        """Write batches `done` … `batches` - 1 into `out`, with a bar and callbacks; the number of
+        batches done, fewer if a callback stops it."""
         progress = _progress.make(verbose, quiet_lines=True)
         callback_list = CallbackList(callbacks)
         callback_list.begin(self, None, {"verbose": verbose, "steps": batches})
         single = callback_list.wants_batches("predict")
         network, amount = self._network(), _Amount()
-        callback_list.call("on_predict_begin", None)
+        if single:
+            self.stop_predicting = False
+        callback_list.call("on_predict_begin", {})
         try:
             progress.begin("", batches, amount)
             while done < batches:
                 if single:
-                    callback_list.call("on_predict_batch_begin", done, None)
+                    callback_list.call("on_predict_batch_begin", done, {})
                 last = done + 1 if single else batches
                 done = network.predict(data, batch_size, done, last, BUDGET_MS, out)
                 amount.rows = min(done * batch_size, len(out))
                 if single:
-                    callback_list.call("on_predict_batch_end", done - 1, {})
+                    outputs = out[(done - 1) * batch_size : amount.rows]
+                    callback_list.call("on_predict_batch_end", done - 1, {"outputs": outputs})
                 progress.update(done)
+                if single and self.stop_predicting:
+                    break
             progress.end(done, {})
         finally:
             progress.close()
-        callback_list.call("on_predict_end", None)
+        callback_list.call("on_predict_end", {})
+        return done
 
     def _predict_batches(
         self, batches: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
@@ -156,13 +166,14 @@ class Predictor(Estimated):
         progress = _progress.make(0 if waits else verbose)
         callback_list = CallbackList(callbacks)
         callback_list.begin(self, None, {"verbose": verbose, "steps": limit})
-        callback_list.call("on_predict_begin", None)
+        self.stop_predicting = False
+        callback_list.call("on_predict_begin", {})
         found: list[NDArray[Any]] = []
         until = time.monotonic() + BUDGET_MS / 1000
         try:
             progress.begin("", limit, amount)
             for number, item in enumerate(_items(batches)):
-                callback_list.call("on_predict_batch_begin", number, None)
+                callback_list.call("on_predict_batch_begin", number, {})
                 with _checks.naming(f"x: batch {number}"):
                     x = item[0] if isinstance(item, tuple) else item
                     found.append(self.predict_on_batch(x))
@@ -172,20 +183,20 @@ class Predictor(Estimated):
                             f"{found[0].shape[1:]}, which make no one array; give batches of "
                             f"another number of steps to predict_on_batch"
                         )
-                callback_list.call("on_predict_batch_end", number, {})
+                callback_list.call("on_predict_batch_end", number, {"outputs": found[-1]})
                 amount.rows += len(found[-1])
                 if waits and time.monotonic() > until:
                     waits, progress = False, _progress.make("auto", quiet_lines=True)
                     progress.begin("", limit, amount)
                 progress.update(number + 1)
-                if number + 1 == limit:
+                if number + 1 == limit or self.stop_predicting:
                     break
             if not found:
                 raise ValueError("x: the iterable gives no batch")
             progress.end(len(found), {})
         finally:
             progress.close()
-        callback_list.call("on_predict_end", None)
+        callback_list.call("on_predict_end", {})
         return np.concatenate(found)
 
     def _carried_states(self) -> dict[str, list[NDArray[Any]]]:

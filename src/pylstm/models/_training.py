@@ -139,9 +139,9 @@ class Trainer(Compilable):
             self.stop_training = False
             params = {"verbose": verbose, "epochs": last, "steps": source.steps}
             callback_list.begin(self, history, params)
-            callback_list.call("on_train_begin", None)
+            callback_list.call("on_train_begin", {})
             for epoch in range(first, last):
-                callback_list.call("on_epoch_begin", epoch, None)
+                callback_list.call("on_epoch_begin", epoch, {})
                 tally = loop.tally(source.first().y)
                 progress.begin(_progress.title(epoch, last), source.steps, tally)
                 try:
