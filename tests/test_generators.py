@@ -155,6 +155,79 @@ def test_validation_evaluation_and_prediction_on_batches():
     assert found == pytest.approx(net.evaluate(X, Y, 5, verbose=0), rel=1e-12)
 
 
+def lists(**kwargs):
+    return list(batches(**kwargs))
+
+
+@pytest.mark.parametrize("source", [Many, lists, Indexed])
+def test_a_validation_of_some_batches_begins_with_the_first_each_time(source):
+    net = model()
+    net.optimizer.learning_rate = 0.0
+    expected = net.evaluate(X[:15], Y[:15], 5, verbose=0)[0]
+    settings = {"batch_size": 5, "epochs": 3, "verbose": 0}
+    history = net.fit(X, Y, validation_data=source(), validation_steps=3, **settings).history
+    assert history["val_loss"] == pytest.approx([expected] * 3, rel=1e-12)
+    history = net.fit(X, Y, validation_data=source(), validation_steps=9, **settings).history
+    whole = net.evaluate(X, Y, 5, verbose=0)[0]
+    assert history["val_loss"] == pytest.approx([whole] * 3, rel=1e-12)
+    assert net.evaluate(source(), steps=9, verbose=0)[0] == pytest.approx(whole, rel=1e-12)
+
+
+def test_a_validation_by_a_generator_goes_on():
+    net = model()
+    net.optimizer.learning_rate = 0.0
+    parts = [net.evaluate(X[i : i + 10], Y[i : i + 10], 5, verbose=0)[0] for i in (0, 10)]
+    settings = {"epochs": 2, "verbose": 0, "validation_steps": 2}
+    history = net.fit(X, Y, validation_data=batches(), **settings).history
+    assert history["val_loss"] == pytest.approx(parts, rel=1e-12)
+
+
+def test_a_validation_split_counts_no_row_twice():
+    net = model()
+    net.optimizer.learning_rate = 0.0
+    settings = {"validation_split": 0.35, "batch_size": 5, "verbose": 0}
+    found = [net.fit(X, Y, validation_steps=n, **settings).history["val_loss"] for n in (None, 5)]
+    assert found[0] == found[1]
+
+
+def test_an_object_like_a_py_dataset_is_told_of_epochs():
+    """Before its first batch is asked for, which may be another then."""
+
+    class Counting(Indexed):
+        """Has a number of batches in place of a length."""
+
+        __len__ = None
+        num_batches = np.int64(4)
+        begun = 0
+
+        def on_epoch_begin(self):
+            assert self.begun == self.ends
+            self.begun += 1
+
+        def __getitem__(self, i):
+            log.append((self.begun, self.ends))
+            return super().__getitem__(i)
+
+    log = []
+    source, net = Counting(), model()
+    net.fit(source, epochs=2, shuffle=False, verbose=0)
+    assert source.asked == [0, 1, 2, 3] * 2
+    assert log == [(1, 0)] * 4 + [(2, 1)] * 4
+    assert same(net, arrays(epochs=2)[0])
+    assert np.array_equal(net.predict(source), net.predict(X))
+    net.evaluate(source, verbose=0)
+    assert (source.begun, source.ends) == (4, 4)
+
+
+def test_a_prediction_takes_the_first_part_of_lists_too():
+    net, _ = arrays()
+    for other in (net, model()):  # the second one is not built
+        pairs = ([x, y] for x, y in batches())
+        assert np.array_equal(other.predict(pairs), other.predict(X))
+    rows = (list(x) for x, _ in batches())
+    assert np.array_equal(net.predict(rows), net.predict(X))
+
+
 def test_batches_of_different_lengths():
     net = model()
     net.fit(((X[:4, :t], Y[:4]) for t in (2, 5, 3)), verbose=0)

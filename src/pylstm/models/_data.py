@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Indexed(Protocol):
-    """A sequence of batches: a list, or an object as Keras' PyDataset."""
+    """A sequence of batches: a list, or an object as Keras' PyDataset with a length."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Any: ...
@@ -112,11 +112,14 @@ class ArraySource:
 
 
 class BatchSource:
-    """Batches from an iterable, a generator, or an object with `__len__` and `__getitem__`.
+    """Batches from an iterable, a generator, or an object with `__getitem__` and `__len__` or, as
+    Keras' PyDataset may have, `num_batches`; its `on_epoch_begin` and `on_epoch_end` are called.
 
     `argument` names it in messages. `prepare` checks one item, given its place; it is called for
     each batch as it comes. The first pass is `begin`; a sequence of batches is taken in an order
-    that follows from `seed` and `turns` + pass.
+    that follows from `seed` and `turns` + pass. Of `steps` batches a pass takes so many, and the
+    next one goes on after them; with `anew` it takes at most so many, from the first one on,
+    unless `batches` is an iterator, which cannot begin again.
     """
 
     def __init__(
@@ -128,11 +131,15 @@ class BatchSource:
         seed: int | None = None,
         turns: int = 0,
         begin: int = 0,
+        anew: bool = False,
     ) -> None:
         self._argument, self._batches, self._prepare = argument, batches, prepare
         self._seed, self._turns, self._begin = seed, turns, begin
-        self.steps = len(batches) if steps is None and isinstance(batches, Indexed) else steps
-        self._limit = steps
+        self._limit, self._anew = steps, anew and not isinstance(batches, Iterator)
+        count = batch_count(batches)
+        self.steps = count if steps is None else steps
+        if self._anew and count is not None:
+            self.steps = min(count, self.steps or count)
         self._iterator: Iterator[tuple[int, Any]] | None = None
         self._ahead: Rows | None = None
         self._example: Rows | None = None
@@ -141,6 +148,7 @@ class BatchSource:
     def first(self) -> Rows:
         """The first batch of all; it is not lost for the pass."""
         if self._example is None:
+            tell(self._batches, "on_epoch_begin")
             self._iterator = self._fresh(self._begin)
             self._example = self._ahead = self._next()
         if self._example is None:
@@ -149,7 +157,10 @@ class BatchSource:
 
     def segments(self, index: int) -> Iterator[Segment]:
         """The batches of pass `index`; sets `exhausted` if the iterable ends before the pass."""
-        if self._iterator is None or (self._limit is None and self._ahead is None):
+        if self._ahead is None:
+            tell(self._batches, "on_epoch_begin")
+        from_start = self._limit is None or self._anew
+        if self._iterator is None or (from_start and self._ahead is None):
             self._iterator = self._fresh(index)
         done = 0
         while self._limit is None or done < self._limit:
@@ -159,7 +170,7 @@ class BatchSource:
             count = rows.data.rows
             yield Segment(rows, np.arange(count, dtype=np.int64), count, 0, 1)
             done += 1
-        if done < (self._limit or 1):
+        if done < (1 if self._anew else self._limit or 1):
             self.exhausted = True
             wanted = "no batch" if self._limit is None else f"{done} of {self._limit} batches"
             warn(
@@ -168,16 +179,14 @@ class BatchSource:
                 f"does not run out",
                 RuntimeWarning,
             )
-        ended = getattr(self._batches, "on_epoch_end", None)
-        if ended is not None:
-            ended()
+        tell(self._batches, "on_epoch_end")
 
     def _take(self, index: int) -> Rows | None:
         """The next batch; starts again once if the iterable can be iterated again."""
         rows = self._next()
         # An iterator, such as a generator, cannot.
         again = self._limit is not None and not isinstance(self._batches, Iterator)
-        if rows is None and again:
+        if rows is None and again and not self._anew:
             self._iterator = self._fresh(index)
             rows = self._next()
         return rows
@@ -193,9 +202,9 @@ class BatchSource:
 
     def _fresh(self, index: int) -> Iterator[tuple[int, Any]]:
         """The batches of pass `index` with their numbers: of a sequence, their indices."""
-        if not isinstance(self._batches, Indexed):
-            return enumerate(self._batches)
-        batches, count = self._batches, len(self._batches)
+        batches, count = self._batches, batch_count(self._batches)
+        if count is None:
+            return enumerate(batches)
         if self._seed is None:
             return ((i, batches[i]) for i in range(count))
         order = _core.permutation(count, self._seed, _stream(self._turns + index))
@@ -203,6 +212,21 @@ class BatchSource:
 
 
 Source = ArraySource | BatchSource
+
+
+def batch_count(batches: Any) -> int | None:
+    """Number of batches of a sequence; None of what is none, or has no end."""
+    if isinstance(batches, Indexed):
+        return len(batches)
+    count = getattr(batches, "num_batches", None) if hasattr(batches, "__getitem__") else None
+    return int(count) if isinstance(count, int | np.integer) else None
+
+
+def tell(batches: Any, method: str) -> None:
+    """Call what Keras calls of a PyDataset before and after each pass, if it is there."""
+    function = getattr(batches, method, None)
+    if function is not None:
+        function()
 
 
 def _stream(number: int) -> int:

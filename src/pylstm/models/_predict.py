@@ -14,7 +14,7 @@ import numpy as np
 from pylstm import _checks, _core, _progress
 from pylstm._callback import CallbackList
 from pylstm._warnings import warn
-from pylstm.models._data import is_batches
+from pylstm.models._data import batch_count, is_batches, tell
 from pylstm.models._estimated import Estimated
 from pylstm.models._prepare import (
     BATCH_SIZE,
@@ -55,7 +55,7 @@ class Predictor(Estimated):
 
         Args:
             x: As in `fit`, but values that are not finite are no error; or an iterable of batches
-                x, or (x, …): a generator, as a list of arrays is rows of one array.
+                x, (x, …) or [x, …]: a generator, as a list of arrays is rows of one array.
             batch_size: Rows computed at a time, 32 if not given. The result does not depend on it,
                 except in a stateful model, where it decides which rows go on from which; there a
                 UserWarning tells of more than 32 rows without it.
@@ -172,11 +172,11 @@ class Predictor(Estimated):
         until = time.monotonic() + BUDGET_MS / 1000
         try:
             progress.begin("", limit, amount)
+            tell(batches, "on_epoch_begin")
             for number, item in enumerate(_items(batches)):
                 callback_list.call("on_predict_batch_begin", number, {})
                 with _checks.naming(f"x: batch {number}"):
-                    x = item[0] if isinstance(item, tuple) else item
-                    found.append(self.predict_on_batch(x))
+                    found.append(self.predict_on_batch(self._inputs_of(item)))
                     if found[-1].shape[1:] != found[0].shape[1:]:
                         raise ValueError(
                             f"its results have the shape {found[-1].shape[1:]}, those of batch 0 "
@@ -193,11 +193,21 @@ class Predictor(Estimated):
                     break
             if not found:
                 raise ValueError("x: the iterable gives no batch")
+            tell(batches, "on_epoch_end")
             progress.end(len(found), {})
         finally:
             progress.close()
         callback_list.call("on_predict_end", {})
         return np.concatenate(found)
+
+    def _inputs_of(self, item: Any) -> Any:
+        """x of one item of an iterable: the first part of a tuple, or of a list like [x, y]. In a
+        list of rows each has an axis less, which an open model cannot tell."""
+        if isinstance(item, tuple):
+            return item[0]
+        ranks = (len(self.input_shape),) if self.built else (2, 3)
+        pair = isinstance(item, list) and item and getattr(item[0], "ndim", 0) in ranks
+        return item[0] if pair else item
 
     def _carried_states(self) -> dict[str, list[NDArray[Any]]]:
         """What stateful layers carry, by mode."""
@@ -289,8 +299,5 @@ class _Amount:
 
 
 def _items(batches: Any) -> Iterator[Any]:
-    if isinstance(batches, Iterable):
-        yield from batches
-    else:
-        for i in range(len(batches)):
-            yield batches[i]
+    count = None if isinstance(batches, Iterable) else batch_count(batches)
+    return iter(batches) if count is None else (batches[i] for i in range(count))

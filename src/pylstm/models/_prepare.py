@@ -144,9 +144,8 @@ class Preparer:
             return self._batches("x", x, steps, "evaluate")
         size = _checks.positive_int("batch_size", BATCH_SIZE if batch_size is None else batch_size)
         rows = self.rows(x, y, sample_weight, None, "evaluate", size)
-        if steps is not None:
-            steps = min(steps, -(-len(rows.x) // size))
         check_equal_batches(self._model.layers, len(rows.x), size)
+        steps = _at_most(steps, len(rows.x), size)
         return ArraySource(rows, 0, len(rows.x), size, steps=steps)
 
     def fit_sources(
@@ -190,7 +189,8 @@ class Preparer:
         size = data.validation_batch_size or size
         with _checks.naming("validation_split"):
             check_equal_batches(self._model.layers, len(rows.x) - stop, size)
-        return ArraySource(rows, stop, len(rows.x), size, steps=data.validation_steps)
+        steps = _at_most(data.validation_steps, len(rows.x) - stop, size)
+        return ArraySource(rows, stop, len(rows.x), size, steps=steps)
 
     def _validation(self, data: FitData) -> Source:
         given = data.validation_data
@@ -224,7 +224,8 @@ class Preparer:
                 rows.place = place
                 return rows
 
-        source = BatchSource(argument, batches, prepare, steps, seed, turns, begin)
+        anew = mode == "evaluate"
+        source = BatchSource(argument, batches, prepare, steps, seed, turns, begin, anew)
         source.first()
         return source
 
@@ -276,6 +277,11 @@ class Preparer:
 def optional_count(argument: str, value: Any) -> int | None:
     """None, or `value` as an int >= 1."""
     return None if value is None else _checks.positive_int(argument, value)
+
+
+def _at_most(steps: int | None, rows: int, batch_size: int) -> int | None:
+    """`steps`, no more than there are batches of the rows; None: all of them."""
+    return None if steps is None else min(steps, -(-rows // batch_size))
 
 
 def batch_length(x: NDArray[Any]) -> int:

@@ -70,7 +70,8 @@ class Trainer(Compilable):
 
         Args:
             x: Rows: (rows, steps, features), (rows, steps) token ids or (rows, features), of any
-                real type; or an iterable of batches (x, y) or (x, y, sample_weight).
+                real type; or an iterable of batches (x, y) or (x, y, sample_weight), or an object
+                like Keras' PyDataset, whose `on_epoch_begin` and `on_epoch_end` are called.
             y: Targets; not with an iterable.
             batch_size: Rows a step, 32 if not given; the last batch of an epoch may be smaller.
             epochs: Epoch to stop at.
@@ -88,7 +89,8 @@ class Trainer(Compilable):
             initial_epoch: Epoch to start at.
             steps_per_epoch: Batches an epoch; all if not given. An epoch begins where the one
                 before it stopped, and again from the start where there are no more.
-            validation_steps: Batches of a validation; all if not given.
+            validation_steps: Batches of a validation at most; all if not given. Each validation
+                begins with the first one, except with a generator, which goes on.
             validation_batch_size: Rows a batch in validation; batch_size if not given.
             validation_freq: Validate every so many epochs, or after the epochs (from 1) in a list.
             tbptt: Cut each batch into windows of this many steps: one optimizer step each, states
