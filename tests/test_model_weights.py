@@ -56,6 +56,24 @@ def test_trainable_decides_what_training_changes():
     assert same(before, model.get_weights())
 
 
+def test_trainable_of_a_model_is_set_in_its_layers_too(capsys):
+    """As in Keras: so True thaws all of them."""
+    both = layers.Bidirectional(layers.LSTM(3))
+    model = Sequential([layers.Embedding(5, 2, trainable=False), both, layers.Dense(1)])
+    model.build((None, 4))
+    assert [v.trainable for v in model.weights] == [False] + [True] * 8
+    both.forward_layer.trainable = False
+    for flag in (True, False):
+        model.trainable = flag
+        assert [v.trainable for v in model.weights] == [flag] * 9
+        inner = [both.forward_layer, both.backward_layer]
+        assert [layer.trainable for layer in [*model.layers, *inner]] == [flag] * 5
+    model.layers[2].trainable = True  # the model is not
+    assert not model.trainable_weights
+    model.summary(show_trainable=True)
+    assert " Y " not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("frozen", [(), (0,), (1,), (0, 1)])
 def test_each_direction_of_a_bidirectional_may_be_frozen(frozen, capsys):
     inner = [layers.LSTM(3, trainable=i not in frozen, go_backwards=i == 1) for i in (0, 1)]

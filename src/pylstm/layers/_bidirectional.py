@@ -26,7 +26,8 @@ class Bidirectional(Recurrent):
     Input (rows, steps, features). With `return_sequences` the outputs of a step stand together;
     without it the last processed output of each direction is merged. Weights: those of the forward
     layer, then those of the backward layer. `forward_layer` and `backward_layer` are its two LSTMs:
-    they have their weights, and are trained if they and the Bidirectional are trainable.
+    they have their weights, and are trained if they and the Bidirectional are trainable. Setting
+    its `trainable` sets theirs, as in Keras.
 
     Args:
         layer: The LSTM to double; it is copied.
@@ -50,6 +51,11 @@ class Bidirectional(Recurrent):
     _arguments = ("layer", "merge_mode", "backward_layer")
     _inside = ("forward_layer", "backward_layer", "return_sequences", "return_state", "stateful")
     _fixed = ("name", "dtype", *_inside)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "trainable" and "backward_layer" in self.__dict__:
+            self.forward_layer.trainable = self.backward_layer.trainable = value
 
     def __init__(
         self,

@@ -41,10 +41,12 @@ class Structure:
                 f"dtype cannot be set: make a Sequential(…, dtype={value!r}) and give it the "
                 f"weights of this model: new.set_weights(old.get_weights())"
             )
-        if name == "trainable":
-            value = _checks.boolean(name, value)
-        elif name == "name":
+        if name == "name":
             value = layer_name(value)
+        elif name == "trainable":
+            value = _checks.boolean(name, value)
+            for layer in getattr(self, "_layers", ()):
+                layer.trainable = value
         super().__setattr__(name, value)
 
     def __init__(
@@ -244,11 +246,8 @@ class Structure:
             return self._variables()
 
     def _variables(self) -> list[Variable]:
-        return [
-            Variable(v.path, v.value, v.trainable and self.trainable)
-            for layer in self._layers
-            for v in layer.weights
-        ]
+        found = (v for layer in self._layers for v in layer.weights)
+        return [Variable(v.path, v.value, v.trainable and self.trainable) for v in found]
 
     @property
     def trainable_weights(self) -> list[Variable]:

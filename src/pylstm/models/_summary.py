@@ -37,7 +37,7 @@ def table(
         edges = _edges(positions, len(head))
     unit = total if edges[-1] <= 1 else 1
     widths = [max(8, round(b * unit) - round(a * unit) - 3) for a, b in pairwise((0.0, *edges))]
-    rows = [_row(layer, show_trainable) for layer in layers]
+    rows = [_row(layer, show_trainable, model.trainable) for layer in layers]
     lines = [
         f'Model: "{model.name}"',
         _rule(widths, "┏━┳┓"),
@@ -91,12 +91,13 @@ def printable(text: str) -> str:
     return text
 
 
-def _row(layer: Layer, show_trainable: bool) -> list[str]:
+def _row(layer: Layer, show_trainable: bool, trained: bool) -> list[str]:
     shape = _shape(layer.output_shape) if layer.built else "?"
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
     row = [f"{layer.name} ({type(layer).__name__})", shape, count]
     if show_trainable:
         flags = layer.trainable_flags() if layer.built else [layer.trainable]
+        flags = [trained and flag for flag in flags]
         row.append(("Y" if all(flags) else "part" if any(flags) else "N") if layer.weights else "-")
     return row
 
