@@ -39,9 +39,11 @@ def test_the_three_accuracies():
         ("categorical_crossentropy", "sparse_categorical_accuracy"),
         ("binary_crossentropy", "sparse_categorical_accuracy"),
         ("sparse_categorical_crossentropy", "categorical_accuracy"),
+        ("sparse_categorical_crossentropy", "mean_squared_error"),
+        ("sparse_categorical_crossentropy", "mean_absolute_error"),
     ],
 )
-def test_an_accuracy_of_other_targets_than_the_loss_has_is_refused(loss, metric):
+def test_a_metric_of_other_targets_than_the_loss_has_is_refused(loss, metric):
     with pytest.raises(ValueError, match=f"metrics: {metric} needs .* the loss {loss} does not"):
         language(loss, metrics=[metric])
 
@@ -356,8 +358,6 @@ def test_an_error_beside_a_loss_of_classes_is_counted_in_python():
     assert found == pytest.approx(np.abs(c.predict(IDS) - onehot).mean(), rel=1e-6)
 
 
-def test_a_metric_of_ones_own_has_its_value_whoever_counts():
-    mine = metrics.MeanSquaredError()
 def test_a_model_tells_the_metrics_that_it_was_given():
     class Around(metrics.FunctionMetric):
         """Has a metric, but is itself the one that was given."""
@@ -374,6 +374,8 @@ def test_a_model_tells_the_metrics_that_it_was_given():
     assert Sequential().metrics == []
 
 
+def test_a_metric_of_ones_own_has_its_value_whoever_counts():
+    mine = metrics.MeanSquaredError()
     model = regression(metrics=[mine])
     told = model.evaluate(X, Y, verbose=0, return_dict=True)
     assert mine.result() == told["mean_squared_error"] > 0

@@ -23,8 +23,8 @@ class Compiled:
 
     Raises:
         TypeError, ValueError: from `get` of each; two metrics of one name; perplexity with a loss
-            that is not a plain categorical crossentropy; an accuracy of other targets than the
-            loss has.
+            that is not a plain categorical crossentropy; an accuracy or an error of other targets
+            than the loss has.
     """
 
     def __init__(self, optimizer: Any, loss: Any, metric_list: Any) -> None:
@@ -104,8 +104,15 @@ class Compiled:
                 "sparse_categorical_crossentropy, without label smoothing"
             )
         if isinstance(metric, metrics.MeanSquaredError | metrics.MeanAbsoluteError):
-            counts = loss is not None and not (self.categorical or self.function)
-            return (metric.in_engine() if counts else None) or metric
+            counted = metric.in_engine()
+            if counted is not None and loss is not None and loss.sparse:
+                raise ValueError(
+                    f"metrics: {metric.name} needs a target for each output, which the loss "
+                    f"{loss.engine_name} does not have: its targets are integer labels"
+                )
+            if loss is None or self.categorical or self.function:
+                return metric
+            return counted or metric
         if not isinstance(metric, metrics.EngineMetric) or loss is None:
             return metric
         if isinstance(loss, losses.FunctionLoss):
@@ -129,6 +136,10 @@ class Compiled:
         """Whether the loss is a crossentropy of classes."""
         return self.loss is not None and self.loss.engine_name in _LIKELIHOODS
 
+    def given(self) -> list[metrics.Named]:
+        """The metrics as `compile` was given them."""
+        return [metrics.given(m) for m in self.metrics]
+
     def names(self) -> list[str]:
         """Names in logs: "loss", then the metrics as given."""
         return ["loss", *(m.name for m in self.metrics)]
@@ -136,10 +147,6 @@ class Compiled:
     @property
     def function(self) -> losses.FunctionLoss | None:
         """The loss if it is written in Python."""
-    def given(self) -> list[metrics.Named]:
-        """The metrics as `compile` was given them."""
-        return [metrics.given(m) for m in self.metrics]
-
         return self.loss if isinstance(self.loss, losses.FunctionLoss) else None
 
     @property
@@ -199,6 +206,7 @@ class Tally:
     def add_loss(self, loss: float, rows: int, applied: bool) -> None:
         """Take in the loss of one batch that was computed in Python."""
         self._python_loss += loss * rows
+        self._python_rows += rows
         self._python_skipped += not applied
 
     @property
@@ -210,7 +218,6 @@ class Tally:
         """Values so far, by name, sorted as Keras sorts them."""
         totals = self._totals()
         if self._compiled.function is None:
-        self._python_rows += rows
             loss = _ratio(totals, "loss")
         else:
             loss = self._python_loss / self._python_rows if self._python_rows else 0.0
