@@ -137,7 +137,7 @@ def test_a_function_is_given_the_weights_with_0_at_masked_steps(kind):
 
 
 def test_a_batch_of_padding_alone_is_no_step():
-    """Nor does it count in a mean; but states go on."""
+    """Nor does it count in a mean; states are held."""
     rng = np.random.default_rng(2)
     x, y = rng.integers(1, 4, (8, 2)), rng.normal(size=(8, 2, 1))
     x[2:4] = 0

@@ -195,7 +195,7 @@ class Network:
     ) -> NDArray[Any]:
         """Output of one batch; kept for `backward` if training."""
 
-    def backward(self, dy: NDArray[Any] | None) -> bool:
+    def backward(self, dy: NDArray[Any]) -> bool:
         """Gradients from dL/dy, then one optimizer step; False if one was not finite: no step."""
 
     def gradients(self, data: Data) -> tuple[float, list[NDArray[Any]]]:

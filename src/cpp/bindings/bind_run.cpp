@@ -1,6 +1,5 @@
 // Network over the rows of Data: checks, fits, evaluations, predictions, steps in two halves.
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "bindings/gil.hpp"
@@ -121,8 +120,8 @@ void register_runs(py::module_& m, py::class_<Network>& network) {
            py::arg("training"))
       .def(
           "backward",
-          [](Network& self, const std::optional<py::array>& dy) {
-            const ArrayView view = dy ? view_of(*dy, "the loss gradient") : ArrayView();
+          [](Network& self, const py::array& dy) {
+            const ArrayView view = view_of(dy, "the loss gradient");
             return unlocked([&](Interrupt* interrupt) { return self.backward(view, interrupt); });
           },
           py::arg("dy"))

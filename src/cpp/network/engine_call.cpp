@@ -91,13 +91,11 @@ bool Engine<T>::backward(const ArrayView& dy, Interrupt* interrupt) {
   CallWork<T>& work = *loan;
   const Rows<T>& out = work.rows.back();
   work.context.interrupt = interrupt;
-  T* d = dy.empty() ? nullptr : work.dy[0].reserve(out.rows() * out.features);
-  if (d != nullptr) read_time_major(dy, out, "the loss gradient", d);
+  T* d = work.dy[0].reserve(out.rows() * out.features);
+  read_time_major(dy, out, "the loss gradient", d);
   awaits_backward_ = false;
-  if (d != nullptr) {
-    backward_layers(work, training_weights_, layers_.size(), d, nullptr);
-    if (stop_requested(interrupt) || !update(work)) return false;
-  }
+  backward_layers(work, training_weights_, layers_.size(), d, nullptr);
+  if (stop_requested(interrupt) || !update(work)) return false;
   if (work.context.state != nullptr) keep_state(Mode::kFit, work.state);
   return true;
 }

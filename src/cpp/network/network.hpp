@@ -101,8 +101,7 @@ class Network {
   virtual Dim predict(const Data& data, const RunRequest& request, void* out, Interrupt* interrupt) = 0;
 
   // A step in two halves for losses computed outside, of one batch: last is first + 1. dy has the shape of forward's
-  // result; empty: the batch is padding alone, and only the states go on. backward throws std::invalid_argument if
-  // weights were set since forward.
+  // result. backward throws std::invalid_argument if weights were set since forward.
   virtual OwnedArray forward(const Data& data, const RunRequest& request, bool training, Interrupt* interrupt) = 0;
   virtual bool backward(const ArrayView& dy, Interrupt* interrupt) = 0;  // false: not finite, nothing updated
 

@@ -142,10 +142,8 @@ class Loop:
         weights = None
         if function.takes_weights:
             mask = self._padding(segment.rows.x, segment.members(batch))
-            if mask is not None and not mask.any():  # no step, as with the engine's losses
-                if training:
-                    self.network.backward(None)
-                return
+            if mask is not None and not mask.any():
+                return  # no step, as with the engine's losses; padding only holds the states
             weights = self._weights(segment, batch, mask)
         loss, gradient = function(y_true, y_pred, weights)
         if not np.isfinite(loss):
