@@ -138,10 +138,10 @@ class Loop:
         y_pred = self.network.forward(
             segment.rows.data, segment.order, segment.batch_size, batch, training
         )
-        y_true = self._show(segment, batch, y_pred, tally)
+        mask = self._padding(segment, batch)
+        y_true = self._show(segment, batch, y_pred, mask, tally)
         weights = None
         if function.takes_weights:
-            mask = self._padding(segment.rows.x, segment.members(batch))
             if mask is not None and not mask.any():
                 return  # no step, as with the engine's losses; padding only holds the states
             weights = self._weights(segment, batch, mask)
@@ -164,20 +164,24 @@ class Loop:
         finally:
             if self._stateful:
                 network.set_state("predict", carried)
-        self._show(segment, batch, y_pred, tally)
+        self._show(segment, batch, y_pred, self._padding(segment, batch), tally)
 
     def _show(
-        self, segment: Segment, batch: int, y_pred: NDArray[Any], tally: Tally
+        self,
+        segment: Segment,
+        batch: int,
+        y_pred: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        tally: Tally,
     ) -> NDArray[Any]:
         """Count the metrics written in Python; the targets of the batch.
 
         A last axis of size 1 that the targets lack is added, as for the engine's losses.
         """
-        members = segment.members(batch)
-        y_true: NDArray[Any] = segment.rows.y[members]
+        y_true: NDArray[Any] = segment.rows.y[segment.members(batch)]
         if (*y_true.shape, 1) == y_pred.shape:  # else NumPy would broadcast rows against rows
             y_true = y_true[..., None]
-        tally.add_batch(y_true, y_pred, self._padding(segment.rows.x, members))
+        tally.add_batch(y_true, y_pred, mask)
         return y_true
 
     def _weights(
@@ -192,8 +196,8 @@ class Loop:
             return weights
         return np.where(mask, weights if weights.ndim == 2 else weights[:, None], 0)
 
-    def _padding(self, x: NDArray[Any], members: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    def _padding(self, segment: Segment, batch: int) -> NDArray[np.bool_] | None:
         """(rows, steps) mask of one batch's outputs; None if nothing is masked."""
         if not self._masked:
             return None
-        return self._first.compute_mask(x[members])
+        return self._first.compute_mask(segment.rows.x[segment.members(batch)])
