@@ -125,6 +125,8 @@ def test_only_callbacks_that_override_them_are_called_for_batches():
     assert not callbacks.ModelCheckpoint("x").wants_batches("train")
     assert callbacks.ModelCheckpoint("x", save_freq=3).wants_batches("train")
     assert not callbacks.ModelCheckpoint("x", save_freq=3).wants_batches("test")
+    assert callbacks.LambdaCallback(on_train_batch_end=print).wants_batches("train")
+    assert not callbacks.LambdaCallback(on_epoch_end=print).wants_batches("train")
 
     class Both(callbacks.ModelCheckpoint):
         on_train_batch_end = on_test_batch_begin = Old.on_batch_end
@@ -132,22 +134,6 @@ def test_only_callbacks_that_override_them_are_called_for_batches():
     assert Both("x").wants_batches("train")
     assert Both("x").wants_batches("test")
     assert not Both("x").wants_batches("predict")
-
-
-@pytest.mark.parametrize("save_freq", ["epoch", 3])
-def test_methods_of_a_checkpoint_of_ones_own_are_called_for_batches(save_freq, tmp_path):
-    class Counting(callbacks.ModelCheckpoint):
-        batches = 0
-
-        def on_batch_end(self, batch, logs=None):
-            self.batches += 1
-
-    counting = Counting(tmp_path / "m.safetensors", save_freq=save_freq)
-    fit(model(), counting, epochs=2)
-    assert counting.batches == 8
-    assert (tmp_path / "m.safetensors").exists()
-    assert callbacks.LambdaCallback(on_train_batch_end=print).wants_batches("train")
-    assert not callbacks.LambdaCallback(on_epoch_end=print).wants_batches("train")
 
 
 def test_stop_training_ends_the_epoch_after_the_batch():

@@ -86,3 +86,17 @@ def test_a_name_in_a_checkpoint_that_has_no_value(tmp_path):
     with pytest.warns(RuntimeWarning, match="names f1"):
         fit(net, note, callbacks.ModelCheckpoint(tmp_path / "m{f1}"))
     assert [path.name for path in tmp_path.iterdir()] == ["m0.5"]
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 3])
+def test_methods_of_a_checkpoint_of_ones_own_are_called_for_batches(save_freq, tmp_path):
+    class Counting(callbacks.ModelCheckpoint):
+        batches = 0
+
+        def on_batch_end(self, batch, logs=None):
+            self.batches += 1
+
+    counting = Counting(tmp_path / "m.safetensors", save_freq=save_freq)
+    fit(model(), counting, epochs=2)
+    assert counting.batches == 8
+    assert (tmp_path / "m.safetensors").exists()

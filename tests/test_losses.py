@@ -278,3 +278,19 @@ def test_a_metric_that_nothing_counts_is_refused():
             metrics.get(kind)
         with pytest.raises(TypeError, match="custom_objects: expected a class of metrics"):
             metrics.deserialize({"class_name": "Metric", "custom": "mine"}, {"mine": kind})
+
+
+def test_a_model_tells_the_metrics_that_it_was_given():
+    class Around(metrics.FunctionMetric):
+        """Has a metric, but is itself the one that was given."""
+
+        def __init__(self, name=None):
+            super().__init__(lambda y, p: 0.0, name)
+            self.metric = metrics.Accuracy()
+
+    given = [metrics.MeanSquaredError(), Around("around"), metrics.Accuracy()]
+    for loss in ("mse", lambda y, p: (0.0, p)):
+        model = Sequential([layers.Dense(1)])
+        model.compile("sgd", loss, metrics=given)
+        assert all(a is b for a, b in zip(model.metrics, given, strict=True))
+    assert Sequential().metrics == []

@@ -358,22 +358,6 @@ def test_an_error_beside_a_loss_of_classes_is_counted_in_python():
     assert found == pytest.approx(np.abs(c.predict(IDS) - onehot).mean(), rel=1e-6)
 
 
-def test_a_model_tells_the_metrics_that_it_was_given():
-    class Around(metrics.FunctionMetric):
-        """Has a metric, but is itself the one that was given."""
-
-        def __init__(self, name=None):
-            super().__init__(lambda y, p: 0.0, name)
-            self.metric = metrics.Accuracy()
-
-    given = [metrics.MeanSquaredError(), Around("around"), metrics.Accuracy()]
-    for loss in ("mse", lambda y, p: (0.0, p)):
-        model = regression(metrics=given)
-        model.compile("sgd", loss, metrics=given)
-        assert all(a is b for a, b in zip(model.metrics, given, strict=True))
-    assert Sequential().metrics == []
-
-
 def test_a_metric_of_ones_own_has_its_value_whoever_counts():
     mine = metrics.MeanSquaredError()
     model = regression(metrics=[mine])
