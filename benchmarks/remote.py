@@ -130,6 +130,14 @@ def _cores(threads: int) -> list[str]:
     return [str(core) for core in sorted(os.sched_getaffinity(0))[-threads:]]
 
 
+# What a shell may have set for other work, and would slow a library here: it finds the best itself.
+FORCED = (
+    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+    *("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS", "ATEN_CPU_CAPABILITY"),
+    *("OMP_PROC_BIND", "OMP_PLACES", "OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"),
+)
+
+
 def _environment(name: str, threads: int, isa: str, with_path: bool) -> dict[str, str]:
     """Thread counts, set before the library loads. No setting slows a library in its own turn.
 
@@ -137,8 +145,8 @@ def _environment(name: str, threads: int, isa: str, with_path: bool) -> dict[str
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYLSTM_NUM_THREADS")
     result = {**os.environ, **dict.fromkeys(names, str(threads))}
-    for forced in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-        result.pop(forced, None)  # for old builds; a current NumPy finds the best kernel itself
+    for forced in FORCED:
+        result.pop(forced, None)
     result["OPENBLAS_THREAD_TIMEOUT"] = "20"  # idle threads sleep after 2**20 cycles, not 2**26
     result["KMP_BLOCKTIME"] = "10"  # milliseconds, not 200
     result["TF_CPP_MIN_LOG_LEVEL"] = "2"

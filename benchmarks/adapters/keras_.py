@@ -90,17 +90,23 @@ def _function(problem: Problem, x: Any, y: Any) -> Prepared:
 
 
 def _training(problem: Problem, x: Any, y: Any) -> Prepared:
+    rows = tf.data.Dataset.from_tensor_slices((np.concatenate(x), np.concatenate(y)))
+    batches = rows.batch(problem.batch).repeat().prefetch(tf.data.AUTOTUNE)
+
     def runners(jit: bool) -> tuple[Run, Run]:
         model = _model(problem)
         model.compile("adam", "sparse_categorical_crossentropy", jit_compile=jit)
+        # builds what the loop below calls
+        model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
+        iterator = iter(batches)
         done = 0
 
         def fit(repeats: int) -> None:
-            nonlocal done
-            rows = np.arange(done, done + repeats) % len(x)
-            done += repeats
-            xs, ys = np.concatenate(x[rows]), np.concatenate(y[rows])
-            model.fit(xs, ys, batch_size=problem.batch, shuffle=False, verbose=0)
+            # What fit does for each batch: one call of it takes as long as many steps before the
+            # first one, and learning has few such calls.
+            for _ in range(repeats):
+                logs = model.train_function(iterator)
+            float(logs["loss"])  # waits
 
         def train_on_batch(repeats: int) -> None:
             nonlocal done
