@@ -48,7 +48,11 @@ def main() -> int:
     except ValueError as error:
         sys.exit(f"benchmarks: {error}")
     if args.output:
+        if args.output.exists():
+            sys.exit(f"benchmarks: {args.output}: expected a new file, got one that is there")
         args.output.parent.mkdir(parents=True, exist_ok=True)
+    if stale := peers.newer_source():
+        sys.exit(f"benchmarks: {stale} is newer than the installed pylstm: install it again")
     plan = Plan(args.pairs, args.seconds)
     names = peers.installed() if args.peers is None else args.peers
     stored: dict[str, Any] = {
@@ -72,7 +76,9 @@ def main() -> int:
                 if args.output:
                     limits = [*stored["limits"], *bench.limits().values()]
                     text = json.dumps({**stored, "limits": limits}, indent=1)
-                    args.output.write_text(text + "\n")
+                    part = args.output.with_name(args.output.name + ".part")
+                    part.write_text(text + "\n")
+                    part.replace(args.output)
         finally:
             bench.close()
         stored["limits"] += bench.limits().values()

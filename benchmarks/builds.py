@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +32,8 @@ from pylstm import _core
 from pylstm._bench import problems
 from pylstm._bench.problems import Problem
 
+# of the environment; two builds that are compared have the same
+OPTIONS = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CMAKE_ARGS", "SKBUILD_CMAKE_ARGS")
 HEADER = """\
 | problem | threads | before | after | ratio | bits |
 | --- | --- | --- | --- | --- | --- |"""
@@ -46,7 +50,9 @@ def _python(revision: str) -> Path:
     named = _git("stash", "create").decode().strip() if revision == "." else revision
     commit = _git("rev-parse", "--verify", f"{named or 'HEAD'}^{{commit}}").decode().strip()
     tree = _git("rev-parse", f"{commit}^{{tree}}").decode().strip()
-    target = peers.ROOT / "build" / "builds" / tree[:12]
+    built_with = "\0".join([sys.version, *(os.environ.get(name, "") for name in OPTIONS)])
+    key = hashlib.sha256(f"{tree}\0{built_with}".encode()).hexdigest()
+    target = peers.ROOT / "build" / "builds" / key[:12]
     python = peers.interpreter(target)
     if not (target / "ready").exists():
         print(f"building {revision}, {commit[:12]}", flush=True)

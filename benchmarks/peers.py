@@ -39,6 +39,29 @@ def python(name: str) -> Path:
     return path
 
 
+def is_ready(name: str) -> bool:
+    """Whether a peer's environment is complete, and of the versions that are pinned now."""
+    marker = directory() / name / "ready"
+    return marker.exists() and marker.read_text().split() == list(PACKAGES[name])
+
+
 def installed() -> list[str]:
     """Peers that can run here, NumPy last: it is the specification, not a rival."""
-    return [name for name in PACKAGES if (directory() / name / "ready").exists()] + ["numpy"]
+    return [name for name in PACKAGES if is_ready(name)] + ["numpy"]
+
+
+def newer_source() -> Path | None:
+    """A source here that changed after the pylstm that is measured was installed, if there is one.
+
+    The results would bear the name of a revision that nobody measured.
+    """
+    import pylstm
+    from pylstm import _core
+
+    installed = Path(_core.__file__)
+    folders = ["src/cpp", "cmake"]
+    if not (ROOT / "src" / "pylstm" / "__init__.py").samefile(Path(pylstm.__file__)):
+        folders.append("src/pylstm")  # else what is imported is what is here
+    sources = (path for folder in folders for path in (ROOT / folder).rglob("*.*"))
+    changed = (p for p in sources if p.suffix in (".cpp", ".hpp", ".cmake", ".py"))
+    return next((p for p in changed if p.stat().st_mtime > installed.stat().st_mtime), None)

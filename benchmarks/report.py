@@ -38,10 +38,10 @@ def asked(row: Row) -> float:
 
 
 def verdict(row: Row) -> str:
-    """ "reached", "short", or nothing: no figure is asked, or its peers were not timed."""
+    """ "reached", "short", or nothing: no figure is asked, or a peer that it names has no time."""
     if _reason(row):
         return "short"
-    judged = not asked(row) or rival(row)
+    judged = not asked(row) or (rival(row) and not _missing(row))
     return "reached" if judged and (asked(row) or row["asked_percent"]) else ""
 
 
@@ -159,6 +159,12 @@ def plot(stored: Row) -> Figure:
         panel.grid(axis="both", alpha=0.3)
     figure.legend(handles=list(shown.values()), loc="outside upper center", ncols=len(shown))
     return figure
+
+
+def _missing(row: Row) -> list[str]:
+    """Peers that the row's figure names, and that have neither a time nor a reason for none."""
+    entries = {name: row["peers"].get(name, {}) for name in row["against"]}
+    return [name for name, e in entries.items() if not {"ratio", "unsupported"} & set(e)]
 
 
 def _wanted(row: Row) -> str:

@@ -14,6 +14,8 @@ from benchmarks.remote import Worker
 
 def _create(name: str, pip: list[str]) -> None:
     target = peers.directory() / name
+    if target.exists() and not (target / "pyvenv.cfg").exists():
+        raise SystemExit(f"{target}: expected an environment of ours or nothing, got other files")
     if target.exists():
         shutil.rmtree(target)
     venv.create(target, with_pip=True)
@@ -23,11 +25,6 @@ def _create(name: str, pip: list[str]) -> None:
     print(", ".join(f"{key} {value}" for key, value in worker.versions().items()))
     worker.close()
     (target / "ready").write_text("\n".join(peers.PACKAGES[name]) + "\n")  # complete, so pinned
-
-
-def _is_ready(name: str) -> bool:
-    marker = peers.directory() / name / "ready"
-    return marker.exists() and marker.read_text().split() == list(peers.PACKAGES[name])
 
 
 def main() -> None:
@@ -42,7 +39,7 @@ def main() -> None:
         os.environ["PYLSTM_PEERS"] = os.path.abspath(args.directory)
     for name in args.peers or peers.PACKAGES:
         print(f"{name}: ", end="", flush=True)
-        if _is_ready(name):
+        if peers.is_ready(name):
             print("is set up")
         else:
             _create(name, args.pip)

@@ -40,6 +40,8 @@ def row_of(threads: int, peers: dict[str, float], **changes: Any) -> dict[str, A
         (row_of(1, {"a": 1.1, "b": 2.0}, against=["b"]), "reached"),
         (row_of(1, {"a": 1.3}, asked_percent=86.0), "short"),
         (row_of(1, {"a": 2.0}, against=["missing"]), ""),
+        (row_of(1, {"a": 2.0}, against=["a", "missing"]), ""),
+        (row_of(1, {"a": 1.1}, against=["a", "missing"]), "short"),
         (row_of(1, {"a": 0.5}, against=["missing"]), ""),
         (row_of(1, {"a": 2.0}, against=["missing"], asked_percent=79.0), ""),
         (row_of(1, {"a": 2.0}, against=["missing"], asked_percent=86.0), "short"),
