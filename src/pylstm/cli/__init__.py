@@ -7,12 +7,11 @@ becomes one line on standard error and exit code 2; errors in the program keep t
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
+from pylstm.cli import _output
 from pylstm.cli._exit import FAILED, INTERRUPTED
 
 
@@ -29,15 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code: int = arguments.run(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _output.write("")  # flushes
         return code
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _output.abandon()
         return 1
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except OSError as error:
+        if error.filename == _output.STDOUT:
+            _output.abandon()
         reason = error.strerror if error.strerror and error.filename else str(error)
         return _fail(f"{error.filename}: {reason}" if error.filename else reason, FAILED)
     except (ValueError, MemoryError) as error:
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fail(message: str, code: int) -> int:
-    _tell(message)
+    _output.tell(message)
     return code
 
 
@@ -72,8 +72,4 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """No line of a program to name."""
-    _tell(str(message))
-
-
-def _tell(message: str) -> None:
-    print(f"pylstm: {' '.join(message.split())}", file=sys.stderr)
+    _output.tell(str(message))

@@ -21,7 +21,7 @@ def whole_number(low: int, high: int = LARGEST) -> Callable[[str], int]:
     """A type for argparse: an integer from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\s*[+-]?\d{1,19}\s*", text) or int(text) < low:
+        if not re.fullmatch(r"\s*[+-]?\d{1,4000}\s*", text) or int(text) < low:
             raise argparse.ArgumentTypeError(
                 f"expected a whole number of at least {low}, got {text!r}"
             )

@@ -13,6 +13,7 @@ from pylstm.cli import _arguments
 from pylstm.cli._output import say, write
 
 RUNS = 5
+_MOST_THREADS = 4096  # of pylstm.set_num_threads
 HEADER = f"\n{'problem':<42}{'time, ms':>10}{'GFLOP/s':>9}{'% of peak':>11}{'× floor':>9}\n"
 
 
@@ -35,7 +36,7 @@ def add_parser(commands: _arguments.Commands) -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="problems whose name has TEXT")
     parser.add_argument(
         "--threads",
-        type=_arguments.whole_number(1),
+        type=_arguments.whole_number(1, _MOST_THREADS),
         default=None,
         metavar="N",
         help="threads to use (default: those that any call uses)",

@@ -61,13 +61,14 @@ def hold_out(text: bytes) -> tuple[bytes, bytes]:
 
 
 def opening(text: bytes, count: int) -> bytes:
-    """The whole characters among the first bytes of a text, or, if it is no UTF-8, those bytes."""
+    """The whole characters among the first bytes of a text; if there are none, those bytes."""
     start = text[:count]
     whole = start[:3].lstrip(bytes(range(0x80, 0xC0))) + start[3:]  # no rest of a character before
     try:
-        return codecs.getincrementaldecoder("utf-8")().decode(whole).encode()  # nor a begun one
+        characters = codecs.getincrementaldecoder("utf-8")().decode(whole)  # nor a begun one
     except UnicodeDecodeError:
         return start
+    return characters.encode() or start
 
 
 def windows(text: bytes, batch_size: int, seq_length: int) -> tuple[Tokens, Tokens, int]:

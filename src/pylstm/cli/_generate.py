@@ -74,15 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not prompt:
         raise ValueError("--prompt: expected at least one byte to go on from, got an empty text")
     try:
-        text = language_model.generate(
-            model,
-            prompt,
-            arguments.max_new_tokens,
-            temperature=arguments.temperature,
-            top_k=arguments.top_k,
-            top_p=arguments.top_p,
-            seed=arguments.seed,
-        )
+        with _checks.naming(arguments.model):  # of a model that sees later bytes, or has no softmax
+            text = language_model.generate(
+                model,
+                prompt,
+                arguments.max_new_tokens,
+                temperature=arguments.temperature,
+                top_k=arguments.top_k,
+                top_p=arguments.top_p,
+                seed=arguments.seed,
+            )
     except RuntimeError as error:  # probabilities are not finite
         raise ValueError(f"{arguments.model}: {error}") from None
     write((prompt + text).decode(errors="replace") + "\n")

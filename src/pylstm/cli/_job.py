@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +15,7 @@ import pylstm
 from pylstm import Sequential, _checks, _ngram
 from pylstm.cli import _language_model as language_model
 from pylstm.cli._exit import INTERRUPTED
-from pylstm.cli._output import say, write
+from pylstm.cli._output import STDOUT, say, tell, write
 
 BASELINES = (("uniform", 0), ("unigram", 1), ("5-gram", 5))
 SAMPLE_BYTES = 300
@@ -49,9 +55,8 @@ def run(job: Job, settings: language_model.Settings) -> int:
         model = language_model.build(settings)
     else:
         model = language_model.load(job.start, settings)
-    output = Path(job.output)
-    there = output.exists()
-    if there:
+    keeper = _Keeper(model, Path(job.output))
+    if keeper.replaces:
         say("output", f"{job.output} is there and will be replaced when an epoch is over")
     if job.start is not None:
         say("from", f"{job.start}, with an optimizer that begins anew")
@@ -59,44 +64,90 @@ def run(job: Job, settings: language_model.Settings) -> int:
     say("model", _describe(model))
     say("machine", f"{pylstm.active_isa()}, threads: {pylstm.get_num_threads()}")
 
-    epochs = 0
-
-    def save() -> None:
-        language_model.for_use(model).save(output, include_optimizer=False)
-
     def after_epoch(epoch: int) -> None:
-        nonlocal epochs
-        epochs = epoch + 1
-        try:
-            save()
-        except OSError as error:  # the last one decides
-            say("not saved", f"{error}; training goes on")
+        keeper.after_epoch()
         before, text = job.to_predict()
         text = text[: language_model.EPOCH_BYTES]
         bits = language_model.bits_per_byte(model, before, text)
         say(f"epoch {epoch + 1}", f"{bits:.3f} bits per byte over {len(text):,} held out")
 
-    training = language_model.train(model, job.train, settings, after_epoch=after_epoch)
+    try:
+        training = language_model.train(model, job.train, settings, after_epoch=after_epoch)
+        keeper.at_end(finished=not training.interrupted)  # before a report that may fail
+        return _report(job, model, settings, training, keeper.saved)
+    except KeyboardInterrupt:  # a second one
+        keeper.at_end(finished=False)
+        raise
+    except OSError as error:  # nobody reads the report: Ctrl-C may have ended who did
+        try:
+            keeper.at_end(finished=False)
+        finally:
+            if keeper.saved is not None:
+                tell(f"saved {os.path.realpath(keeper.saved)}")
+        if error.filename is None:  # it is the bar's
+            raise OSError(error.errno, error.strerror, STDOUT) from None
+        raise
+
+
+class _Keeper:
+    """Saves a model that is being trained, and never loses what it has learned."""
+
+    def __init__(self, model: Sequential, output: Path) -> None:
+        self._model, self._output = model, output
+        self.replaces = output.exists()
+        self.saved: Path | None = None
+        self._at_end = False
+
+    def after_epoch(self) -> None:
+        """Save, or say why not: the last one decides."""
+        try:
+            self._save(self._output)
+        except OSError as error:
+            say("not saved", f"{error}; training goes on")
+
+    def at_end(self, *, finished: bool) -> None:
+        """Save, once, if a step was done; what has seen no whole epoch not over another model."""
+        if self._at_end:
+            return
+        begun = self.replaces and self.saved is None and not finished
+        with _undisturbed():
+            self._save(_free_name(self._output) if begun else self._output)
+        self._at_end = True
+
+    def _save(self, path: Path) -> None:
+        if self._model.optimizer.iterations > 0:
+            language_model.for_use(self._model).save(path, include_optimizer=False)
+            self.saved = path
+
+
+def _report(
+    job: Job,
+    model: Sequential,
+    settings: language_model.Settings,
+    training: language_model.Training,
+    saved: Path | None,
+) -> int:
+    """What came of the training; returns the exit code."""
     speed = training.tokens / training.seconds
     stopped = " until Ctrl-C" if training.interrupted else ""
     say("trained", f"{training.tokens:,} tokens in {training.seconds:.1f} s{stopped}")
     if training.bits is not None:
         say("", f"{training.bits:.3f} bits per byte in the last epoch")
     say("speed", f"{speed:,.0f} tokens per second")
-
-    if training.tokens == 0:
+    if saved is None and training.interrupted:
         say("saved", "nothing: Ctrl-C came before the first step was done")
         return INTERRUPTED
-    # A model that has seen little is not worth the one that is there.
-    if there and epochs == 0 and training.interrupted:
-        output = output.with_stem(f"{output.stem}.interrupted")
-    save()
+    if saved is None:
+        raise ValueError(
+            f"{job.start or job.name}: not one step was finite, and nothing is saved: a smaller "
+            "--learning-rate may help, or another model to go on from"
+        )
     try:
         if not training.interrupted:
             _compare(model, job)
             _sample(language_model.for_use(model), job.prompt, settings.seed)
     finally:
-        say("saved", f"{output.resolve()}, {output.stat().st_size:,} bytes")
+        say("saved", f"{os.path.realpath(saved)}, {saved.stat().st_size:,} bytes")
     return INTERRUPTED if training.interrupted else 0
 
 
@@ -137,7 +188,37 @@ def _describe(model: Sequential) -> str:
 
 def _check_output(output: str) -> None:
     """Raise now, not after the training, if the model cannot be saved."""
-    path = Path(_checks.text("--output", _checks.model_path("--output", output))).resolve()
-    if path.is_dir():
+    name = os.path.realpath(_checks.text("--output", _checks.model_path("--output", output)))
+    if os.path.isdir(name):
         raise IsADirectoryError(f"{output}: expected the path of a file to write, got a folder")
-    _checks.folder_of(output, str(path), "save the model")
+    _checks.folder_of(output, name, "save the model")
+    if os.path.lexists(name) and not os.path.isfile(name):
+        raise ValueError(
+            f"{output}: expected the path of a file to write, got a device, pipe or loop"
+        )
+    # of a file that is there too: saving writes a new one beside it, which takes its place
+    for place in (name, os.path.dirname(name) or "."):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            raise PermissionError(f"{output}: cannot save the model, {place} is not writable")
+
+
+def _free_name(output: Path) -> Path:
+    """Beside `output`, and of no file that an earlier run left."""
+    for number in itertools.count(1):
+        path = output.with_stem(f"{output.stem}.interrupted{'' if number == 1 else f'-{number}'}")
+        if not os.path.lexists(path):
+            break
+    return path
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """While the model is saved, Ctrl-C, which some press twice, does nothing."""
+    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
 
 from pylstm import _checks
 from pylstm.cli import _arguments, _corpus, _job
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     start = [] if arguments.start is None else [arguments.start]
     for path in [*arguments.files, *(arguments.validation or ()), *start]:
-        if Path(path).resolve() == Path(arguments.output).resolve():
+        if _is_same(path, arguments.output):
             raise ValueError(f"--output: expected another file than {path}, which is read")
     for name in ("units", "layers"):
         if start and getattr(arguments, name) is not None:
@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = files[0] if len(files) == 1 else f"{len(files)} files"
     text = _corpus.read_files(files)
     if arguments.validation:
+        if len(text) < 2:
+            raise ValueError(f"{name}: expected at least 2 bytes to learn from, got {len(text)}")
         train, held_out = text, _corpus.read_files(arguments.validation)
         if len(held_out) < 2:
             raise ValueError(f"--validation: expected at least 2 bytes, got {len(held_out)}")
@@ -69,3 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         goes_on=not arguments.validation,
     )
     return _job.run(job, _arguments.settings(arguments))
+
+
+def _is_same(a: str, b: str) -> bool:
+    """Whether two paths are one file, or would be."""
+    if os.path.exists(a) and os.path.exists(b):
+        return os.path.samefile(a, b)
+    return os.path.realpath(a) == os.path.realpath(b)
