@@ -244,6 +244,14 @@ def test_temporary_file_of_a_live_writer_is_let_alone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["m"]
 
 
+@POSIX
+def test_what_two_writers_at_once_left_is_removed(tmp_path: Path) -> None:
+    for number in (0, 1, 2):
+        (tmp_path / f".pylstm-save-{number}.tmp").write_bytes(b"half")
+    _core.write_model_file(tmp_path / "m", {}, [])
+    assert os.listdir(tmp_path) == ["m"]
+
+
 def test_threads_may_save_to_one_path(tmp_path: Path) -> None:
     path = tmp_path / "m"
     failures: list[Exception] = []

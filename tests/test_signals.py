@@ -8,6 +8,9 @@ import sys
 import pytest
 from helpers import run_python
 
+from pylstm import _core
+
+BACKEND = _core.build_info()["thread_backend"]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 MODEL = """if True:
@@ -97,3 +100,40 @@ WAITING = """
 def test_threads_of_the_team_take_no_signals() -> None:
     """One that a program waits for would else end the process."""
     assert run_python("-c", MODEL + WAITING) == "True SIGTERM\n"
+
+
+FORKING = """
+    x, y = np.tile(x, (8, 1, 1)), np.tile(y, (8, 1, 1))  # longer than from one poll to the next
+    here, children, codes = os.getpid(), [], set()
+    def fork(*_):
+        child = os.fork()
+        if child:
+            children.append(child)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)  # again, but never inside a fork
+            return
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(40)  # ends it if it hangs
+        if sys.argv[1] == "exits":
+            sys.exit(3)
+    signal.signal(signal.SIGALRM, fork)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    while len(children) < 4 and os.getpid() == here:
+        model.fit(x, y, batch_size=len(x), verbose=0)
+    if os.getpid() != here:
+        os._exit(4)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for child in children:
+        codes.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print(*sorted(codes))
+"""
+
+
+@pytest.mark.skipif(BACKEND == "none", reason="needs threads")
+@pytest.mark.parametrize(("way", "inside", "between"), [("exits", "3", "3"), ("returns", "1", "4")])
+def test_a_child_that_comes_back_from_a_handler_does_not_hang(
+    way: str, inside: str, between: str
+) -> None:
+    """It has not the threads of the call that the handler interrupted."""
+    codes = run_python("-W", "ignore", "-c", MODEL + FORKING, way, timeout=60).split()
+    assert inside in codes
+    assert set(codes) <= {inside, between}

@@ -62,6 +62,11 @@ def test_a_bad_variable_of_ours_is_refused_by_name(value):
     assert result.stderr.strip().endswith(f"ValueError: {message}")
 
 
+def test_what_is_set_goes_before_a_bad_variable():
+    program = "import pylstm; pylstm.set_num_threads(2); print(pylstm.get_num_threads())"
+    assert printed(program, PYLSTM_NUM_THREADS="auto") == "2"
+
+
 def test_our_variable_goes_first():
     assert printed(SHOW, PYLSTM_NUM_THREADS="3", OMP_NUM_THREADS="1") == "3"
 
@@ -69,7 +74,10 @@ def test_our_variable_goes_first():
 @own_team
 @pytest.mark.parametrize(
     ("value", "limit"),
-    [("1", 1), ("1,4", 1), ("4096", 4096), ("0", 4096), ("-2", 4096), ("many", 4096), ("", 4096)],
+    [
+        *(("1", 1), ("1,4", 1), ("4294967297", 4096), ("4096", 4096)),
+        *((value, 4096) for value in ("0", "-2", "many", "")),
+    ],
 )
 def test_the_variable_of_all_libraries_is_a_limit(value, limit):
     """What is no number of threads limits nothing, as OpenMP has it."""
@@ -178,3 +186,36 @@ for call in (lambda: large.fit(x, y, verbose=0), lambda: large.predict(x)):
         assert workers == 3
         assert earlier > 0
         assert later <= 10
+
+
+FEW_THREADS = """if True:
+    import os, re, resource
+    import numpy as np, pylstm
+    from pylstm import Sequential, layers
+    pylstm.set_seed(1)
+    model = Sequential([layers.Input((None, 16)), layers.LSTM(64)])
+    x = np.random.default_rng(0).random((256, 50, 16), np.float32)
+    pylstm.set_num_threads(1)
+    alone = model.predict(x, batch_size=256)
+    status = open("/proc/self/status").read()
+    now = 1024 * int(re.search(r"VmSize:\\s+(\\d+)", status)[1])
+    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    stack = stack if 0 < stack < 1 << 30 else 2 << 20  # glibc's, where there is no limit
+    resource.setrlimit(resource.RLIMIT_AS, (now + 5 * stack,) * 2)
+    before = set(os.listdir("/proc/self/task"))
+    pylstm.set_num_threads(64)
+    for _ in range(20):
+        assert np.array_equal(model.predict(x, batch_size=256), alone)
+    workers = set(os.listdir("/proc/self/task")) - before
+    def used(task):
+        return int(open(f"/proc/self/task/{task}/schedstat").read().split()[0])
+    worked = sum(map(used, workers)) > used(os.getpid()) / 10
+    print(len(workers) if worked else 0)
+"""
+
+
+@own_team
+@needs_proc
+def test_where_the_system_has_few_threads_to_give_those_work():
+    """There is memory for the stacks of five; one alone would leave the work to the caller."""
+    assert 1 <= int(printed(FEW_THREADS)) <= 5

@@ -110,7 +110,9 @@ bool claim(int fd, const std::string& path) {
 
 // While the lock is held nobody else renames or removes the file that the name was found to mean.
 bool remove_if_abandoned(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  int fd = ::open(path.c_str(), O_RDWR | kFlags);  // NFS locks no file that is only read
+  if (fd < 0 && errno == EACCES) fd = ::open(path.c_str(), O_RDONLY | kFlags);
   if (fd < 0) return false;
   const bool abandoned = ::flock(fd, LOCK_EX | LOCK_NB) == 0 && is_same_file(fd, path) && ::unlink(path.c_str()) == 0;
   ::close(fd);
@@ -212,7 +214,8 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(p
   if (exists && !is_writable(target_)) fail(path_);
 
   const std::string stem = folder_of(target_) + ".pylstm-save-";
-  for (int i = 0; fd_ < 0 && i < kMaxTemporaries; ++i) {
+  int i = 0;
+  for (; fd_ < 0 && i < kMaxTemporaries; ++i) {
     std::string name = stem + std::to_string(i) + ".tmp";
     fd_ = open_new(name);
     if (fd_ < 0 && errno != EEXIST) fail(path_);
@@ -221,6 +224,9 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(p
     if (fd_ >= 0) temporary_ = std::move(name);
   }
   if (fd_ < 0) throw FileError(EEXIST, path_);
+#ifndef _WIN32  // whose writers close their files a moment before they are done
+  while (i < kMaxTemporaries && remove_if_abandoned(stem + std::to_string(i) + ".tmp")) ++i;  // of writers at once
+#endif
   if (exists) copy_permissions(fd_, status);
 }
 

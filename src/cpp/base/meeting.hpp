@@ -21,14 +21,14 @@ class Meeting {
       round_.store(round + 1, std::memory_order_release);
       return;
     }
-    for (int i = 1; round_.load(std::memory_order_acquire) == round; ++i) {
+    for (unsigned i = 1; round_.load(std::memory_order_acquire) == round; ++i) {
       relax();
       if (i % kSpins == 0) std::this_thread::yield();
     }
   }
 
  private:
-  static constexpr int kSpins = 1024;
+  static constexpr unsigned kSpins = 1024;
   const int size_;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<unsigned> round_{0};

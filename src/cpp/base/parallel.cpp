@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/cgroup.hpp"
 #include "base/check.hpp"
@@ -31,6 +33,7 @@ namespace {
 std::atomic<int> user_threads{0};   // 0: not set
 std::atomic<bool> in_child{false};  // a team of threads does not survive a fork
 thread_local bool in_region = false;
+thread_local bool with_others = false;  // in a region that other threads are in too
 
 #if !defined(_WIN32)
 const int fork_hook = pthread_atfork(nullptr, nullptr, [] { in_child.store(true); });
@@ -38,8 +41,13 @@ const int fork_hook = pthread_atfork(nullptr, nullptr, [] { in_child.store(true)
 
 int affinity_cores() {
 #if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  constexpr std::size_t kMostSets = 64;  // of 1024 processors each; a kernel refuses a set smaller than its own
+  for (std::size_t sets = 1; sets <= kMostSets; sets *= 2) {
+    std::vector<cpu_set_t> set(sets);
+    if (sched_getaffinity(0, sets * sizeof(cpu_set_t), set.data()) == 0)
+      return std::max(1, CPU_COUNT_S(sets * sizeof(cpu_set_t), set.data()));
+    if (errno != EINVAL) break;
+  }
 #endif
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
@@ -61,8 +69,8 @@ int default_threads() {
   return std::max(1, std::min(cores, omp_get_max_threads()));
 #elif defined(PYLSTM_POOL)
   // The variable that people set for every library; 0 when it is not set or does not begin with a number.
-  static const int requested = std::atoi(environment("OMP_NUM_THREADS").c_str());
-  return requested > 0 ? std::min(cores, requested) : cores;
+  static const long requested = std::strtol(environment("OMP_NUM_THREADS").c_str(), nullptr, 10);
+  return requested > 0 ? static_cast<int>(std::min<long>(cores, requested)) : cores;
 #else
   return std::min(cores, 1);
 #endif
@@ -83,10 +91,10 @@ const char* thread_backend() {
 }
 
 int num_threads() {
-  static const int from_environment = requested_by_environment();
   const int set = user_threads.load(std::memory_order_relaxed);
   if (in_child.load(std::memory_order_relaxed)) return 1;
   if (set > 0) return set;
+  static const int from_environment = requested_by_environment();  // throws again at each call
   return from_environment > 0 ? from_environment : default_threads();
 }
 
@@ -114,8 +122,9 @@ class Guarded {
   explicit Guarded(const std::function<void(int, int)>& body) : body_(body) {}
   void operator()(int index, int size) {
     const FloatEnvironment guard;
-    const bool outer = in_region;
+    const bool outer = in_region, outer_with_others = with_others;
     in_region = true;
+    with_others = outer_with_others || size > 1;
     try {
       body_(index, size);
     } catch (...) {
@@ -123,6 +132,7 @@ class Guarded {
       if (!first_) first_ = std::current_exception();
     }
     in_region = outer;
+    with_others = outer_with_others;
   }
   void rethrow() const {
     if (first_) std::rethrow_exception(first_);
@@ -153,6 +163,8 @@ void parallel_region(int threads, const std::function<void(int, int)>& body) {
   }
   guarded.rethrow();
 }
+
+bool inside_shared_region() { return with_others; }
 
 Range split(Dim n, int index, int size, Dim multiple) {
   const Dim units = (n + multiple - 1) / multiple;

@@ -21,6 +21,9 @@ const char* thread_backend();  // "pool" (our own), "openmp" or "none"
 // one that made them.
 void parallel_region(int threads, const std::function<void(int index, int size)>& body);
 
+// Whether the calling thread is in a region that has other threads, which may wait for it.
+bool inside_shared_region();
+
 // Threads for cheap work of so many grains, each of some ten microseconds: at most one a grain, and besides those that
 // are awake only as many as have enough to do to be woken.
 int threads_for_grains(Dim grains);

@@ -1,5 +1,6 @@
 #include "base/thread_pool.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -44,6 +45,7 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 // Then sleep soon: a thread that wakes is put on an idle core, while two that only yield to each other may share one
 // for as long as the call lasts.
 constexpr auto kYield = std::chrono::microseconds(200);
+constexpr auto kAskAgain = std::chrono::seconds(5);
 
 // Spins, then yields, until ready() holds (true) or the time is up (false). Where held_up() tells that who is waited
 // for was last seen on this core, it yields at once: beside a busy process a system may leave two threads on one core,
@@ -103,9 +105,11 @@ class Team {
   bool run(int size, const Body& body) {
     const std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
     if (!owner) return false;
-    while (static_cast<int>(workers_.size()) < size - 1) {
-      if (!add_worker()) return false;
+    while (static_cast<int>(workers_.size()) < size - 1 && asks_for_workers()) {
+      if (!add_worker()) refused_ = std::chrono::steady_clock::now();
     }
+    size = std::min(size, static_cast<int>(workers_.size()) + 1);
+    if (size < 2) return false;
     body_ = &body;
     size_ = size;
     caller_core_.store(current_core(), std::memory_order_relaxed);
@@ -131,6 +135,11 @@ class Team {
     unsigned round = 0;
     std::atomic<int> core{-1};  // where it was last seen
   };
+
+  // Not soon after the system had none to give: to be refused takes long.
+  bool asks_for_workers() const {
+    return refused_.time_since_epoch().count() == 0 || std::chrono::steady_clock::now() - refused_ > kAskAgain;
+  }
 
   // False if the system has no thread to give.
   bool add_worker() {
@@ -164,7 +173,8 @@ class Team {
 
   std::mutex owner_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::atomic<int> caller_core_{-1};  // where it was last seen
+  std::chrono::steady_clock::time_point refused_;  // 0: never
+  std::atomic<int> caller_core_{-1};               // where it was last seen
   const Body* body_ = nullptr;
   int size_ = 0;
   unsigned round_ = 0;

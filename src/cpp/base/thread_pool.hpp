@@ -7,9 +7,9 @@
 
 namespace pylstm {
 
-// Runs body(index, size) for index 0 .. size - 1, 0 on the caller. Threads are made when first needed and kept.
-// False, with nothing run, if the team serves another thread at the moment or the system gives no more threads. The
-// body must not throw.
+// Runs body(index, n) for index 0 .. n - 1, 0 on the caller, where n is `size` or as many as the system gives. Threads
+// are made when first needed and kept. False, with nothing run, if the team serves another thread at the moment or the
+// system gives none. The body must not throw.
 bool run_on_team(int size, const std::function<void(int index, int size)>& body);
 
 // Threads of the team, besides callers, that are awake just now.

@@ -6,6 +6,8 @@
 
 namespace pylstm {
 
+static_assert(sizeof(ptrdiff_t) == 8, "sizes are products that 32 bits do not hold");
+
 using Dim = ptrdiff_t;  // sizes, strides and indices, in elements unless said otherwise
 
 struct Range {

@@ -7,12 +7,17 @@
 #if defined(__GLIBCXX__) && defined(__linux__)
 #include <cxxabi.h>
 #endif
+#ifndef _WIN32
+#include <unistd.h>
+#endif
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "base/float_env.hpp"
 #include "base/interrupt.hpp"
+#include "base/parallel.hpp"
 
 namespace pylstm {
 
@@ -88,9 +93,28 @@ class SignalPoll {
   bool look() {
     const Locked with(ask_);
     const FloatEnvironment callers(state_);  // a signal handler is the caller's code
+    const auto process = process_id();
     raised_ = PyErr_CheckSignals() != 0;
+    if (process_id() != process && inside_shared_region()) end_child(raised_);
     if (raised_) PyErr_Fetch(&type_, &value_, &trace_);
     return raised_;
+  }
+
+#ifdef _WIN32
+  static int process_id() { return 0; }
+#else
+  static pid_t process_id() { return ::getpid(); }
+#endif
+
+  // A signal handler forked, and did not end the child, which is now in a region whose other threads it has not: they
+  // would be waited for for ever.
+  [[noreturn]] static void end_child(bool raised) {
+    if (raised) {
+      PyErr_Print();  // ends the process itself, if it is a SystemExit
+    } else {
+      PySys_WriteStderr("pylstm: a child that a signal handler forked during a call cannot go on with it\n");
+    }
+    std::_Exit(1);
   }
 
   Asking ask_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <locale>
 #include <sstream>
 
@@ -240,7 +241,9 @@ class Parser {
     in.imbue(std::locale::classic());
     double value = 0;
     in >> value;
-    if (in.fail() || !std::isfinite(value)) fail("a number out of the range of a double");
+    // The token is a number: a stream can only refuse its size, and libc++'s does so of denormals too.
+    const bool is_tiny = std::abs(value) < std::numeric_limits<double>::min();
+    if ((in.fail() && !is_tiny) || !std::isfinite(value)) fail("a number out of the range of a double");
     return value;
   }
 
