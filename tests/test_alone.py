@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import run_python
 from models import X, Y, regression
 
 import pylstm
@@ -76,3 +77,31 @@ def test_a_save_beside_training_is_whole_or_refused(tmp_path):
     finally:
         done.set()
         thread.join()
+
+
+NEVER_IDLE = """if True:
+    import threading
+    import numpy as np, pylstm
+    from pylstm import Sequential, layers
+    model = Sequential([layers.Input((50, 16)), layers.LSTM(64), layers.Dense(1)])
+    x = np.zeros((1024, 50, 16), np.float32)
+    model.predict(x, batch_size=len(x))
+    over = False
+    def work():
+        while not over:
+            model.predict(x, batch_size=len(x))
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for loss in ("mse", "mae") * 3:
+        model.compile("sgd", loss)
+    over = True
+    for thread in threads:
+        thread.join()
+    print("changed")
+"""
+
+
+def test_a_change_comes_about_beside_threads_that_always_predict():
+    """Some call is always inside; those that begin wait for the change."""
+    assert run_python("-c", NEVER_IDLE, timeout=60) == "changed\n"

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
-#include <shared_mutex>
 #include <thread>
 
 #include "base/fork_locks.hpp"
@@ -212,7 +211,7 @@ class Engine final : public Network {
   std::vector<Buffer<T>> slots_;
   // Shared by every running call; alone for compile and the like, which wait for them. A forked child has one of its
   // own: calls of threads that it has not would hold this one for ever.
-  std::unique_ptr<std::shared_mutex> settings_mutex_ = std::make_unique<std::shared_mutex>();
+  std::unique_ptr<SettingsMutex> settings_mutex_ = std::make_unique<SettingsMutex>();
   mutable std::mutex change_mutex_;  // held while settings change
   LossConfig loss_;
   bool compiled_ = false;
@@ -246,7 +245,7 @@ class Engine final : public Network {
   ForkLocks fork_locks_{
       {&change_mutex_, &trainer_mutex_, &snapshot_mutex_, &parameters_mutex_, &pool_mutex_, &state_mutex_}, [this] {
         (void)settings_mutex_.release();  // those calls have it still
-        settings_mutex_ = std::make_unique<std::shared_mutex>();
+        settings_mutex_ = std::make_unique<SettingsMutex>();
       }};
 };
 
