@@ -28,8 +28,8 @@ else:  # Python 3.10 has no Unpack; `typing.get_type_hints` finds these
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "serialize"]
 
 _COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
-# float32's least normal number: with an epsilon of 0, weights without a gradient would become NaN.
-_LEAST_EPSILON = 2.0**-126
+# float32's least normal number: less is 0 to the engine, as an epsilon or a limit of 0 would be.
+_LEAST = 2.0**-126
 _INNER = ("_learning_rate", "_networks", "_last")
 
 
@@ -43,9 +43,9 @@ class Optimizer(Configured):
     Args:
         learning_rate: Step size, at least 0; may be set at any time, also while training.
         weight_decay: At least 0; None (the default): no decay.
-        clipnorm: Largest norm of each variable's gradient, above 0; None (the default): any.
-        clipvalue: Largest size of each element of the gradient, above 0; None (the default): any.
-        global_clipnorm: Largest norm of all gradients together, above 0; None (the default): any.
+        clipnorm: Largest norm of each variable's gradient; None (the default): any.
+        clipvalue: Largest size of each element of the gradient; None (the default): any.
+        global_clipnorm: Largest norm of all gradients; the three are at least 2**-126 (1.2e-38).
         use_ema, loss_scale_factor, gradient_accumulation_steps: Not supported; must be False, None
             and None, the defaults.
         ema_momentum, ema_overwrite_frequency: Accepted; without `use_ema` they mean nothing.
@@ -245,7 +245,7 @@ class RMSprop(Optimizer):
         )
         self.rho = _checks.below_one("rho", rho)
         self.momentum = _checks.number("momentum", momentum, 0.0, 1.0)
-        self.epsilon = _checks.number("epsilon", epsilon, _LEAST_EPSILON)
+        self.epsilon = _checks.number("epsilon", epsilon, _LEAST)
         self.centered = _checks.boolean("centered", centered)
 
 
@@ -293,7 +293,7 @@ class Adam(Optimizer):
         _checks.unsupported("amsgrad", amsgrad, (False,))
         self.beta_1 = _checks.below_one("beta_1", beta_1)
         self.beta_2 = _checks.below_one("beta_2", beta_2)
-        self.epsilon = _checks.number("epsilon", epsilon, _LEAST_EPSILON)
+        self.epsilon = _checks.number("epsilon", epsilon, _LEAST)
 
 
 class AdamW(Adam):
@@ -385,8 +385,8 @@ def _optional(argument: str, value: object, low: float) -> float | None:
 
 def _clip(argument: str, value: object) -> float | None:
     limit = _optional(argument, value, 0.0)
-    if limit == 0.0:
-        raise ValueError(f"{argument}: expected a number above 0, got {value!r}")
+    if limit is not None and limit < _LEAST:
+        raise ValueError(f"{argument}: expected a number of at least 2**-126, got {value!r}")
     return limit
 
 

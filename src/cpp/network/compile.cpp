@@ -1,4 +1,6 @@
 // Loss and optimizer settings from JSON; a closed set of names.
+#include <limits>
+
 #include "base/check.hpp"
 #include "base/float_env.hpp"
 #include "network/json.hpp"
@@ -12,11 +14,14 @@ double number(const JsonView& config, const char* key, double fallback) {
   return !found || found->is_null() ? fallback : found->as_double();
 }
 
+// Less would be 0, which is off, to kernels that take denormals for 0.
+constexpr double kLeastNormal = std::numeric_limits<float>::min();
+
 double positive_or_off(const JsonView& config, const char* key) {
   const auto found = config.find(key);
   if (!found || found->is_null()) return 0;
   const double value = found->as_double();
-  if (!(value > 0)) found->fail("a number above 0");
+  if (!(value >= kLeastNormal)) found->fail("a number of at least 2**-126");
   return value;
 }
 

@@ -36,7 +36,8 @@ void Engine<T>::check_windows(const RunRequest& request) const {
   }
 }
 
-// Phase 2: clip, update, count. False, and nothing changed, if a gradient is not finite.
+// Phase 2: clip, update, count. False, and nothing changed, if a gradient is not finite, or of a size that would make
+// slots infinite.
 template <class T>
 bool Engine<T>::update(CallWork<T>& work) {
   const KernelTable<T>& kernels = table_of<T>(*training_kernels_);
@@ -46,7 +47,7 @@ bool Engine<T>::update(CallWork<T>& work) {
     ranges[v].touched = layers_[layer]->touched_rows(*work.layers[layer]);
   }
   const std::vector<double> norms = squared_norms(kernels, ranges, work.gradients.data());
-  if (!std::isfinite(std::accumulate(norms.begin(), norms.end(), 0.0))) return false;
+  if (!(std::accumulate(norms.begin(), norms.end(), 0.0) <= largest_squared_norm<T>(optimizer_))) return false;
   std::vector<T*> slots;
   for (Buffer<T>& slot : slots_) slots.push_back(slot.data());
   OptimizerConfig optimizer = optimizer_;

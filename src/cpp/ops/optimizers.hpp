@@ -1,7 +1,9 @@
 // One optimizer step over a list of variables in flat buffers: clip, then update, in one threaded pass.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,16 @@ struct OptimizerConfig {  // Keras' arguments; Adam with weight_decay is AdamW
 };
 
 // Names of the slots that a rule keeps for each variable, in the order of `slots` below.
+// Of all gradients together: finite, and if the rule keeps squares of gradients that no limit makes small, so that T
+// holds each square. An infinite one in a slot would make its weight NaN at the next step.
+template <class T>
+double largest_squared_norm(const OptimizerConfig& config) {
+  constexpr double kMost = std::numeric_limits<T>::max();
+  const double limit = std::max({config.clipnorm, config.global_clipnorm, config.clipvalue});  // of which one is set
+  const bool limited = limit > 0 && limit * limit <= kMost;
+  return config.rule == Rule::kSgd || limited ? std::numeric_limits<double>::max() : kMost;
+}
+
 std::vector<std::string> slot_names(const OptimizerConfig& config);
 
 struct VariableRange {

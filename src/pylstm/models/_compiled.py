@@ -211,7 +211,7 @@ class Tally:
 
     @property
     def skipped(self) -> int:
-        """Steps that were not applied because the loss or a gradient was not finite."""
+        """Steps that were not applied, as the loss, a gradient or its square was not finite."""
         return int(self._totals().get("skipped", (0.0, 0.0))[0]) + self._python_skipped
 
     def logs(self) -> dict[str, float]:

@@ -278,8 +278,8 @@ def _warn_of_skipped(tally: Tally, steps: int) -> None:
         lost = "1 step was" if tally.skipped == 1 else f"{tally.skipped} steps were"
         among = "1 batch" if steps == 1 else f"{steps} batches"
         warn(
-            f"{lost} not applied, among {among}: the loss or a gradient was not finite; a smaller "
-            f"learning rate or clipnorm may help",
+            f"{lost} not applied, among {among}: the loss, a gradient or its square was not "
+            f"finite; a smaller learning rate or clipnorm may help",
             RuntimeWarning,
         )
 
