@@ -9,6 +9,7 @@ from pylstm import _checks, _json
 from pylstm._configured import Configured
 from pylstm._core import Network
 from pylstm._keras_names import no_attribute
+from pylstm._weight_decay import Decaying
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -33,7 +34,7 @@ _LEAST = 2.0**-126
 _INNER = ("_learning_rate", "_networks", "_last")
 
 
-class Optimizer(Configured):
+class Optimizer(Decaying, Configured):
     """Base of all optimizers.
 
     A step clips the gradient g, subtracts learning_rate * weight_decay * w from each weight w, then
@@ -136,8 +137,7 @@ class Optimizer(Configured):
         self._last = network
 
     def _bound(self) -> list[Network]:
-        networks = (reference() for reference in self._networks)
-        return [network for network in networks if network is not None]
+        return [network for known in self._networks if (network := known()) is not None]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, with the learning rate as it is now."""
@@ -148,9 +148,10 @@ class Optimizer(Configured):
         settings = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({settings})"
 
-    def engine_text(self) -> str:
-        """The optimizer as the engine reads it."""
-        return _json.dumps({"name": self.engine_name, **self.get_config()})
+    def engine_text(self, paths: list[str]) -> str:
+        """The optimizer as the engine reads it, for variables of these paths."""
+        fixed = {"name": self.engine_name, "undecayed": self.undecayed(paths)}
+        return _json.dumps({**fixed, **serialize(self)["config"]})
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_networks", "_last")}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pylstm import _checks, _core, _custom, _json, losses, metrics
+from pylstm import _checks, _core, _custom, _json, losses, metrics, optimizers
 from pylstm._core import ModelFileError
 from pylstm._warnings import warn
 from pylstm.models import Sequential
@@ -67,7 +67,7 @@ def load_model(
     optimizer, *rest = parts
     loss, *known = [_made(path, *part, own) for part in rest]
     with _damage(path):
-        model.compile(optimizer[1], loss, metrics=known)
+        model.compile(_optimizer(metadata, optimizer[1]), loss, metrics=known)
         _take_slots(model, state, tensors)
     return model
 
@@ -176,6 +176,16 @@ def _is_own(argument: str, part: dict[str, Any]) -> bool:
     """Whether a loss or metric of a file is a function or class of the user."""
     name, _ = _checks.class_and_arguments(argument, part)
     return name in _OWN[argument] and isinstance(part.get("custom"), str)
+
+def _optimizer(metadata: dict[str, str], part: dict[str, Any]) -> optimizers.Optimizer:
+    """The optimizer, with what its weight decay leaves alone."""
+    optimizer = optimizers.deserialize(part)
+    paths = _stored(metadata, "compile").get("undecayed", [])
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise ModelFileError(f"undecayed: expected a list of paths, got {_checks.described(paths)}")
+    optimizer._excluded = frozenset(paths), ()
+    return optimizer
+
 
 
 def _made(path: str, argument: str, part: dict[str, Any], own: Mapping[str, Any]) -> Any:

@@ -82,6 +82,9 @@ OptimizerConfig parse_optimizer(const std::string& json) {
   o.clipnorm = positive_or_off(config, "clipnorm");
   o.global_clipnorm = positive_or_off(config, "global_clipnorm");
   o.clipvalue = positive_or_off(config, "clipvalue");
+  if (const auto paths = config.find("undecayed")) {
+    for (std::size_t i = 0; i < paths->size(); ++i) o.undecayed.push_back(paths->at(i).as_string());
+  }
   check((o.clipnorm > 0) + (o.global_clipnorm > 0) + (o.clipvalue > 0) <= 1,
         "only one of clipnorm, global_clipnorm and clipvalue may be set");
   return o;

@@ -69,6 +69,10 @@ void Engine<T>::compile(const LossConfig& loss, const OptimizerConfig& optimizer
   if (training_) throw std::runtime_error(kBeingTrained);
   std::vector<Buffer<T>> fresh(slot_names(optimizer).size());
   for (Buffer<T>& slot : fresh) slot.reserve_zeroed(flat_count_);
+  for (std::size_t v = 0; v < ranges_.size(); ++v) {
+    const auto left = std::find(optimizer.undecayed.begin(), optimizer.undecayed.end(), variables_[v].path);
+    ranges_[v].decays = left == optimizer.undecayed.end();
+  }
   loss_ = loss;
   optimizer_ = optimizer;
   learning_rate_ = optimizer.learning_rate;

@@ -201,7 +201,7 @@ class Engine final : public Network {
   SampleShape input_, output_;
   Dim vocabulary_ = 0;
   std::vector<VariableInfo> variables_;
-  std::vector<VariableRange> ranges_;  // of variables_, with trainable
+  std::vector<VariableRange> ranges_;  // of variables_, with trainable and decays
   Dim flat_count_ = 0;
 
   Buffer<T> parameters_;

@@ -129,15 +129,17 @@ void optimizer_step(const KernelTable<T>& kernels, const OptimizerConfig& config
   all.nesterov = config.nesterov;
   all.centered = config.centered;
   const auto update = adam ? kernels.adam : config.rule == Rule::kSgd ? kernels.sgd : kernels.rmsprop;
-  const bool untouched_stay = config.rule == Rule::kSgd && m == nullptr && config.weight_decay == 0;
+  const bool plain = config.rule == Rule::kSgd && m == nullptr;
   const std::vector<Work> work = blocks_of(variables);
   each_block(work, [&](std::size_t i) {
     const VariableRange& variable = variables[work[i].variable];
     const double norm = std::sqrt(norms[work[i].variable]);
+    const bool decays = variable.decays && config.weight_decay != 0;
     each_part(variable, work[i], [&](Dim begin, Dim end, bool touched) {
-      if (!touched && untouched_stay) return;
+      if (!touched && plain && !decays) return;
       const Dim at = variable.offset + begin;
       UpdateArgs<T> args = all;
+      if (!decays) args.decay = 0;
       args.n = end - begin;
       args.p = parameters + at;
       args.g = touched ? gradients + at : nullptr;

@@ -24,9 +24,9 @@ struct OptimizerConfig {  // Keras' arguments; Adam with weight_decay is AdamW
   double epsilon = 1e-7;
   double weight_decay = 0;
   double clipnorm = 0, global_clipnorm = 0, clipvalue = 0;  // 0: off
+  std::vector<std::string> undecayed;                       // paths of variables that weight_decay leaves alone
 };
 
-// Names of the slots that a rule keeps for each variable, in the order of `slots` below.
 // Of all gradients together: finite, and if the rule keeps squares of gradients that no limit makes small, so that T
 // holds each square. An infinite one in a slot would make its weight NaN at the next step.
 template <class T>
@@ -37,6 +37,7 @@ double largest_squared_norm(const OptimizerConfig& config) {
   return config.rule == Rule::kSgd || limited ? std::numeric_limits<double>::max() : kMost;
 }
 
+// Names of the slots that a rule keeps for each variable, in the order of `slots` below.
 std::vector<std::string> slot_names(const OptimizerConfig& config);
 
 struct VariableRange {
@@ -45,6 +46,7 @@ struct VariableRange {
   // Outside these of its rows of `width` elements, ascending, the gradient is 0; null: it may be anything anywhere.
   const std::vector<std::int32_t>* touched = nullptr;
   Dim width = 0;
+  bool decays = true;
 };
 
 // Squared norm of the gradient of every variable; the sum's order depends on sizes and touched rows alone.

@@ -108,7 +108,8 @@ class Compilable(Predictor):
             return
         compiled.look_at_output(self._layers[-1])
         self._counted = None
-        network.compile(compiled.loss.engine_text(), compiled.optimizer.engine_text())
+        optimizer = compiled.optimizer.engine_text(self._paths()[0])
+        network.compile(compiled.loss.engine_text(), optimizer)
         compiled.optimizer.bind(network)
         if self._optimizer_state is not None:
             iterations, slots = self._optimizer_state

@@ -45,7 +45,7 @@ def _contents(
     }
     state = {"seed": model._seed, "epochs": model._epochs_done, "iterations": 0}
     if include_optimizer and model._compiled is not None:
-        stored = _serialized(model._compiled)
+        stored = _serialized(model._compiled, model._paths()[0])
         if stored is not None:
             metadata["compile"] = _json.dumps(stored)
             state["iterations"] = network.iterations
@@ -83,8 +83,8 @@ def read_weights(filepath: str | os.PathLike[str], paths: list[str]) -> list[NDA
     return [tensors[path] for path in paths]
 
 
-def _serialized(compiled: Compiled) -> dict[str, Any] | None:
-    """What `compile` was given, for JSON; None if there is no loss."""
+def _serialized(compiled: Compiled, paths: list[str]) -> dict[str, Any] | None:
+    """What `compile` was given, for JSON, for variables of these paths; None without a loss."""
     if compiled.loss is None:
         return None
     known = []
@@ -99,8 +99,10 @@ def _serialized(compiled: Compiled) -> dict[str, Any] | None:
             )
         else:
             known.append(part)
+    undecayed = compiled.optimizer.undecayed(paths)
     return {
         "optimizer": optimizers.serialize(compiled.optimizer),
+        **({"undecayed": undecayed} if undecayed else {}),
         "loss": losses.serialize(compiled.loss),
         "metrics": known,
     }
