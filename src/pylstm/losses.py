@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks, _custom, _json
+from pylstm import _checks, _custom, _json, _overrides
 from pylstm._configured import Configured
 from pylstm._keras_names import no_attribute
 
@@ -301,6 +301,7 @@ def get(identifier: object) -> Loss:
                 f"loss: {type(identifier).__name__} is not one of the engine's; a loss of your own "
                 f"is a function that returns loss and gradient"
             )
+        _overrides.refuse("loss", identifier, _CLASSES.values())
         return identifier
     if isinstance(identifier, str):
         return deserialize({"class_name": identifier, "config": {}})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks, _custom
+from pylstm import _checks, _custom, _overrides
 from pylstm._configured import Configured
 from pylstm._keras_names import no_attribute
 from pylstm._warnings import warn
@@ -123,9 +123,10 @@ class FunctionMetric(Metric):
         coarse = sample_weight is not None and values.ndim < sample_weight.ndim
         if coarse and not self._warned and not sample_weight.all():
             self._warned = True
+            place = "row" if values.ndim else "batch"
             warn(
-                f"metrics: {self.name} returns one number for a {'row' if values.ndim else 'batch'}"
-                f", so steps that are padding count; return one for each step",
+                f"metrics: {self.name} returns one number for a {place}, so steps that are padding "
+                f"count; return one for each step",
             )
         if values.ndim == 0:
             self._sum += float(values) * len(y_pred)
@@ -294,10 +295,8 @@ _CLASSES: dict[str, type[Named]] = {
 }
 _ALIASES: dict[str, type[Named]] = {
     "acc": Accuracy,
-    "mse": MeanSquaredError,
-    "MSE": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "MAE": MeanAbsoluteError,
+    **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
+    **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
 }
 _BY_CLASS: dict[str, type[Named]] = {c.__name__: c for c in _CLASSES.values()}
 _USABLE: tuple[type[Named], ...] = (Metric, _CountedByEngine, *_CLASSES.values())  # are counted
@@ -334,15 +333,16 @@ def _check_own(metric: Named) -> None:
     kind = type(metric).__name__
     if not isinstance(metric, _USABLE):
         raise TypeError(f"metrics: expected one of pylstm's or a metrics.Metric, got a {kind}")
+    if not isinstance(metric, Metric):
+        _overrides.refuse("metrics", metric, _CLASSES.values())
     if "name" not in vars(metric):
         raise TypeError(f"metrics: {kind}.__init__ must call super().__init__(name)")
     try:
         if isinstance(metric, Metric):
             inspect.signature(metric.update_state).bind(None, None, None)
     except TypeError:
-        raise TypeError(
-            f"metrics: {kind}.update_state must take (y_true, y_pred, sample_weight=None)"
-        ) from None
+        expected = "(y_true, y_pred, sample_weight=None)"
+        raise TypeError(f"metrics: {kind}.update_state must take {expected}") from None
 
 
 def _made(kind: type) -> Named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pylstm import _checks, _json
+from pylstm import _checks, _json, _overrides
 from pylstm._configured import Configured
 from pylstm._core import Network
 from pylstm._keras_names import no_attribute
@@ -358,6 +358,9 @@ def get(identifier: object) -> Optimizer:
     0.9
     """
     if isinstance(identifier, Optimizer):
+        if not isinstance(identifier, tuple(_CLASSES.values())):
+            raise TypeError(f"optimizer: expected one of pylstm's, got {type(identifier).__name__}")
+        _overrides.refuse("optimizer", identifier, _CLASSES.values())
         return identifier
     if isinstance(identifier, str):
         return deserialize({"class_name": identifier, "config": {}})

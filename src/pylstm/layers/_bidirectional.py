@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks
+from pylstm import _checks, _overrides
 from pylstm._checks import Shape
 from pylstm.layers._lstm import LSTM
 from pylstm.layers._recurrent import Recurrent
@@ -231,6 +231,7 @@ def _inner(argument: str, layer: Any) -> LSTM:
     if not isinstance(layer, LSTM):
         got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
         raise TypeError(f"{argument}: expected a pylstm.layers.LSTM, got {got}")
+    _overrides.refuse("layer", layer, [LSTM])
     return layer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pylstm import _checks, initializers
+from pylstm import _checks, _overrides, initializers
 from pylstm._checks import Shape
 from pylstm._configured import Configured
 from pylstm.layers._recurrent import Recurrent
@@ -336,6 +336,7 @@ def RNN(
         )
     if cell.wrapped:
         raise ValueError("cell: it already belongs to another layer; make a new LSTMCell")
+    _overrides.refuse("cell", cell, [LSTMCell])
     config = cell.get_config()
     kwargs = {**{key: config.pop(key) for key in _OF_LAYER if key in config}, **kwargs}
     layer = LSTM(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pylstm import _checks
+from pylstm import _checks, _overrides
 from pylstm._checks import Shape
 from pylstm.layers import Embedding, Layer, Masking
 from pylstm.layers._recurrent import Recurrent
@@ -21,6 +21,9 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
         )
     if layer.owner is not None:
         raise ValueError(
+    _overrides.refuse("layer", layer, [layer._known()])
+    if len(layers) >= _MOST_LAYERS:
+        raise ValueError(f"layer {layer.name!r}: a model has at most {_MOST_LAYERS} layers")
             f"layer {layer.name!r} belongs to a model already; make a new one with "
             f"from_config(layer.get_config()), build the model that it is for, and copy its "
             f"weights with set_weights"

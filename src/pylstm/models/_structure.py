@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _checks, _core, _json
+from pylstm import _checks, _core, _json, _overrides
 from pylstm._checks import Shape
 from pylstm._fork_locks import fork_lock
 from pylstm._runtime import draw_seed, meet_threadpoolctl
@@ -56,6 +56,7 @@ class Structure:
         name: str | None = None,
         dtype: Any = "float32",
     ) -> None:
+        _overrides.refuse("model", self, [Structure])
         if isinstance(layers, Layer | InputLayer):
             raise TypeError("layers: pass one list: Sequential([first, second, ...])")
         self.name = "sequential" if name is None else name
