@@ -352,6 +352,14 @@ def test_weights_that_are_not_finite_still_come_back(tmp_path):
 # ---- files that exist, or cannot be
 
 
+def test_as_many_steps_as_there_may_be_come_back(tmp_path):
+    model = many_layers()
+    fit(model, IDS, NEXT)
+    model._network().iterations = 2**31 + 5  # a day and a half of steps of 60 microseconds
+    model.save(tmp_path / "m")
+    assert pylstm.load_model(tmp_path / "m").optimizer.iterations == 2**31 + 5
+
+
 def test_overwriting(tmp_path):
     model, path = many_layers(), tmp_path / "m"
     model.save(path)

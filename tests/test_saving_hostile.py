@@ -144,6 +144,9 @@ HOSTILE = {
     "slot is missing": lambda metadata, tensors: [
         tensors.pop(name) for name in list(tensors) if name.startswith("optimizer/dense/bias")
     ],
+    "slot of another type": tensor("optimizer/dense/bias/momentum", np.zeros(9, "i4")),
+    "carried state of no mode": tensor("state/x/0", np.zeros((1, 4), "f4")),
+    "carried state of another type": tensor("state/fit/0", np.zeros((1, 4), "i4")),
     "no test input": lambda metadata, tensors: tensors.pop("test/input"),
     "test input too long": tensor("test/input", np.zeros((4, 1000), "i4")),
     "test input too many": tensor("test/input", np.zeros((1000, 4), "i4")),

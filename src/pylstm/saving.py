@@ -133,6 +133,11 @@ def _weights(model: Sequential, tensors: Tensors) -> list[list[NDArray[Any]]]:
 def _carried(model: Sequential, tensors: Tensors) -> dict[str, list[NDArray[Any]]]:
     """The states of stateful layers."""
     found: dict[str, list[NDArray[Any]]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("state/") and not name.startswith(("state/fit/", "state/predict/")):
+            raise ModelFileError(f"unexpected tensor {name!r}")
+        if name.startswith("state/") and tensor.dtype != model.dtype:
+            raise ModelFileError(f"{name}: expected {model.dtype}, got {tensor.dtype}")
     for mode in ("fit", "predict"):
         names = [name for name in tensors if name.startswith(f"state/{mode}/")]
         if names and any(layer.stateful for layer in model.layers):
@@ -172,11 +177,6 @@ def _parts(metadata: dict[str, str], own: Mapping[str, Any]) -> list[Part] | Non
     return [("optimizer", optimizer), *(part for part in parts if part not in absent)]
 
 
-def _is_own(argument: str, part: dict[str, Any]) -> bool:
-    """Whether a loss or metric of a file is a function or class of the user."""
-    name, _ = _checks.class_and_arguments(argument, part)
-    return name in _OWN[argument] and isinstance(part.get("custom"), str)
-
 def _optimizer(metadata: dict[str, str], part: dict[str, Any]) -> optimizers.Optimizer:
     """The optimizer, with what its weight decay leaves alone."""
     optimizer = optimizers.deserialize(part)
@@ -186,6 +186,11 @@ def _optimizer(metadata: dict[str, str], part: dict[str, Any]) -> optimizers.Opt
     optimizer._excluded = frozenset(paths), ()
     return optimizer
 
+
+def _is_own(argument: str, part: dict[str, Any]) -> bool:
+    """Whether a loss or metric of a file is a function or class of the user."""
+    name, _ = _checks.class_and_arguments(argument, part)
+    return name in _OWN[argument] and isinstance(part.get("custom"), str)
 
 
 def _made(path: str, argument: str, part: dict[str, Any], own: Mapping[str, Any]) -> Any:
@@ -202,9 +207,11 @@ def _take_slots(model: Sequential, state: dict[str, Any], tensors: Tensors) -> N
     network = model._network()
     slots = []
     for name, slot in network.get_slots():
-        stored_slot = tensors.get(f"optimizer/{name}")
-        if stored_slot is None or stored_slot.shape != slot.shape:
-            raise ModelFileError(f"the tensor 'optimizer/{name}' is missing or of another shape")
-        slots.append(stored_slot)
+        stored = tensors.get(f"optimizer/{name}")
+        if stored is None or (stored.shape, stored.dtype) != (slot.shape, slot.dtype):
+            raise ModelFileError(
+                f"the tensor 'optimizer/{name}' is missing, or not {slot.dtype} {slot.shape}"
+            )
+        slots.append(stored)
     network.set_slots(slots)
-    network.iterations = _checks.natural("state: iterations", state.get("iterations"))
+    network.iterations = _checks.seed("state: iterations", state.get("iterations"))
