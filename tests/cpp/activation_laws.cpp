@@ -235,7 +235,10 @@ void dense_activations(const KernelTable<T>& k, Random& random) {
         const int name = static_cast<int>(kind);
         PYLSTM_EXPECT(y[i] == want || (want != want && y[i] != y[i]), "activation ", name, " of ", x[i], " is ", y[i],
                       ", want ", want);
-        if (y[i] != y[i]) continue;
+        if (y[i] != y[i]) {
+          PYLSTM_EXPECT(kind == Activation::kLinear || dx[i] != dx[i], "NaN is lost behind activation ", name);
+          continue;
+        }
         const Wide<T> o = y[i];
         const Wide<T> slope = kind == Activation::kRelu      ? Wide<T>(o > 0)
                               : kind == Activation::kTanh    ? 1 - o * o

@@ -181,7 +181,7 @@ struct KernelTable {
   void (*sigmoid)(Dim n, const T* x, T* y);
   void (*tanh)(Dim n, const T* x, T* y);
   void (*activate)(Activation kind, Dim n, const T* x, T* y);
-  // dx = dy * f'(y), from the output; dx may equal dy.
+  // dx = dy * f'(y), from the output, NaN where that is, but for linear; dx may equal dy.
   void (*activate_backward)(Activation kind, Dim n, const T* y, const T* dy, T* dx);
 
   // dx = y * (dy - sum(y * dy)) by rows; dx may equal dy.

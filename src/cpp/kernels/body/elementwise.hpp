@@ -68,7 +68,7 @@ void activate_backward(Activation kind, Dim n, const T* y, const T* dy, T* dx) {
   each_vector<T>(n, [=](Dim i, Dim m) {
     const V<T> out = get(y + i, m), d = get(dy + i, m);
     V<T> slope = splat<T>(1);
-    if (kind == Activation::kRelu) slope = out > 0 ? splat<T>(1) : V<T>{};
+    if (kind == Activation::kRelu) slope = out > 0 ? splat<T>(1) : out * 0;  // NaN stays
     if (kind == Activation::kTanh) slope = fma(-out, out, splat<T>(1));
     if (kind == Activation::kSigmoid) slope = out * (1 - out);
     put(dx + i, d * slope, m);
