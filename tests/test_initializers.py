@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pylstm import _core, initializers, layers
+from pylstm.layers._variables import first_stream
 
 # initialize(kind, (2, 3), 1.0, 0.5, 20, 3)
 KNOWN = {
@@ -149,3 +150,11 @@ def test_orthogonal_matrices_are_uniform(shape):
     near(q**4, 3 / (n * (n + 2)))
     minors = [q[:, i, i] * q[:, i, j] * q[:, j, i] * q[:, j, j] for i in range(3) for j in range(i)]
     near(np.array(minors).T, -1 / ((n - 1) * n * (n + 2)))
+
+
+def test_no_two_layers_draw_from_one_stream():
+    firsts = [first_stream(place) for place in range(1 << 16)]
+    assert len(set(firsts)) == len(firsts)
+    assert all(first % 256 == 0 for first in firsts)  # a layer has some variables, each a stream
+    assert max(firsts) + 255 < 1 << 24  # what Philox takes
+    assert firsts[:3] == [0, 1 << 16, 2 << 16]

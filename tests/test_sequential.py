@@ -42,7 +42,7 @@ def test_the_shape_of_the_input_builds_the_model():
         with pytest.raises(ValueError, match="built for"):
             model.build((None, steps))
     model = Sequential([layers.LSTM(4)])
-    with pytest.raises(RuntimeError, match="part of a model"):
+    with pytest.raises(RuntimeError, match=r"part of <Sequential .*: build that"):
         model.layers[0](np.zeros((1, 2, 3)))
 
 

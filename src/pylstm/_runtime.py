@@ -53,8 +53,9 @@ def draw_seed() -> int:
 def set_seed(seed: int) -> None:
     """Make everything that follows repeatable: initial weights, shuffling, dropout, sampling.
 
-    Models and layers made after this call draw their seeds from `seed`, in the order in which they
-    are made. Without it, seeds come from the operating system. A layer's own `seed` goes first.
+    Models draw their seeds from `seed` when they are made, layers that are in none when they are
+    built or called. Without it, seeds come from the operating system. A layer's own `seed` goes
+    first.
 
     Args:
         seed: An integer from 0 to 2**63 - 1.

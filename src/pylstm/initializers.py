@@ -61,9 +61,11 @@ class Initializer(Configured, ABC):
             dtype: Of the array; values are drawn as float64.
 
         Raises:
-            TypeError: a size is not an integer.
+            TypeError: no tuple, or a size that is not an integer.
             ValueError: a size is negative, or their number is not the initializer's.
         """
+        if not isinstance(shape, list | tuple):
+            raise TypeError(f"shape: expected a tuple of sizes, got {shape!r}")
         sizes = tuple(_checks.natural("shape", size) for size in shape)
         return self.draw(sizes, draw_seed(), 0).astype(dtype)
 
@@ -84,6 +86,11 @@ class Constant(Initializer):
     """Every element is `value`, a finite number, 0 by default; any shape."""
 
     def __init__(self, value: float = 0.0) -> None:
+        if np.ndim(value) > 0:
+            raise TypeError(
+                f"value: expected a number, got an array of shape {np.shape(value)}; give a layer "
+                f"arrays by set_weights, an Embedding its table by weights=[table]"
+            )
         self.value = _checks.number("value", value)
 
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
@@ -125,6 +132,8 @@ class RandomUniform(Initializer):
     ) -> None:
         self.minval = _checks.number("minval", minval)
         self.maxval = _checks.number("maxval", maxval, low=self.minval)
+        if not math.isfinite(self.maxval - self.minval):
+            raise ValueError(f"maxval: {maxval!r} is too far from minval, {minval!r}")
         self.seed = _checks.optional_seed("seed", seed)
 
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
@@ -262,7 +271,7 @@ class ForgetBias(Initializer):
 
     def draw(self, shape: tuple[int, ...], seed: int, stream: int) -> NDArray[np.float64]:
         """The values of `inner`, with ones in the second quarter."""
-        values = self.inner.draw(shape, seed, stream)
+        values = np.array(self.inner.draw(shape, seed, stream), np.float64)  # may be the user's own
         units = shape[0] // 4
         values[units : 2 * units] = 1.0
         return values

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,14 +17,15 @@ from pylstm import _checks, initializers
 from pylstm._checks import Shape
 from pylstm._keras_names import snake_case
 from pylstm._runtime import draw_seed
-from pylstm.layers._call import Called, Caller
+from pylstm.layers._call import Caller, call_alone
 from pylstm.layers._names import layer_name
-from pylstm.layers._shapes import built_shape, declared_shape, open_shape, steps_mask
+from pylstm.layers._shapes import built_shape, declared_shape, steps_mask
 from pylstm.layers._variables import (
     Spec,
     Undrawn,
     Variable,
     check_weights,
+    first_stream,
     in_dtype,
     match_weights,
 )
@@ -33,16 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pylstm._core import Network
+    from pylstm.layers._owner import Owner
 
 AnyLayer = TypeVar("AnyLayer", bound="Layer")
-
-
-class Owner(Protocol):
-    """What a layer asks of the model that it is part of."""
-
-    def _layer_weights(self, layer: Layer) -> list[NDArray[Any]]: ...
-    def _set_layer_weights(self, layer: Layer, weights: list[NDArray[Any]]) -> None: ...
-    def _reset_state_of(self, layer: Layer) -> None: ...
 
 
 class Layer(ABC):
@@ -55,6 +49,7 @@ class Layer(ABC):
         activity_regularizer: Not supported; must be None.
         input_shape: Shape of one row, as an `Input` before this layer would give it.
         batch_input_shape: The same with the batch size (or None) in front.
+        input_dim: The same as `input_shape=(input_dim,)`; not of an Embedding.
 
     Raises:
         TypeError: an argument of the wrong type, or one that the layer does not have.
@@ -77,7 +72,7 @@ class Layer(ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         fixed = name in self._fixed or name in self._arguments
-        if fixed and self.__dict__.get("_input_shape"):
+        if fixed and self.__dict__.get("_input_shape") and self.built:
             kind = type(self).__name__
             raise AttributeError(
                 f"{kind}: {name} cannot be set once the layer is built; make a model with a "
@@ -91,6 +86,7 @@ class Layer(ABC):
             )
         if name in self.__dict__ and (fixed or name == "trainable"):
             value = self._checked(name, value)
+            self.__dict__["auto_named"] &= name != "name"
         super().__setattr__(name, value)
 
     def __init__(
@@ -102,6 +98,7 @@ class Layer(ABC):
         activity_regularizer: None = None,
         input_shape: Shape | None = None,
         batch_input_shape: Shape | None = None,
+        input_dim: int | None = None,
         **unknown: Any,
     ) -> None:
         kind = type(self).__name__
@@ -112,7 +109,7 @@ class Layer(ABC):
         self.name = snake_case(kind) if name is None else layer_name(name)
         self.trainable = _checks.boolean("trainable", trainable)
         self.dtype = None if dtype is None else _checks.dtype("dtype", dtype)
-        self.declared_shape = declared_shape(input_shape, batch_input_shape)
+        self.declared_shape = declared_shape(input_shape, batch_input_shape, dim=input_dim)
         self._owner: weakref.ref[Owner] | None = None
         self._input_shape: Shape | None = None
         self._held: list[NDArray[Any]] | None = None
@@ -203,8 +200,17 @@ class Layer(ABC):
 
     @property
     def built(self) -> bool:
-        """Whether the shape of the input is known."""
-        return self._input_shape is not None
+        """Whether the layer has weights, or its model will draw them."""
+        if self._input_shape is None:
+            return False
+        owner = self.owner
+        return self.held is not None or (owner is not None and owner.built)
+
+    @property
+    def _computes_in(self) -> str:
+        """The dtype of weights and arithmetic."""
+        owner = self.owner
+        return self.dtype or (None if owner is None else owner.dtype) or "float32"
 
     @property
     def input_shape(self) -> Shape:
@@ -223,27 +229,32 @@ class Layer(ABC):
 
         Raises:
             RuntimeError: the layer is part of a model, which is what has to be built.
+            ValueError: it is built, for another number of features.
             MemoryError: the weights need more than there is.
         """
         if self.owner is not None:
-            raise RuntimeError(f"layer {self.name!r} is part of a model: build that")
-        if self._held is None:
-            shape = built_shape(input_shape)
-            check_weights([self.weights_for(shape)], np.dtype(self.dtype or "f4").itemsize)
+            raise RuntimeError(f"layer {self.name!r} is part of {self.owner!r}: build that")
+        shape = built_shape(input_shape)
+        if not self.built:
+            check_weights([self.weights_for(shape)], np.dtype(self._computes_in).itemsize)
             self._take_shape(shape)
             self._held = self._draw_weights(draw_seed(), 0)
+        elif not self.token_ids and shape[-1] != self.input_shape[-1]:
+            raise ValueError(
+                f"input_shape: layer {self.name!r} is built for {self.input_shape[-1]} features, "
+                f"got {_checks.shape_text(shape)}"
+            )
 
     def weights_for(self, input_shape: Shape) -> Undrawn:
         """How many weights there are for inputs of this shape."""
         sizes = [math.prod(spec.shape) for spec in self.specs(input_shape)]
         return Undrawn(self.name, sum(sizes), max(sizes, default=0))
 
-    def _draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
-        """Initial weights; `seed` and `stream` count where the layer has no seed of its own."""
-        if self.seed is not None:
-            seed, stream = self.seed, 0
+    def _draw_weights(self, seed: int, place: int) -> list[NDArray[Any]]:
+        """Initial weights; `seed` and the place in a model count for a layer without a seed."""
+        seed, stream = (seed, first_stream(place)) if self.seed is None else (self.seed, 0)
         return [
-            spec.initializer.draw(spec.shape, seed, stream + i).astype(self.dtype or "float32")
+            spec.initializer.draw(spec.shape, seed, stream + i).astype(self._computes_in)
             for i, spec in enumerate(self.specs(self.input_shape))
         ]
 
@@ -253,6 +264,8 @@ class Layer(ABC):
 
     def _attach(self, owner: Owner, input_shape: Shape | None) -> None:
         """Make the layer part of a model; weights that it has are taken along."""
+        if not self.built:  # nor does a shape from a model that is gone count
+            self._take_shape(None)
         self._owner = weakref.ref(owner)
         if input_shape is not None:
             self._take_shape(input_shape)
@@ -288,7 +301,11 @@ class Layer(ABC):
 
     @property
     def held(self) -> list[NDArray[Any]] | None:
-        """Weights that wait for a network."""
+        """Weights that wait for a network; those of a model that is gone do."""
+        home = self._home
+        if self._held is None and home is not None and self.owner is None:
+            network, first, last = home
+            self._hold(network.get_weights()[first:last])
         return self._held
 
     @property
@@ -300,14 +317,10 @@ class Layer(ABC):
 
     def get_weights(self) -> list[NDArray[Any]]:
         """Copies of the weights, in Keras' order; an empty list before the layer is built."""
-        if self._held is not None:
-            return [w.copy() for w in self._held]
-        if self.owner is not None and self.built:
-            return self.owner._layer_weights(self)
-        if self._home is not None:  # the model is gone, its network is not
-            network, first, last = self._home
-            return network.get_weights()[first:last]
-        return []
+        held, owner = self.held, self.owner
+        if held is not None:
+            return [w.copy() for w in held]
+        return [] if owner is None or not self.built else owner._layer_weights(self)
 
     def set_weights(self, weights: list[Any]) -> None:
         """Replace all weights, or none.
@@ -317,15 +330,15 @@ class Layer(ABC):
             ValueError: not as many arrays, or not of the shapes, that `get_weights` gives; a number
                 too large for the dtype.
         """
-        if not self.built:
+        if self._input_shape is None:
             raise RuntimeError(f"layer {self.name!r} has no weights yet: build its model first")
         specs = self.specs(self.input_shape)
         paths = [f"{self.name}/{spec.name}" for spec in specs]
         checked = match_weights(weights, paths, [spec.shape for spec in specs])
-        if self._held is None and self.owner is not None:
+        if self.held is None and self.owner is not None:
             self.owner._set_layer_weights(self, checked)
         else:
-            self._held = in_dtype(checked, paths, self.dtype or "float32")
+            self._held = in_dtype(checked, paths, self._computes_in)
 
     @property
     def weights(self) -> list[Variable]:
@@ -346,7 +359,7 @@ class Layer(ABC):
         Raises:
             ValueError: the layer is not built.
         """
-        if not self.built:
+        if self._input_shape is None:
             raise ValueError(f"layer {self.name!r} has no weights yet: build its model first")
         return self.weights_for(self.input_shape).total
 
@@ -363,24 +376,7 @@ class Layer(ABC):
         self, x: Any, states: list[Any] | None, mask: Any, training: bool
     ) -> list[NDArray[Any]]:
         """[output, final states …] for `x`; builds the layer if need be."""
-        x = _checks.array("x", x)
-        if x.ndim < 2 or 0 in x.shape:
-            raise ValueError(f"x: expected at least one row and one step, got shape {x.shape}")
-        self.check_array(x.shape)
-        shape = open_shape(x.shape, self.token_ids)
-        self.compute_output_shape(shape)
-        if self.built:
-            _checks.same_shape("x", x.shape, (*shape[:-1], self.input_shape[-1]))
-        else:
-            self.build(shape)
-        if mask is not None:
-            mask = steps_mask(mask, x.shape)
-        dtype = self.dtype or "float32"
-        if states is not None:
-            states = [np.asarray(state, dtype=dtype) for state in states]
-        config = {"class_name": self._known().__name__, "config": self.call_config()}
-        layer = Called(config, shape, dtype, self.get_weights())
-        return self._caller(layer, x, states, mask, bool(training))
+        return call_alone(self, self._caller, x, states, mask, training)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r}, built={self.built}>"
@@ -395,6 +391,6 @@ def _restore(kind: type[Layer], config: dict[str, Any], state: tuple[Any, ...]) 
     layer = kind.from_config(config)
     layer.declared_shape, shape, weights, layer.auto_named = state
     layer._take_shape(shape)
-    if shape is not None:
+    if shape is not None and (weights or not layer.specs(shape)):
         layer._held = weights
     return layer

@@ -10,7 +10,7 @@ from pylstm import _checks, _overrides
 from pylstm._checks import Shape
 from pylstm.layers._lstm import LSTM
 from pylstm.layers._recurrent import Recurrent
-from pylstm.layers._variables import Spec
+from pylstm.layers._variables import Spec, first_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,14 +151,14 @@ class Bidirectional(Recurrent):
             return (*shape[:-1], 2 * self.forward_layer.units)
         return shape
 
-    def _draw_weights(self, seed: int, stream: int) -> list[NDArray[Any]]:
+    def _draw_weights(self, seed: int, place: int) -> list[NDArray[Any]]:
         drawn: list[NDArray[Any]] = []
         for inner in (self.forward_layer, self.backward_layer):
             # A copy has its original's seed: counting on keeps the two directions apart.
-            own, start = (seed, stream) if inner.seed is None else (inner.seed, 0)
+            own, start = (seed, first_stream(place)) if inner.seed is None else (inner.seed, 0)
             for spec in inner.specs(self.input_shape):
                 values = spec.initializer.draw(spec.shape, own, start + len(drawn))
-                drawn.append(values.astype(self.dtype or "float32"))
+                drawn.append(values.astype(self._computes_in))
         return drawn
 
     def __call__(

@@ -8,14 +8,52 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pylstm import _core, _json
+from pylstm import _checks, _core, _json
 from pylstm._checks import Shape
 from pylstm._memory import check_room
 from pylstm._runtime import draw_seed
-from pylstm.layers._shapes import engine_shape
+from pylstm.layers._shapes import engine_shape, open_shape, steps_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from pylstm.layers._base import Layer
+
+
+def call_alone(
+    layer: Layer,
+    caller: Caller,
+    x: Any,
+    states: list[Any] | None,
+    mask: Any,
+    training: bool,
+) -> list[NDArray[Any]]:
+    """[output, final states …] of a layer for `x`; builds the layer if need be."""
+    x = _checks.array("x", x)
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(f"x: expected at least one row and one step, got shape {x.shape}")
+    layer.check_array(x.shape)
+    shape = open_shape(x.shape, layer.token_ids)
+    layer.compute_output_shape(shape)
+    dtype = layer._computes_in
+    if mask is not None:
+        mask = steps_mask(mask, x.shape)
+    if states is not None:
+        states = [np.asarray(state, dtype=dtype) for state in states]
+    drawn = None
+    if not layer.built:
+        layer.build(shape)
+        drawn = layer.held
+    else:
+        _checks.same_shape("x", x.shape, (*shape[:-1], layer.input_shape[-1]))
+    try:
+        config = {"class_name": layer._known().__name__, "config": layer.call_config()}
+        called = Called(config, shape, dtype, layer.get_weights())
+        return caller(called, x, states, mask, bool(training))
+    except BaseException:
+        if drawn is not None and layer.held is drawn:  # data that a call refuses decides nothing
+            layer._forget()
+        raise
 
 
 class Called:
@@ -62,8 +100,7 @@ class Caller:
         taken = self._taken(layer)
         self._make_sure_of_room(taken, x)
         network = taken.network
-        if layer.weights:
-            network.set_weights(layer.weights)
+        network.set_weights(layer.weights)
         if training:  # each call has dropout masks of its own
             if self._seed is None:
                 self._seed = draw_seed()

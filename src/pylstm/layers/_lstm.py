@@ -62,7 +62,8 @@ class LSTM(Recurrent):
         stateful: Start each batch from the state at the end of the batch before. A row whose
             steps are all masked keeps its state; its output is 0.
         unroll, use_cudnn, implementation: Accepted; they mean nothing here.
-        zero_output_for_mask: Give 0 at masked steps, not the output before them.
+        zero_output_for_mask: With `return_sequences`, give 0 at masked steps, not the output
+            before them.
         **kwargs: `name`, `trainable`, `dtype`, `input_shape` as in `Layer`.
 
     Raises:
@@ -210,9 +211,9 @@ class LSTM(Recurrent):
 class LSTMCell(Configured):
     """One step of an LSTM: give it to `RNN`, or call it.
 
-    The arguments are those of `LSTM` up to `seed`. `RNN(LSTMCell(8), …)` makes the very layer
-    that `LSTM(8, …)` makes; the cell then uses that layer's weights. Of the arguments of `Layer`
-    it has `name`, `trainable` and `dtype`, which go to that layer.
+    The arguments are those of `LSTM` up to `seed`, and `implementation`. `RNN(LSTMCell(8), …)`
+    makes the very layer that `LSTM(8, …)` makes; the cell then uses that layer's weights. Of the
+    arguments of `Layer` it has `name`, `trainable` and `dtype`, which go to that layer.
 
     Raises:
         TypeError: an argument of the wrong type, or one that is that of a whole layer.
@@ -243,6 +244,7 @@ class LSTMCell(Configured):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
+        implementation: int = 2,
         **kwargs: Any,
     ) -> None:
         strange = [name for name in kwargs if name not in _OF_LAYER]
@@ -289,7 +291,7 @@ class LSTMCell(Configured):
         import numpy as np
 
         shape = (_checks.positive_int("batch_size", batch_size), self.units)
-        dtype = self.layer.dtype or "float32"
+        dtype = self.layer._computes_in
         return [np.zeros(shape, dtype), np.zeros(shape, dtype)]
 
     def get_config(self) -> dict[str, Any]:
@@ -334,9 +336,9 @@ def RNN(
             f"cell: expected a pylstm.layers.LSTMCell, got {type(cell).__name__}; cells written in "
             f"Python and lists of cells are not supported (stack layers instead)"
         )
+    _overrides.refuse("cell", cell, [LSTMCell])
     if cell.wrapped:
         raise ValueError("cell: it already belongs to another layer; make a new LSTMCell")
-    _overrides.refuse("cell", cell, [LSTMCell])
     config = cell.get_config()
     kwargs = {**{key: config.pop(key) for key in _OF_LAYER if key in config}, **kwargs}
     layer = LSTM(

@@ -58,7 +58,7 @@ class Recurrent(Layer):
         checked = None if start is None else self._states(start, len(x) if x.ndim else 0)
         output, *states = self._call(x, checked, mask, training)
         if self.stateful:
-            self.states = states
+            self.states = [state.copy() for state in states]  # a caller may change its own
         return [output, *states]
 
     def compute_mask(self, x: Any, mask: Any = None) -> NDArray[np.bool_] | None:

@@ -24,20 +24,28 @@ def built_shape(input_shape: Any) -> Shape:
     return shape
 
 
-def declared_shape(shape: Any, batch_shape: Any, prefix: str = "input_") -> Shape | None:
+def declared_shape(
+    shape: Any, batch_shape: Any, prefix: str = "input_", dim: Any = None
+) -> Shape | None:
     """The input shape that a user declared, rows first; None if there is no declaration.
 
-    prefix: of the names of the arguments.
+    prefix: of the names of the arguments. dim: the only size of a row, as `input_dim`.
     """
+    given = {f"{prefix}dim": dim, f"{prefix}shape": shape, f"batch_{prefix}shape": batch_shape}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{names[0]}: give this or {names[1]}, not both")
+    if dim is not None:
+        return (None, _checks.positive_int(f"{prefix}dim", dim))
     argument = f"batch_{prefix}shape" if shape is None else f"{prefix}shape"
-    given = batch_shape if shape is None else shape
-    if given is None:
+    value = batch_shape if shape is None else shape
+    if value is None:
         return None
-    if not isinstance(given, list | tuple):
-        raise TypeError(f"{argument}: expected a tuple of sizes, got {given!r}")
-    if len(given) < (1 if shape is not None else 2):
-        raise ValueError(f"{argument}: expected the sizes of a row, got {given!r}")
-    sizes = tuple(None if d is None else _checks.positive_int(argument, d) for d in given)
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{argument}: expected a tuple of sizes, got {value!r}")
+    if len(value) < (1 if shape is not None else 2):
+        raise ValueError(f"{argument}: expected the sizes of a row, got {value!r}")
+    sizes = tuple(None if d is None else _checks.positive_int(argument, d) for d in value)
     return (None, *sizes) if shape is not None else (None, *sizes[1:])
 
 

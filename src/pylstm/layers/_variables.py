@@ -28,6 +28,11 @@ class Spec:
         self.name, self.shape, self.initializer = name, shape, initializer
 
 
+def first_stream(place: int) -> int:
+    """The first of 256 streams of random numbers for the weights of a layer, all below 2**24."""
+    return (place & 255) << 16 | place >> 8 << 8
+
+
 class Undrawn:
     """Weights that a layer has yet to draw: elements in all, and of its largest variable."""
 

@@ -9,6 +9,8 @@ from pylstm._checks import Shape
 from pylstm.layers import Embedding, Layer, Masking
 from pylstm.layers._recurrent import Recurrent
 
+_MOST_LAYERS = 4096  # adding one looks at all that are there; a hostile file may name many
+
 
 def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
     """Raise TypeError or ValueError if `layer` cannot come on top of `layers`."""
@@ -19,11 +21,11 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
             f"layer: expected a layer of pylstm or a subclass of one, got {type(layer).__name__}: "
             f"a layer written in Python cannot run in the engine"
         )
-    if layer.owner is not None:
-        raise ValueError(
     _overrides.refuse("layer", layer, [layer._known()])
     if len(layers) >= _MOST_LAYERS:
         raise ValueError(f"layer {layer.name!r}: a model has at most {_MOST_LAYERS} layers")
+    if layer.owner is not None:
+        raise ValueError(
             f"layer {layer.name!r} belongs to a model already; make a new one with "
             f"from_config(layer.get_config()), build the model that it is for, and copy its "
             f"weights with set_weights"
@@ -65,7 +67,7 @@ def output_shape(layer: Layer, shape: Shape, below: list[Layer]) -> Shape:
 
 def check_features(layer: Layer, shape: Shape) -> None:
     """Raise ValueError if `layer` has weights for another number of features than `shape` has."""
-    if layer.held and layer.input_shape[-1] != shape[-1]:
+    if layer.held and not layer.token_ids and layer.input_shape[-1] != shape[-1]:
         raise ValueError(
             f"layer {layer.name!r} has weights for {layer.input_shape[-1]} features, "
             f"its input here has {shape[-1]}"

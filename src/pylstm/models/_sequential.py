@@ -70,6 +70,9 @@ class Sequential(Trainer):
     def __call__(self, x: Any, training: bool = False) -> NDArray[Any]:
         """The outputs for one batch; `training` turns dropout on.
 
+        With `training`, the layers are called one after another, and stateful ones carry on their
+        `states`, which are not those of fit or predict.
+
         Raises:
             ValueError, TypeError, IndexError: bad data.
             RuntimeError: another thread is training the model.
@@ -273,6 +276,7 @@ class Sequential(Trainer):
             "seed": self._seed,
             "epochs": self._epochs_done,
             "weights": [layer.get_weights() if layer.built else None for layer in self._layers],
+            "shapes": [layer.input_shape if layer.built else None for layer in self._layers],
             "carried": self._carried_states(),
             "optimizer": self._state_of_optimizer(),
         }
@@ -282,6 +286,8 @@ class Sequential(Trainer):
         self._seed, self._epochs_done = state["seed"], state["epochs"]
         for layer, weights in zip(self._layers, state["weights"], strict=True):
             layer._hold(weights)
+        for layer, shape in zip(self._layers, state.get("shapes", ()), strict=False):
+            layer._take_shape(shape)  # of a model that is not built, that of a layer that is
         self._optimizer_state = state["optimizer"]
         self._compiled = state.get("compiled")
         if self.built:

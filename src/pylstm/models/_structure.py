@@ -28,8 +28,6 @@ from pylstm.models._rules import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_STREAMS_PER_LAYER = 1 << 16
-
 
 class Structure:
     """A stack of layers. The engine's network is made when it is first needed."""
@@ -56,9 +54,9 @@ class Structure:
         name: str | None = None,
         dtype: Any = "float32",
     ) -> None:
-        _overrides.refuse("model", self, [Structure])
         if isinstance(layers, Layer | InputLayer):
             raise TypeError("layers: pass one list: Sequential([first, second, ...])")
+        _overrides.refuse("model", self, [Structure])
         self.name = "sequential" if name is None else name
         self.trainable = trainable
         self.dtype = _checks.dtype("dtype", dtype)
@@ -214,6 +212,8 @@ class Structure:
         if not self._layers:
             raise ValueError("the model has no layers")
         self._layers[0].check_array(x.shape)
+        if x.ndim < 2:
+            raise ValueError(f"x: expected rows first, and a row's axes, got shape {x.shape}")
         shape = open_shape(x.shape, token_ids=False)
         _checks.inputs(x, shape)
         fresh = [layer for layer in self._layers if not layer.built]
@@ -359,7 +359,7 @@ class Structure:
         for i, layer in enumerate(self._layers):
             own = layer.held
             if own is None:
-                own = layer._draw_weights(self._seed, i * _STREAMS_PER_LAYER)
+                own = layer._draw_weights(self._seed, i)
             spans.append((len(weights), len(weights) + len(own)))
             weights += own
         network.set_weights([np.ascontiguousarray(w, self.dtype) for w in weights])
