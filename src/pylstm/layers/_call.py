@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,11 +17,31 @@ from pylstm.layers._shapes import engine_shape, open_shape, steps_mask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pylstm.layers._base import Layer
+
+class Callee(Protocol):
+    """What a call asks of a layer; `Layer` tells more of it."""
+
+    token_ids: bool
+
+    @property
+    def built(self) -> bool: ...
+    @property
+    def held(self) -> list[NDArray[Any]] | None: ...
+    @property
+    def input_shape(self) -> Shape: ...
+    @property
+    def _computes_in(self) -> str: ...
+    def check_array(self, shape: tuple[int, ...]) -> None: ...
+    def compute_output_shape(self, input_shape: Shape) -> Shape: ...
+    def build(self, input_shape: Shape) -> None: ...
+    def get_weights(self) -> list[NDArray[Any]]: ...
+    def call_config(self) -> dict[str, Any]: ...
+    def _known(self) -> Any: ...
+    def _forget(self) -> None: ...
 
 
 def call_alone(
-    layer: Layer,
+    layer: Callee,
     caller: Caller,
     x: Any,
     states: list[Any] | None,
