@@ -63,7 +63,7 @@ def steps_mask(mask: Any, x_shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return found
 
 
-def engine_shape(shape: Shape) -> tuple[int, ...]:
+def engine_shape(shape: Shape, token_ids: bool = False) -> tuple[int, ...]:
     """`shape` as the engine takes it: of one row, with any number of steps (-1)."""
     first, *rest = (-1 if d is None else d for d in shape[1:])
-    return (first,) if not rest and first != -1 else (-1, *rest)
+    return (first,) if not rest and not token_ids and first != -1 else (-1, *rest)

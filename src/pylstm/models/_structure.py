@@ -103,8 +103,7 @@ class Structure:
             self._declare(layer)
             return
         check_new(layer, self._layers, self.dtype)
-        first = not self._layers
-        shape = self._input_shape
+        first, shape = not self._layers, self._input_shape
         if shape is None and first:
             shape = self._declared or layer.declared_shape
         below = self.output_shape if self._input_shape is not None and not first else shape
@@ -350,7 +349,8 @@ class Structure:
         shape = self._known_shape()
         new = [e.weights_for(e.input_shape) for e in self._layers if e.held is None]
         check_weights(new, np.dtype(self.dtype).itemsize)
-        network = _core.Network(_json.dumps(self.get_config()), engine_shape(shape), self.dtype)
+        row = engine_shape(shape, bool(self._layers) and self._layers[0].token_ids)
+        network = _core.Network(_json.dumps(self.get_config()), row, self.dtype)
         shapes = [tuple(v[1]) for v in network.variables()]
         if shapes != self._paths()[1]:
             raise RuntimeError(f"engine and layers disagree about the weights' shapes: {shapes}")
