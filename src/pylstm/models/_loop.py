@@ -38,7 +38,9 @@ class Loop:
         counted = self._compiled.engine_metrics(
             sparse=y.ndim < len(self._outputs), outputs=self._outputs[-1] or 1
         )
-        self._model._count(sorted(set(counted.values())))
+        with self._model._lock:  # or metrics of what was compiled before would take others' place
+            self._check_compiled()
+            self._model._count(sorted(set(counted.values())))
         return Tally(self._compiled, counted, self._first.token_ids)
 
     def walk(
@@ -128,8 +130,15 @@ class Loop:
                 BUDGET_MS,
                 tbptt,
             )
+        if mode != "fit":  # `compile` refuses a model that is being trained
+            self._check_compiled()
         tally.rows += segment.rows_in(batch, reached)
         return reached
+
+    def _check_compiled(self) -> None:
+        """Raise RuntimeError if `compile` has been called meanwhile: the engine has followed it."""
+        if self._model._compiled is not self._compiled:
+            raise RuntimeError("the model was compiled again during this call")
 
     def _python_loss(self, segment: Segment, batch: int, training: bool, tally: Tally) -> None:
         """One batch with a loss written in Python."""
