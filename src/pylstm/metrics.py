@@ -278,7 +278,7 @@ class SparseCategoricalAccuracy(EngineMetric):
 
 
 class Perplexity(Named):
-    """exp(loss), for a categorical crossentropy: the number of equally likely choices."""
+    """exp(loss), its weights included, of a categorical crossentropy: equally likely choices."""
 
     _default_name = "perplexity"
     _direction = "down"

@@ -83,7 +83,8 @@ def run(job: Job, settings: language_model.Settings) -> int:
             keeper.at_end(finished=False)
         finally:
             if keeper.saved is not None:
-                tell(f"saved {os.path.realpath(keeper.saved)}")
+                where = os.path.realpath(keeper.saved)
+                tell(f"ended early, as {STDOUT} cannot be written; saved {where}")
         if error.filename is None:  # it is the bar's
             raise OSError(error.errno, error.strerror, STDOUT) from None
         raise

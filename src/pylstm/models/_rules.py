@@ -26,9 +26,8 @@ def check_new(layer: Any, layers: list[Layer], dtype: str) -> None:
         raise ValueError(f"layer {layer.name!r}: a model has at most {_MOST_LAYERS} layers")
     if layer.owner is not None:
         raise ValueError(
-            f"layer {layer.name!r} belongs to a model already; make a new one with "
-            f"from_config(layer.get_config()), build the model that it is for, and copy its "
-            f"weights with set_weights"
+            f"layer {layer.name!r} belongs to a model already; take it off there with pop(), or "
+            f"use a copy, which has its weights: copy.deepcopy(layer)"
         )
     if layers and isinstance(layer, Embedding | Masking):
         kind = "an Embedding" if isinstance(layer, Embedding) else "a Masking"
